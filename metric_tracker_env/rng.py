@@ -1,0 +1,92 @@
+"""Keyed random streams: an episode is a 64-bit key, and a draw is a pure function of (key, stream, index).
+
+The generator is SplitMix64 (G. Steele, D. Lea, C. Flood: Fast splittable pseudorandom number generators,
+OOPSLA 2014): integer arithmetic only, so a stream has the same bits on every machine. NumPy's Philox, set
+to a key per episode, costs 6 times as much here (`benchmarks/throughput.py` times both), which would alone
+use more than half of the time that an episode may take. Keys come from NumPy's ``SeedSequence``.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+GAMMA = np.uint64(0x9E3779B97F4A7C15)
+MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+MIX_2 = np.uint64(0x94D049BB133111EB)
+S27, S30, S31 = np.uint64(27), np.uint64(30), np.uint64(31)
+DRAWS_PER_WORD = 4  # 16-bit draws in a 64-bit word
+DRAW_LEVELS = 1 << 16
+STREAM_SHIFT = 40
+
+
+class Stream(IntEnum):
+    """One stream per purpose, so that a new draw in one cannot move another."""
+
+    DAYS = 0
+    HOURS = 1  # one stream a funnel step, HOURS + s
+    PLAN = 32
+    REDRAW = 33
+    GENERATORS = 34
+
+
+def mix(state: np.ndarray) -> np.ndarray:
+    """SplitMix64's output function, in place on uint64 ``state``."""
+    shifted = state >> S30
+    state ^= shifted
+    state *= MIX_1
+    np.right_shift(state, S27, out=shifted)
+    state ^= shifted
+    state *= MIX_2
+    np.right_shift(state, S31, out=shifted)
+    state ^= shifted
+    return state
+
+
+def words(keys: np.ndarray, stream: int, count: int, first: int = 0) -> np.ndarray:
+    """Words ``first`` to ``first + count`` of a stream: (B,) uint64 keys -> (count, B) uint64."""
+    index = np.arange(first + 1, first + count + 1, dtype=np.uint64)
+    index += np.uint64(stream << STREAM_SHIFT)
+    return mix((index * GAMMA)[:, None] + keys)
+
+
+def uniforms(keys: np.ndarray, stream: int, count: int, first: int = 0) -> np.ndarray:
+    """Uniform draws in [0, 1): (B,) keys -> (count, B) float64 with 53 bits."""
+    return (words(keys, stream, count, first) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def draws16(keys: np.ndarray, stream: int, rows: int, columns: int) -> np.ndarray:
+    """16-bit draws: (B,) keys -> (rows, B, columns) uint16, a row being one word run an episode."""
+    per_row = -(-columns // DRAWS_PER_WORD)
+    start = np.arange(1, per_row + 1, dtype=np.uint64) + np.uint64(stream << STREAM_SHIFT)
+    base = (start * GAMMA + keys[:, None]).reshape(1, -1)
+    offset = np.arange(0, rows * per_row, per_row, dtype=np.uint64)[:, None] * GAMMA
+    drawn = mix(offset + base).astype("<u8", copy=False).view("<u2")
+    return drawn.reshape(rows, len(keys), per_row * DRAWS_PER_WORD)[:, :, :columns]
+
+
+class KeyStream:
+    """The episode keys of lanes: key n of a lane is a function of the lane's seed and n.
+
+    A key tells nothing of the next one: both halves of the 128-bit state stay hidden.
+    """
+
+    def __init__(self, seeds: list[int]) -> None:
+        state = [np.random.SeedSequence(seed).generate_state(2, np.uint64) for seed in seeds]
+        self._state = np.array(state, dtype=np.uint64).reshape(len(seeds), 2)
+
+    def keys(self, lanes: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        """(n,) uint64: the key of episode ``numbers[i]`` of lane ``lanes[i]``."""
+        state = self._state[lanes]
+        inner = mix(state[:, 1] + numbers.astype(np.uint64) * GAMMA)
+        return mix(state[:, 0] + inner)
+
+    def reseed(self, lanes: np.ndarray, seeds: list[int]) -> None:
+        """Start the streams of some lanes anew."""
+        self._state[lanes] = KeyStream(seeds)._state
+
+
+def episode_key(seed: int) -> int:
+    """Key of the first episode of a seed: what ``reset(seed=seed)`` plays and ``generate_episode`` makes."""
+    return int(KeyStream([seed]).keys(np.zeros(1, np.int64), np.zeros(1, np.int64))[0])

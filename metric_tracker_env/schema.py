@@ -1,0 +1,260 @@
+"""Names, rows and the entity catalogue: the vocabulary that every other module shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+HOURS_PER_DAY = 24
+DAYS_PER_WEEK = 7
+
+Difficulty = Literal["easy", "medium", "hard"]
+Density = Literal["low", "medium", "high"]
+Severity = Literal["low", "medium", "high", "critical"]
+Direction = Literal["down", "up"]
+EntityType = Literal["event_count", "conversion_rate", "funnel_step", "hourly_mix", "data_quality"]
+AnomalyType = Literal[
+    "rate_drop_from_median",
+    "rate_spike_from_median",
+    "absolute_drop_in_event_count",
+    "absolute_spike_in_event_count",
+    "funnel_break",
+    "hourly_traffic_mix_shift",
+    "instrumentation_data_quality_issue",
+]
+ScenarioFamily = Literal[
+    "mixed",
+    "rate_drop_from_median",
+    "rate_spike_from_median",
+    "absolute_drop_in_event_count",
+    "absolute_spike_in_event_count",
+    "funnel_break",
+    "hourly_traffic_mix_shift",
+    "instrumentation_data_quality_issue",
+]
+DetectionMethod = Literal[
+    "compare_count_to_median",
+    "compare_rate_to_median",
+    "detect_funnel_break",
+    "hourly_rows_for_date",
+    "check_impossible_counts",
+]
+
+DIFFICULTIES: tuple[Difficulty, ...] = get_args(Difficulty)
+DENSITIES: tuple[Density, ...] = get_args(Density)
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+ENTITY_TYPES: tuple[EntityType, ...] = get_args(EntityType)
+ANOMALY_TYPES: tuple[AnomalyType, ...] = get_args(AnomalyType)
+ALL_SCENARIO_FAMILIES: tuple[ScenarioFamily, ...] = get_args(ScenarioFamily)
+DETECTION_METHODS: tuple[DetectionMethod, ...] = get_args(DetectionMethod)
+
+METHOD_OF_ENTITY_TYPE: dict[EntityType, DetectionMethod] = dict(zip(ENTITY_TYPES, DETECTION_METHODS, strict=True))
+HOURLY_MIX_SUFFIX = "daytime_share"
+
+
+class StrictModel(BaseModel):
+    """Base of every row and config: immutable, refuses unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ConversionMetricDefinition(StrictModel):
+    """A conversion rate in percent: daily numerator events over daily denominator events."""
+
+    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=80)
+    numerator: str
+    denominator: str
+    description: str = ""
+
+
+class MetricRecord(BaseModel):
+    """Event counts of one day (``hour`` is None) or of one hour of it.
+
+    The counts are further fields, one a funnel step, so that a record of the default funnel reads
+    ``record.app_opens``; ``record.counts`` gives them as a dict.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    __pydantic_extra__: dict[str, int] = Field(init=False)  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    date: str
+    hour: int | None = None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Events by funnel step, in funnel order."""
+        return dict(self.__pydantic_extra__)
+
+
+class MetricSubmissionRow(StrictModel):
+    """One anomaly row: the cell (date, entity), what happened there, how it was found, and its values."""
+
+    date: str
+    entity_type: EntityType
+    entity_name: str
+    anomaly_type: AnomalyType
+    detection_method: DetectionMethod
+    baseline_value: float = Field(allow_inf_nan=False)
+    observed_value: float = Field(allow_inf_nan=False)
+    delta_value: float = Field(allow_inf_nan=False)
+    severity: Severity
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """The cell that the row is about: (date, entity_type, entity_name)."""
+        return self.date, self.entity_type, self.entity_name
+
+
+class MethodSpec(StrictModel):
+    """Name, description and parameter names of a generator method or an analysis method."""
+
+    name: str
+    description: str
+    parameters: tuple[str, ...] = ()
+
+
+class PlannedAnomaly(StrictModel):
+    """One item of the anomaly schedule: what was injected, before anything was measured.
+
+    ``size`` is the planned move of the cell's own value from its clean twin in units of its detection
+    threshold (for ``funnel_break`` the share of the rate that is kept, for
+    ``instrumentation_data_quality_issue`` the relative excess over the upstream count).
+    """
+
+    date: str
+    anomaly_type: AnomalyType
+    entity_type: EntityType
+    entity_name: str
+    detection_method: DetectionMethod
+    direction: Direction
+    size: float
+
+
+class SyntheticGeneratorApplication(StrictModel):
+    """What one ``metric_stddev_shift`` generator did to one metric on one date; values in the metric's unit."""
+
+    method_name: str
+    date: str
+    metric_name: str
+    metric_type: EntityType
+    direction: Direction
+    anomaly_type: AnomalyType
+    detection_method: DetectionMethod
+    baseline_value: float
+    pre_applied_value: float
+    std_dev_from_median: float
+    stddev_factor: float
+    threshold_value: float
+    target_value: float
+    actual_value: float
+    formula: str
+
+
+class Entity(NamedTuple):
+    """A thing that can be anomalous on a date."""
+
+    index: int
+    entity_type: EntityType
+    entity_name: str
+    detection_method: DetectionMethod
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Every entity of a funnel, and where each finds its value among the measures.
+
+    The *measures* of a date are the distinct daily series behind the entities, in this order: S counts,
+    S-1 step rates (%), the conversions that skip steps (%), the daytime share, S-1 impossible-count excesses.
+    """
+
+    count_metrics: tuple[str, ...]
+    conversions: tuple[ConversionMetricDefinition, ...]
+
+    @property
+    def num_steps(self) -> int:
+        """Number of funnel steps S."""
+        return len(self.count_metrics)
+
+    @cached_property
+    def funnel_steps(self) -> tuple[tuple[str, str], ...]:
+        """(numerator, denominator) of each pair of neighbouring steps."""
+        return tuple(zip(self.count_metrics[1:], self.count_metrics[:-1], strict=True))
+
+    @cached_property
+    def entities(self) -> tuple[Entity, ...]:
+        """All entities of a date: counts, conversions, funnel steps, hourly mix, data quality."""
+        names: list[tuple[EntityType, str]] = [("event_count", name) for name in self.count_metrics]
+        names += [("conversion_rate", item.name) for item in self.conversions]
+        names += [("funnel_step", f"{num}_from_{den}") for num, den in self.funnel_steps]
+        names += [("hourly_mix", f"{self.count_metrics[0]}:{HOURLY_MIX_SUFFIX}")]
+        names += [("data_quality", f"{num}_lte_{den}") for num, den in self.funnel_steps]
+        return tuple(Entity(i, kind, name, METHOD_OF_ENTITY_TYPE[kind]) for i, (kind, name) in enumerate(names))
+
+    @property
+    def num_entities(self) -> int:
+        """Number of entities E of one date."""
+        return len(self.entities)
+
+    @cached_property
+    def index(self) -> dict[tuple[str, str], int]:
+        """Entity index by (entity_type, entity_name)."""
+        return {(e.entity_type, e.entity_name): e.index for e in self.entities}
+
+    @cached_property
+    def slices(self) -> dict[EntityType, slice]:
+        """Range of entity indices of each entity type."""
+        found: dict[EntityType, slice] = {}
+        for kind in ENTITY_TYPES:
+            members = [e.index for e in self.entities if e.entity_type == kind]
+            found[kind] = slice(members[0], members[-1] + 1) if members else slice(0, 0)
+        return found
+
+    @cached_property
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """(denominator step, numerator step) of each conversion, as funnel positions."""
+        position = {name: i for i, name in enumerate(self.count_metrics)}
+        return tuple((position[c.denominator], position[c.numerator]) for c in self.conversions)
+
+    @cached_property
+    def skipping(self) -> tuple[int, ...]:
+        """Indices of the conversions that span more than one step (end-to-end conversions)."""
+        return tuple(i for i, (den, num) in enumerate(self.spans) if num - den > 1)
+
+    @cached_property
+    def measure_of_entity(self) -> np.ndarray:
+        """(E,) int64: row of the measures that holds each entity's value."""
+        steps = self.num_steps
+        rank = {conversion: i for i, conversion in enumerate(self.skipping)}
+        rows = list(range(steps))
+        for i, (_, num) in enumerate(self.spans):
+            rows.append(2 * steps - 1 + rank[i] if i in rank else steps + num - 1)
+        rows += list(range(steps, 2 * steps - 1))
+        rows.append(self.share_row)
+        rows += list(range(self.share_row + 1, self.num_measures))
+        return np.array(rows, dtype=np.int64)
+
+    @property
+    def share_row(self) -> int:
+        """Measure row of the daytime share."""
+        return 2 * self.num_steps - 1 + len(self.skipping)
+
+    @property
+    def num_measures(self) -> int:
+        """Number of measures M of one date."""
+        return self.share_row + self.num_steps
+
+    def entity(self, entity_type: str, entity_name: str) -> Entity:
+        """The entity of that type and name.
+
+        Raises:
+            ValueError: if there is none; names what is allowed.
+        """
+        found = self.index.get((entity_type, entity_name))
+        if found is None:
+            allowed = [f"{e.entity_type}/{e.entity_name}" for e in self.entities]
+            raise ValueError(f"entity {entity_type}/{entity_name!r} is not one of {allowed}")
+        return self.entities[found]
