@@ -22,6 +22,7 @@ from metric_tracker_env.schema import (
     SyntheticGeneratorApplication,
 )
 from metric_tracker_env.stddev_shift import plan_generators
+from metric_tracker_env.view import MetricView
 
 CHUNK = 512  # episodes generated at a time: enough to amortise NumPy's calls, few enough for the cache
 
@@ -222,6 +223,11 @@ class EpisodeData:
     def classes(self) -> np.ndarray:
         """(D, E) int8 of ``CellClass``."""
         return self._batch.classes[:, 0].T
+
+    @cached_property
+    def view(self) -> MetricView:
+        """The data without the truth, for analysis tools."""
+        return MetricView(self.generator_config, self.config.difficulty, self.hourly, self.deviations)
 
     @property
     def deviations(self) -> Deviations:

@@ -153,7 +153,7 @@ def flagged(catalogue: Catalogue, ratios: np.ndarray) -> np.ndarray:
     return out
 
 
-def seasonal_baseline(entry: np.ndarray, weekdays: np.ndarray) -> np.ndarray:
+def seasonal_baseline(entry: np.ndarray) -> np.ndarray:
     """First-step count that weekday and trend lead one to expect.
 
     The slope is the median over all pairs of days a week apart (Theil 1950, restricted to lag 7, where the
@@ -162,7 +162,6 @@ def seasonal_baseline(entry: np.ndarray, weekdays: np.ndarray) -> np.ndarray:
 
     Args:
         entry: (B, D) float64 first-step events a day.
-        weekdays: (D,) int64, Monday 0.
 
     Returns:
         (B, D) float64 events a day.

@@ -1,0 +1,72 @@
+"""What an analyst may look at: the data of one episode without any truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from metric_tracker_env import measure
+from metric_tracker_env.config import GeneratorConfig
+from metric_tracker_env.measure import Deviations
+from metric_tracker_env.schema import Catalogue, Difficulty
+
+
+@dataclass(frozen=True, repr=False)
+class MetricView:
+    """The data of one episode and the statistics of it, computed once; holds no label, seed or twin."""
+
+    config: GeneratorConfig
+    difficulty: Difficulty
+    hourly: np.ndarray  # (D, H, S) int32 events an hour
+    deviations: Deviations  # batch axis kept, B = 1
+
+    def __repr__(self) -> str:
+        return f"MetricView({self.config.date_names[0]} to {self.config.date_names[-1]})"
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """Entities of the funnel."""
+        return self.config.catalogue
+
+    @cached_property
+    def daily(self) -> np.ndarray:
+        """(D, S) int64 events a day."""
+        return self.hourly.sum(axis=1, dtype=np.int64)
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """(E, D) float64 value of every cell, in the entity's unit."""
+        return self.deviations.values[self.catalogue.measure_of_entity, 0]
+
+    @cached_property
+    def baselines(self) -> np.ndarray:
+        """(E,) float64 baseline of every entity: its median over the dates, 0 for data quality."""
+        return self.deviations.medians[self.catalogue.measure_of_entity, 0]
+
+    @property
+    def thresholds(self) -> np.ndarray:
+        """(E,) float64 smallest deviation that each detection method flags."""
+        return self.deviations.thresholds[:, 0]
+
+    @property
+    def ratios(self) -> np.ndarray:
+        """(E, D) float64 signed deviation in thresholds."""
+        return self.deviations.ratios[:, 0]
+
+    @property
+    def flagged(self) -> np.ndarray:
+        """(E, D) bool: cells that their detection method confirms."""
+        return self.deviations.flagged[:, 0]
+
+    @cached_property
+    def strength(self) -> np.ndarray:
+        """(7, D) float64 strength of each family on each date, see ``measure.scan_strength``."""
+        return measure.scan_strength(self.catalogue, self.deviations.ratios)[:, 0]
+
+    @cached_property
+    def seasonal_baseline(self) -> np.ndarray:
+        """(D,) float64 first-step events that weekday and trend lead one to expect."""
+        entry = self.daily[:, 0].astype(np.float64)[None]
+        return measure.seasonal_baseline(entry)[0]
