@@ -23,7 +23,7 @@ from metric_tracker_env.measure import (
     thresholds,
 )
 from metric_tracker_env.rng import Stream
-from metric_tracker_env.schema import ANOMALY_TYPES, HOURS_PER_DAY, Difficulty
+from metric_tracker_env.schema import ANOMALY_TYPES, HOURS_PER_DAY, Catalogue, Difficulty
 
 # Planned moves of the cell's own value, in thresholds of the entity.
 SIZES: dict[Difficulty, tuple[float, float]] = {"easy": (1.5, 2.0), "medium": (1.3, 1.8), "hard": (1.15, 1.5)}
@@ -40,7 +40,7 @@ SHIFT_DAY_HOURS = list(range(9, 19))
 SHIFT_NIGHT_HOURS = [21, 22, 23, 0, 1, 2, 3, 4]
 SHIFT_LIMIT = 0.9  # most of the traffic of the hours it leaves that a mix shift may take
 TRAFFIC_FLOOR = 0.05  # least share of its traffic that a drop leaves
-PLAN_MARGIN = 1.02  # thresholds from the twin's median that a planned cell must reach
+PLAN_MARGIN = 1.08  # thresholds from the twin's median that a planned cell must reach
 MAX_ATTEMPTS = 400
 
 DRAWS_PER_INCIDENT = 3 + HOURS_PER_DAY // rng.DRAWS_PER_WORD  # date, variant, size, and 24 hour ranks
@@ -81,6 +81,8 @@ class VariantTable:
     start: np.ndarray  # (7,) int64, first variant of each family
     count: np.ndarray  # (7,) int64, variants of each family
     families: np.ndarray  # families that have a variant
+    numerator: np.ndarray  # (E,) int64, step whose count is the entity's value or its numerator
+    denominator: np.ndarray  # (E,) int64, step of the denominator, or -1
 
 
 def chain_bounds(config: GeneratorConfig, difficulty: Difficulty) -> tuple[np.ndarray, np.ndarray]:
@@ -174,6 +176,7 @@ def variant_table(config: GeneratorConfig, difficulty: Difficulty) -> VariantTab
         links, alone[row] = links_of(config, variant.entity)
         touches[row, links] = True
     ceiling, alone_floor = chain_bounds(config, difficulty)
+    ends = entity_ends(catalogue)
     family = np.array([v.family for v in variants])
     count = np.bincount(family, minlength=len(ANOMALY_TYPES))
     return VariantTable(
@@ -190,6 +193,8 @@ def variant_table(config: GeneratorConfig, difficulty: Difficulty) -> VariantTab
         start=np.concatenate([[0], np.cumsum(count)[:-1]]),
         count=count,
         families=np.flatnonzero(count),
+        numerator=ends[:, 0],
+        denominator=ends[:, 1],
     )
 
 
@@ -273,13 +278,13 @@ class Planner:
         episodes, places = len(keys), self.high
         plan = Plan.empty(episodes, places, self.config.catalogue.num_steps)
         candidates = len(self.candidates)
-        draws = rng.uniforms(keys, Stream.PLAN, 1 + candidates + places).T
+        words = rng.words(keys, Stream.PLAN, 1 + candidates + places)
+        draws = rng.unit(words[: 1 + places]).T
         number = self.low + (draws[:, 0] * (self.high - self.low + 1)).astype(np.int64)
         plan.active[:] = np.arange(places) < number[:, None]
-        order = np.argsort(draws[:, 1 : 1 + candidates], axis=1, kind="stable")[:, :places]
+        order = np.argsort(words[1 + places :].T.copy(), axis=1)[:, :places]
         plan.day[:] = np.where(plan.active, self.candidates[order], -1)
-        pick = draws[:, 1 + candidates :]
-        plan.family[:] = self.wanted[(pick * len(self.wanted)).astype(np.int64)]
+        plan.family[:] = self.wanted[(draws[:, 1:] * len(self.wanted)).astype(np.int64)]
         attempts = np.zeros((episodes, places), np.int64)
         self._draw_until_fit(keys, twin, plan, attempts, plan.active.copy(), keep_days=True)
         return plan, attempts
@@ -312,7 +317,7 @@ class Planner:
             attempts[lane, place] = attempt + 1
             first = (attempt * plan.active.shape[1] + place) * DRAWS_PER_INCIDENT
             draws = self._incident_words(keys[lane], first)
-            unit = (draws[:3] >> np.uint64(11)).astype(np.float64) * 2.0**-53
+            unit = rng.unit(draws[:3])
             if not keep_days:
                 plan.day[lane, place] = self.candidates[(unit[0] * len(self.candidates)).astype(np.int64)]
             variant = self.table.start[plan.family[lane, place]]
@@ -366,7 +371,7 @@ class Planner:
         factor = chain_factors(link, alone)
 
         # The cell's own value after the incident.
-        numerator, denominator = self._ends(entity)
+        numerator, denominator = table.numerator[entity], table.denominator[entity]
         column = np.arange(len(lane))
         moved = factor[numerator, column] / np.where(denominator >= 0, factor[denominator, column], 1.0)
         target = np.where(family == MIX_FAMILY, value + sign * size * limit, value * moved)
@@ -380,21 +385,14 @@ class Planner:
         plan.factor[lane, place] = factor.T
         return fits
 
-    def _ends(self, entity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Numerator and denominator steps of each entity's value; -1 for no denominator."""
-        return tuple(column[entity] for column in entity_ends(self.config))
 
-
-@lru_cache(maxsize=64)
-def entity_ends(config: GeneratorConfig) -> tuple[np.ndarray, np.ndarray]:
-    """(E,) numerator and (E,) denominator step of every entity's value, -1 where there is no denominator."""
-    catalogue = config.catalogue
+def entity_ends(catalogue: Catalogue) -> np.ndarray:
+    """(E, 2) int64: numerator and denominator step of every entity's value, -1 where there is no denominator."""
     pairs = [(i, -1) for i in range(catalogue.num_steps)]
     pairs += [(num, den) for den, num in catalogue.spans]
     pairs += [(i, i - 1) for i in range(1, catalogue.num_steps)]
     pairs += [(0, -1)] * catalogue.num_steps
-    ends = np.array(pairs, np.int64)
-    return ends[:, 0], ends[:, 1]
+    return np.array(pairs, np.int64)
 
 
 def chain_factors(link: np.ndarray, alone: np.ndarray) -> np.ndarray:
@@ -430,39 +428,64 @@ def shift_hours(entry: np.ndarray, moved: np.ndarray) -> np.ndarray:
     return out
 
 
+class Incidents(NamedTuple):
+    """The hours that n incidents change; nothing is written to the planes yet."""
+
+    row: np.ndarray  # (n,) int64, episode within the plan
+    day: np.ndarray  # (n,) int64
+    index: np.ndarray  # (S, H, n) int64, places in the flat planes
+    counts: np.ndarray  # (S, H, n), events an hour after the incidents
+
+    def of_lanes(self, chosen: np.ndarray) -> Incidents:
+        """Those of the chosen (B,) bool episodes of the plan."""
+        if chosen.all():
+            return self
+        kept = chosen[self.row]
+        return Incidents(self.row[kept], self.day[kept], self.index[:, :, kept], self.counts[:, :, kept])
+
+    def write(self, planes: np.ndarray) -> None:
+        """Put the counts into C-contiguous planes (S, H, B, D)."""
+        planes.reshape(-1)[self.index.reshape(-1)] = self.counts.reshape(-1)
+
+
 def inject(
     config: GeneratorConfig,
     difficulty: Difficulty,
     planes: np.ndarray,
     plan: Plan,
     twin: Deviations,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Apply a plan to hourly planes (S, H, B, D), in place.
+    lanes: np.ndarray,
+) -> Incidents:
+    """What a plan makes of clean hourly planes (S, H, B, D), which stay as they are.
 
-    Returns:
-        (n,) column ``b * D + d`` of each active incident, in (B, K) order, and the new (S, H, n) float64 counts there.
+    Args:
+        config: Funnel.
+        difficulty: Sets the hours and sizes of impossible counts.
+        planes: Clean counts.
+        plan: Incidents of b <= B episodes.
+        twin: Deviations of those b episodes without incidents.
+        lanes: (b,) int64, where each episode of the plan is in the planes.
     """
     steps, hours, episodes, days = planes.shape
-    lane, place = np.nonzero(plan.active)
-    column = lane * days + plan.day[lane, place]
-    flat = planes.reshape(steps * hours, episodes * days)
-    old = flat[:, column].reshape(steps, hours, len(column))
-    factor = plan.factor[lane, place].T.astype(planes.dtype)
-    new = old * factor[:, None]
+    row, place = np.nonzero(plan.active)
+    day = plan.day[row, place]
+    column = lanes[row] * days + day
+    index = (np.arange(steps * hours)[:, None] * (episodes * days) + column).reshape(steps, hours, len(column))
+    old = planes.reshape(-1).take(index)
+    new = old * plan.factor[row, place].T.astype(planes.dtype)[:, None]
     np.rint(new, out=new)
-    alone = plan.alone[lane, place]
+    alone = plan.alone[row, place]
     for step in range(1, steps - 1):
         chosen = np.flatnonzero(alone == step)
-        if len(chosen):
+        if len(chosen):  # rounding must not put a lone count below the step after it
             new[step][:, chosen] = np.maximum(new[step][:, chosen], old[step + 1][:, chosen])
     for step in range(1, steps):
         np.minimum(new[step], new[step - 1], out=new[step])
 
-    family = plan.family[lane, place]
+    family, entity, sign, size = (a[row, place] for a in (plan.family, plan.entity, plan.sign, plan.size))
     chosen = np.flatnonzero(family == MIX_FAMILY)
     if len(chosen):
-        entity = plan.entity[lane, place][chosen]
-        moved = (plan.sign * plan.size)[lane, place][chosen] * twin.thresholds[entity, lane[chosen]]
+        moved = (sign * size)[chosen] * twin.thresholds[entity[chosen], row[chosen]]
         before = old[:, :, chosen].astype(np.float64)
         after = before.copy()
         after[0] = shift_hours(before[0], moved)
@@ -472,13 +495,10 @@ def inject(
         new[:, :, chosen] = after
     chosen = np.flatnonzero(family == QUALITY_FAMILY)
     if len(chosen):
-        number = IMPOSSIBLE_HOURS[difficulty]
-        ranks = plan.hours[lane, place][chosen]
-        picked = np.argsort(ranks, axis=1, kind="stable")[:, :number]  # (q, number)
-        step = (1 + plan.entity[lane, place][chosen] - config.catalogue.slices["data_quality"].start)[:, None]
+        ranks = plan.hours[row, place][chosen]
+        picked = np.argsort(ranks, axis=1, kind="stable")[:, : IMPOSSIBLE_HOURS[difficulty]]
+        step = (1 + entity[chosen] - config.catalogue.slices["data_quality"].start)[:, None]
         upstream = new[step - 1, picked, chosen[:, None]]
-        size = plan.size[lane, place][chosen][:, None].astype(planes.dtype)
-        new[step, picked, chosen[:, None]] = upstream + np.maximum(np.rint(upstream * size), 1.0)
-    flat[:, column] = new.reshape(steps * hours, len(column))
-    return column, new
-
+        extra = np.maximum(np.rint(upstream * size[chosen][:, None].astype(planes.dtype)), 1.0)
+        new[step, picked, chosen[:, None]] = upstream + extra
+    return Incidents(row, day, index, new)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from metric_tracker_env import measure, rng
-from metric_tracker_env.anomalies import GenerationError, Plan, Planner, inject
+from metric_tracker_env.anomalies import GenerationError, Incidents, Plan, Planner, inject
 from metric_tracker_env.config import EpisodeConfig, GeneratorConfig
 from metric_tracker_env.generator import clean_planes
 from metric_tracker_env.labels import CellClass, label
@@ -54,96 +55,126 @@ class EpisodeBatch:
         return self.classes == CellClass.EXPECTED
 
 
+class EpisodeSource:
+    """Makes episodes of one configuration from keys; what depends on the configuration alone is worked out once."""
+
+    def __init__(self, config: GeneratorConfig, episode: EpisodeConfig) -> None:
+        """Prepare to generate.
+
+        Raises:
+            ValueError: if more incidents are asked for than fit.
+            GenerationError: if the family has no entity that the funnel can carry.
+        """
+        self.config, self.episode = config, episode
+        self._planner = None if episode.anomaly_generators else Planner(config, episode)
+
+    def generate(self, keys: np.ndarray) -> EpisodeBatch:
+        """Generate the episodes of (B,) uint64 keys; each is the same whatever else is in the batch.
+
+        Raises:
+            GenerationError: if the incidents cannot be realised.
+        """
+        if self._planner is None:
+            return _join([self.generate_with_records(keys[i : i + 1])[0] for i in range(len(keys))])
+        parts = [self._chunk(self._planner, keys[i : i + CHUNK]) for i in range(0, len(keys), CHUNK)]
+        return _join(parts)
+
+    def generate_with_records(
+        self, keys: np.ndarray
+    ) -> tuple[EpisodeBatch, list[SyntheticGeneratorApplication]]:
+        """One episode, (1,) keys, with the records of its explicit generators: applied as asked or refused."""
+        if self._planner is not None:
+            return self.generate(keys), []
+        planes, twin = self._clean(keys)
+        plan, applications = plan_generators(self.config, self.episode, int(keys[0]), twin)
+        work = self._measure(planes, twin, plan, np.arange(1))
+        for application, passed in zip(applications, work.passed[0], strict=True):
+            if not passed:
+                raise GenerationError(
+                    f"anomaly_generators: {application.metric_name!r} on {application.date} goes {application.direction} "
+                    "but its detection method does not confirm that beside the other anomalies; raise stddev_factor, "
+                    "or choose another date or fewer anomalies"
+                )
+        work.incidents.write(planes)
+        actual = work.final.values[:, 0]
+        rows = self.config.catalogue.measure_of_entity[plan.entity[0]]
+        measured = [
+            application.model_copy(update={"actual_value": measure.rounded(actual[row, day])})
+            for application, row, day in zip(applications, rows, plan.day[0], strict=True)
+        ]
+        return self._batch(planes, twin, plan, work, np.zeros(1, np.int64)), measured
+
+    def _chunk(self, planner: Planner, keys: np.ndarray) -> EpisodeBatch:
+        """Plan, inject, measure, label; incidents that do not pass are drawn again, from the clean twin."""
+        planes, twin = self._clean(keys)
+        plan, attempts = planner.draw(keys, twin)
+        work = self._measure(planes, twin, plan, np.arange(len(keys)))
+        redraws = np.zeros(len(keys), np.int64)
+        failed = plan.active & ~work.passed
+        written = [work.incidents.of_lanes(~failed.any(axis=1))]
+        while failed.any():
+            again = np.flatnonzero(failed.any(axis=1))
+            redraws[again] += failed[again].sum(axis=1)
+            part, tried = plan.take(again), attempts[again]
+            part_twin = Deviations(*(a[:, again] if a.size else a for a in twin))
+            planner.redraw(keys[again], part_twin, part, tried, failed[again])
+            attempts[again] = tried
+            plan.put(again, part)
+            repaired = self._measure(planes, part_twin, part, again)
+            for whole, piece in zip(work.final, repaired.final, strict=True):
+                whole[:, again] = piece
+            work.classes[:, again] = repaired.classes
+            failed = np.zeros_like(failed)
+            failed[again] = part.active & ~repaired.passed
+            written.append(repaired.incidents.of_lanes(~failed.any(axis=1)))
+        for incidents in written:
+            incidents.write(planes)
+        return self._batch(planes, twin, plan, work, redraws)
+
+    def _clean(self, keys: np.ndarray) -> tuple[np.ndarray, Deviations]:
+        """Planes without incidents, and what they measure to: the clean twin."""
+        config, difficulty = self.config, self.episode.difficulty
+        planes = clean_planes(config, difficulty, keys)
+        daily = planes.sum(axis=1)
+        nothing = np.zeros((len(config.steps), 1, 1))  # clean hours keep the order of the funnel
+        values = measure.measures(config.catalogue, daily, measure.daytime(planes[0]), nothing)
+        baselines = measure.medians(config.catalogue, values)
+        limits = measure.thresholds(config.catalogue, difficulty, baselines)
+        unused = np.empty(0)
+        return planes, Deviations(values, baselines, limits, unused, unused)
+
+    def _measure(self, planes: np.ndarray, twin: Deviations, plan: Plan, lanes: np.ndarray) -> _Measured:
+        """What the plan of some lanes of clean planes would do to the data, and whether it passes."""
+        catalogue = self.config.catalogue
+        incidents = inject(self.config, self.episode.difficulty, planes, plan, twin, lanes)
+        at = incidents.row * self.config.num_days + incidents.day
+        flat_twin = twin.values.reshape(catalogue.num_measures, -1)
+        values = flat_twin.copy()
+        new = incidents.counts
+        values[:, at] = measure.measures(catalogue, new.sum(axis=1), measure.daytime(new[0]), measure.excess(new))
+        final = measure.deviations(catalogue, self.episode.difficulty, values.reshape(twin.values.shape))
+        classes, passed = label(plan, final, flat_twin[:, at], catalogue.measure_of_entity)
+        return _Measured(incidents, final, classes, passed)
+
+    def _batch(
+        self, planes: np.ndarray, twin: Deviations, plan: Plan, work: _Measured, redraws: np.ndarray
+    ) -> EpisodeBatch:
+        steps = self.config.catalogue.num_steps
+        return EpisodeBatch(planes.astype(np.int32), twin.values[:steps], work.final, plan, work.classes, redraws)
+
+
+class _Measured(NamedTuple):
+    """A plan's effect: the changed hours, the deviations, the labels, and (B, K) bool: incidents that passed."""
+
+    incidents: Incidents
+    final: Deviations
+    classes: np.ndarray
+    passed: np.ndarray
+
+
 def generate_batch(config: GeneratorConfig, episode: EpisodeConfig, keys: np.ndarray) -> EpisodeBatch:
-    """Generate the episodes of (B,) uint64 keys; each is the same whatever else is in the batch.
-
-    Args:
-        config: Funnel and traffic.
-        episode: Family, difficulty, counts or explicit generators; its seed is not used.
-        keys: One key an episode, see ``rng.KeyStream``.
-
-    Raises:
-        ValueError: if more incidents are asked for than fit.
-        GenerationError: if the incidents cannot be realised.
-    """
-    if episode.anomaly_generators:
-        return _join([_with_generators(config, episode, keys[i : i + 1])[0] for i in range(len(keys))])
-    planner = Planner(config, episode)
-    parts = [_generate_chunk(config, episode, planner, keys[i : i + CHUNK]) for i in range(0, len(keys), CHUNK)]
-    return _join(parts)
-
-
-def _generate_chunk(
-    config: GeneratorConfig, episode: EpisodeConfig, planner: Planner, keys: np.ndarray
-) -> EpisodeBatch:
-    planes, twin = _clean(config, episode, keys)
-    plan, attempts = planner.draw(keys, twin)
-    batch, passed = _finish(config, episode, planes, plan, twin)
-    failed = plan.active & ~passed
-    while failed.any():
-        again = np.flatnonzero(failed.any(axis=1))
-        batch.redraws[again] += failed[again].sum(axis=1)
-        planes, twin = _clean(config, episode, keys[again])
-        part, tried = batch.plan.take(again), attempts[again]
-        planner.redraw(keys[again], twin, part, tried, failed[again])
-        attempts[again] = tried
-        repaired, passed = _finish(config, episode, planes, part, twin)
-        _put(batch, again, repaired)
-        failed = np.zeros_like(failed)
-        failed[again] = part.active & ~passed
-    return batch
-
-
-def _clean(config: GeneratorConfig, episode: EpisodeConfig, keys: np.ndarray) -> tuple[np.ndarray, Deviations]:
-    """Planes without incidents, and what they measure to: the clean twin."""
-    planes = clean_planes(config, episode.difficulty, keys)
-    daily = planes.sum(axis=1).astype(np.float64)
-    nothing = np.zeros((len(config.steps), *daily.shape[1:]))
-    values = measure.measures(config.catalogue, daily, measure.daytime(planes[0]), nothing)
-    baselines = measure.medians(config.catalogue, values)
-    limits = measure.thresholds(config.catalogue, episode.difficulty, baselines)
-    empty = np.empty(0)
-    return planes, Deviations(values, baselines, limits, empty, empty)
-
-
-def _finish(
-    config: GeneratorConfig, episode: EpisodeConfig, planes: np.ndarray, plan: Plan, twin: Deviations
-) -> tuple[EpisodeBatch, np.ndarray]:
-    """Inject, measure on the final data, label; and (B, K) bool: the incidents that passed."""
-    catalogue, steps = config.catalogue, config.catalogue.num_steps
-    column, new = inject(config, episode.difficulty, planes, plan, twin)
-    flat_twin = twin.values.reshape(catalogue.num_measures, -1)
-    values = flat_twin.copy()
-    daily = new.sum(axis=1, dtype=np.float64)
-    values[:, column] = measure.measures(catalogue, daily, measure.daytime(new[0]), measure.excess(new))
-    final = measure.deviations(catalogue, episode.difficulty, values.reshape(twin.values.shape))
-    classes, passed = label(plan, final, flat_twin[:, column], catalogue.measure_of_entity)
-    redraws = np.zeros(len(passed), np.int64)
-    return EpisodeBatch(planes.astype(np.int32), twin.values[:steps], final, plan, classes, redraws), passed
-
-
-def _with_generators(
-    config: GeneratorConfig, episode: EpisodeConfig, keys: np.ndarray
-) -> tuple[EpisodeBatch, list[SyntheticGeneratorApplication]]:
-    """One episode with explicit ``metric_stddev_shift`` generators: applied as asked or refused."""
-    planes, twin = _clean(config, episode, keys)
-    plan, applications = plan_generators(config, episode, int(keys[0]), twin)
-    batch, passed = _finish(config, episode, planes, plan, twin)
-    for application, ok in zip(applications, passed[0], strict=True):
-        if not ok:
-            raise GenerationError(
-                f"anomaly_generators: {application.metric_name!r} on {application.date} moved {application.direction} "
-                "but its detection method does not confirm it beside the other anomalies; raise stddev_factor, "
-                "or choose another date or fewer anomalies"
-            )
-    actual = batch.final.values[:, 0]
-    measured = [
-        application.model_copy(update={"actual_value": measure.rounded(actual[row, day])})
-        for application, row, day in zip(
-            applications, config.catalogue.measure_of_entity[plan.entity[0]], plan.day[0], strict=True
-        )
-    ]
-    return batch, measured
+    """The episodes of (B,) uint64 keys, see ``EpisodeSource.generate``; the seed of ``episode`` is not used."""
+    return EpisodeSource(config, episode).generate(keys)
 
 
 def _join(parts: list[EpisodeBatch]) -> EpisodeBatch:
@@ -162,15 +193,6 @@ def _join(parts: list[EpisodeBatch]) -> EpisodeBatch:
         along(1, [p.classes for p in parts]),
         along(0, [p.redraws for p in parts]),
     )
-
-
-def _put(batch: EpisodeBatch, episodes: np.ndarray, part: EpisodeBatch) -> None:
-    """Replace some episodes of a batch; their count of redraws stays."""
-    batch.planes[:, :, episodes] = part.planes
-    for whole, piece in zip(batch.final, part.final, strict=True):
-        whole[:, episodes] = piece
-    batch.plan.put(episodes, part.plan)
-    batch.classes[:, episodes] = part.classes
 
 
 class EpisodeData:
@@ -320,6 +342,7 @@ class MetricDataGenerator:
 
     def __init__(self, config: GeneratorConfig | None = None) -> None:
         self.config = config or GeneratorConfig()
+        self._sources: dict[EpisodeConfig, EpisodeSource] = {}
 
     def generate_episode(self, episode_config: EpisodeConfig | None = None) -> EpisodeData:
         """Generate one episode: the one that an environment with the same options plays after ``reset(seed=seed)``.
@@ -328,18 +351,22 @@ class MetricDataGenerator:
             ValueError: if more incidents are asked for than fit, or they cannot be realised.
         """
         episode = episode_config or EpisodeConfig()
-        return episode_of_key(self.config, episode, rng.episode_key(episode.seed))
+        return episode_of_key(self._source(episode), rng.episode_key(episode.seed), episode)
 
     def generate_batch(self, episode_config: EpisodeConfig, seeds: list[int]) -> EpisodeBatch:
         """Generate one episode a seed, as arrays; ``episode_config.seed`` is not used."""
         keys = np.array([rng.episode_key(EpisodeConfig(seed=seed).seed) for seed in seeds], np.uint64)
-        return generate_batch(self.config, episode_config, keys)
+        return self._source(episode_config).generate(keys)
+
+    def _source(self, episode: EpisodeConfig) -> EpisodeSource:
+        """The source of a request; the seed is not part of it."""
+        request = episode.model_copy(update={"seed": 0})
+        if request not in self._sources:
+            self._sources[request] = EpisodeSource(self.config, request)
+        return self._sources[request]
 
 
-def episode_of_key(config: GeneratorConfig, episode: EpisodeConfig, key: int) -> EpisodeData:
-    """The episode of one key."""
-    keys = np.array([key], np.uint64)
-    if episode.anomaly_generators:
-        batch, applications = _with_generators(config, episode, keys)
-        return EpisodeData(config, episode, batch, applications)
-    return EpisodeData(config, episode, generate_batch(config, episode, keys), [])
+def episode_of_key(source: EpisodeSource, key: int, config: EpisodeConfig | None = None) -> EpisodeData:
+    """The episode of one key, with ``config`` as its label (the source's, unless given)."""
+    batch, applications = source.generate_with_records(np.array([key], np.uint64))
+    return EpisodeData(source.config, config or source.episode, batch, applications)

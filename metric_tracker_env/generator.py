@@ -44,7 +44,8 @@ def clean_planes(config: GeneratorConfig, difficulty: Difficulty, keys: np.ndarr
     def noisy(step: int, mean: np.ndarray, noise: float, out: np.ndarray) -> None:
         """mean x (1 + uniform(-noise, noise)), one 16-bit draw an hour."""
         draws = rng.draws16(keys, Stream.HOURS + step, HOURS_PER_DAY, config.num_days)
-        np.multiply(draws, (mean * (2.0 * noise / DRAW_LEVELS)).astype(dtype), out=out)
+        np.copyto(out, draws)
+        out *= (mean * (2.0 * noise / DRAW_LEVELS)).astype(dtype)
         out += (mean * (1.0 - noise + noise / DRAW_LEVELS)).astype(dtype)
 
     # The first step: cumulative rounding splits the day's exact total over noisy hour weights.

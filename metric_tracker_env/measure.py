@@ -136,7 +136,9 @@ def deviations(catalogue: Catalogue, difficulty: Difficulty, values: np.ndarray)
     """Measure every cell: (M, B, D) measures -> deviations from the median in threshold units."""
     baselines = medians(catalogue, values)
     limits = thresholds(catalogue, difficulty, baselines)
-    ratios = (values - baselines[..., None])[catalogue.measure_of_entity]
+    rows = catalogue.measure_of_entity
+    ratios = values.take(rows, axis=0)
+    ratios -= baselines[rows][..., None]
     ratios /= limits[..., None]
     return Deviations(values, baselines, limits, ratios, flagged(catalogue, ratios))
 
@@ -147,7 +149,8 @@ def flagged(catalogue: Catalogue, ratios: np.ndarray) -> np.ndarray:
     Counts, rates and the hourly mix in both directions; a funnel step only when it loses, an impossible
     count only when there is an excess.
     """
-    out = np.abs(ratios) >= 1.0
+    out = ratios >= 1.0
+    out |= ratios <= -1.0
     funnel = catalogue.slices["funnel_step"]
     np.less(ratios[funnel], -1.0, out=out[funnel])
     return out

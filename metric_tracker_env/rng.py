@@ -51,9 +51,14 @@ def words(keys: np.ndarray, stream: int, count: int, first: int = 0) -> np.ndarr
     return mix((index * GAMMA)[:, None] + keys)
 
 
+def unit(drawn: np.ndarray) -> np.ndarray:
+    """uint64 words -> float64 in [0, 1), 53 bits."""
+    return (drawn >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
 def uniforms(keys: np.ndarray, stream: int, count: int, first: int = 0) -> np.ndarray:
     """Uniform draws in [0, 1): (B,) keys -> (count, B) float64 with 53 bits."""
-    return (words(keys, stream, count, first) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return unit(words(keys, stream, count, first))
 
 
 def draws16(keys: np.ndarray, stream: int, rows: int, columns: int) -> np.ndarray:
