@@ -11,7 +11,7 @@ import numpy as np
 from metric_tracker_env import measure, rng
 from metric_tracker_env.anomalies import GenerationError, Incidents, Plan, Planner, inject
 from metric_tracker_env.config import EpisodeConfig, GeneratorConfig
-from metric_tracker_env.generator import clean_planes
+from metric_tracker_env.generator import CleanTraffic
 from metric_tracker_env.labels import CellClass, label
 from metric_tracker_env.measure import Deviations
 from metric_tracker_env.schema import (
@@ -23,26 +23,26 @@ from metric_tracker_env.schema import (
     SyntheticGeneratorApplication,
 )
 from metric_tracker_env.stddev_shift import plan_generators
-from metric_tracker_env.view import MetricView
+from metric_tracker_env.view import MetricView, describe_cell
 
-CHUNK = 512  # episodes generated at a time: enough to amortise NumPy's calls, few enough for the cache
+CHUNK = 256  # episodes generated at a time: enough to amortise NumPy calls, few enough for the cache
 
 
 @dataclass
 class EpisodeBatch:
     """B episodes of one configuration: the data, the clean twin, the incidents and the class of every cell."""
 
-    planes: np.ndarray  # (S, H, B, D) int32, events an hour
+    planes: np.ndarray  # (S, H, B, D) whole numbers as floats, events an hour
     twin_daily: np.ndarray  # (S, B, D) float64, events a day without injection
     final: Deviations  # measured on the injected data
     plan: Plan
     classes: np.ndarray  # (E, B, D) int8 of CellClass
     redraws: np.ndarray  # (B,) int64, incidents drawn again because they did not pass on the final data
 
-    @property
+    @cached_property
     def hourly(self) -> np.ndarray:
-        """(B, D, H, S) int32 events an hour; a view."""
-        return self.planes.transpose(2, 3, 1, 0)
+        """(B, D, H, S) int32 events an hour, hour-major in memory."""
+        return self.planes.astype(np.int32).transpose(2, 3, 1, 0)
 
     @property
     def daily(self) -> np.ndarray:
@@ -66,6 +66,7 @@ class EpisodeSource:
             GenerationError: if the family has no entity that the funnel can carry.
         """
         self.config, self.episode = config, episode
+        self._traffic = CleanTraffic(config, episode.difficulty)
         self._planner = None if episode.anomaly_generators else Planner(config, episode)
 
     def generate(self, keys: np.ndarray) -> EpisodeBatch:
@@ -134,8 +135,7 @@ class EpisodeSource:
     def _clean(self, keys: np.ndarray) -> tuple[np.ndarray, Deviations]:
         """Planes without incidents, and what they measure to: the clean twin."""
         config, difficulty = self.config, self.episode.difficulty
-        planes = clean_planes(config, difficulty, keys)
-        daily = planes.sum(axis=1)
+        planes, daily = self._traffic.planes(keys)
         nothing = np.zeros((len(config.steps), 1, 1))  # clean hours keep the order of the funnel
         values = measure.measures(config.catalogue, daily, measure.daytime(planes[0]), nothing)
         baselines = measure.medians(config.catalogue, values)
@@ -148,19 +148,22 @@ class EpisodeSource:
         catalogue = self.config.catalogue
         incidents = inject(self.config, self.episode.difficulty, planes, plan, twin, lanes)
         at = incidents.row * self.config.num_days + incidents.day
-        flat_twin = twin.values.reshape(catalogue.num_measures, -1)
-        values = flat_twin.copy()
+        values = twin.values.copy()
         new = incidents.counts
-        values[:, at] = measure.measures(catalogue, new.sum(axis=1), measure.daytime(new[0]), measure.excess(new))
-        final = measure.deviations(catalogue, self.episode.difficulty, values.reshape(twin.values.shape))
-        classes, passed = label(plan, final, flat_twin[:, at], catalogue.measure_of_entity)
+        changed = measure.measures(catalogue, new.sum(axis=1), measure.daytime(new[0]), measure.excess(new))
+        before = np.empty_like(changed)
+        for row, row_before, row_after in zip(values.reshape(len(values), -1), before, changed, strict=True):
+            row.take(at, out=row_before, mode="clip")
+            row[at] = row_after
+        final = measure.deviations(catalogue, self.episode.difficulty, values)
+        classes, passed = label(plan, final, at, changed - before, catalogue.measure_of_entity)
         return _Measured(incidents, final, classes, passed)
 
     def _batch(
         self, planes: np.ndarray, twin: Deviations, plan: Plan, work: _Measured, redraws: np.ndarray
     ) -> EpisodeBatch:
         steps = self.config.catalogue.num_steps
-        return EpisodeBatch(planes.astype(np.int32), twin.values[:steps], work.final, plan, work.classes, redraws)
+        return EpisodeBatch(planes, twin.values[:steps], work.final, plan, work.classes, redraws)
 
 
 class _Measured(NamedTuple):
@@ -315,26 +318,6 @@ class EpisodeData:
                 )
             )
         return sorted(found, key=lambda item: item.date)
-
-
-def describe_cell(config: GeneratorConfig, deviations: Deviations, day: int, entity: int) -> MetricSubmissionRow:
-    """The row of one cell of a one-episode batch, with values as reported: baseline, observed, delta."""
-    described = config.catalogue.entities[entity]
-    measure_row = config.catalogue.measure_of_entity[entity]
-    baseline = float(deviations.medians[measure_row, 0])
-    observed = float(deviations.values[measure_row, 0, day])
-    delta = observed - baseline
-    return MetricSubmissionRow(
-        date=config.date_names[day],
-        entity_type=described.entity_type,
-        entity_name=described.entity_name,
-        anomaly_type=measure.anomaly_type(described.entity_type, delta),
-        detection_method=described.detection_method,
-        baseline_value=measure.rounded(baseline),
-        observed_value=measure.rounded(observed),
-        delta_value=measure.rounded(delta),
-        severity=measure.severity(described.entity_type, delta, baseline),
-    )
 
 
 class MetricDataGenerator:

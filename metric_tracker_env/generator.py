@@ -10,7 +10,7 @@ import numpy as np
 
 from metric_tracker_env import rng
 from metric_tracker_env.config import GeneratorConfig
-from metric_tracker_env.rng import DRAW_LEVELS, Stream
+from metric_tracker_env.rng import DRAW_LEVELS, Draws16, Stream
 from metric_tracker_env.schema import HOURS_PER_DAY, Difficulty
 
 FLOAT32_LIMIT = 1 << 20  # daily counts below this are exact in float32 with room for a cumulative sum
@@ -35,32 +35,41 @@ def daily_traffic(config: GeneratorConfig, keys: np.ndarray) -> np.ndarray:
     return np.maximum(np.rint(mean * (1.0 + config.day_noise * (2.0 * draw - 1.0))), 1.0)
 
 
-def clean_planes(config: GeneratorConfig, difficulty: Difficulty, keys: np.ndarray) -> np.ndarray:
-    """Hourly counts without any anomaly: (B,) uint64 keys -> (S, H, B, D) whole numbers in ``plane_dtype``."""
-    dtype = plane_dtype(config)
-    shape = (HOURS_PER_DAY, len(keys), config.num_days)
-    planes = np.empty((len(config.steps) + 1, *shape), dtype)
+class CleanTraffic:
+    """Hourly counts without any anomaly, for one configuration and difficulty."""
 
-    def noisy(step: int, mean: np.ndarray, noise: float, out: np.ndarray) -> None:
-        """mean x (1 + uniform(-noise, noise)), one 16-bit draw an hour."""
-        draws = rng.draws16(keys, Stream.HOURS + step, HOURS_PER_DAY, config.num_days)
-        np.copyto(out, draws)
-        out *= (mean * (2.0 * noise / DRAW_LEVELS)).astype(dtype)
-        out += (mean * (1.0 - noise + noise / DRAW_LEVELS)).astype(dtype)
+    def __init__(self, config: GeneratorConfig, difficulty: Difficulty) -> None:
+        self.config = config
+        self.dtype = plane_dtype(config)
+        weights = np.array(config.hourly_weights)[:, None, None]
+        means = [weights / weights.sum(), *(np.full((1, 1, 1), step.rate) for step in config.steps)]
+        noises = [config.hour_noise, *(config.noise_of(step, difficulty) for step in config.steps)]
+        # mean x (1 + uniform(-noise, noise)) = slope x draw + least, for one 16-bit draw
+        self._slope = [(m * (2.0 * n / DRAW_LEVELS)).astype(self.dtype) for m, n in zip(means, noises, strict=True)]
+        self._least = [(m * (1.0 - n + n / DRAW_LEVELS)).astype(self.dtype) for m, n in zip(means, noises, strict=True)]
+        self._draws = Draws16(HOURS_PER_DAY, config.num_days)
 
-    # The first step: cumulative rounding splits the day's exact total over noisy hour weights.
-    entry = planes[0]
-    weights = np.array(config.hourly_weights)[:, None, None]
-    noisy(0, weights / weights.sum(), config.hour_noise, entry)
-    for hour in range(1, HOURS_PER_DAY):  # 30 times as fast as np.add.accumulate along the first axis
-        entry[hour] += entry[hour - 1]
-    entry *= daily_traffic(config, keys).astype(dtype) / entry[-1]
-    np.rint(entry, out=entry)
-    for hour in range(HOURS_PER_DAY - 1, 0, -1):
-        entry[hour] -= entry[hour - 1]
-
-    for i, step in enumerate(config.steps, start=1):
-        noisy(i, np.array([[[step.rate]]]), config.noise_of(step, difficulty), planes[i])
-        planes[i] *= planes[i - 1]
-        np.rint(planes[i], out=planes[i])
-    return planes
+    def planes(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(B,) uint64 keys -> (S, H, B, D) whole numbers in ``plane_dtype``; and (S, B, D), their sums over the hours."""
+        steps, episodes, days = len(self._slope), len(keys), self.config.num_days
+        planes = np.empty((steps, HOURS_PER_DAY, episodes, days), self.dtype)
+        daily = np.empty((steps, episodes, days), self.dtype)
+        traffic = daily_traffic(self.config, keys).astype(self.dtype)
+        for step, out in enumerate(planes):
+            np.copyto(out, self._draws.draw(keys, Stream.HOURS + step))
+            out *= self._slope[step]
+            out += self._least[step]
+            if step:
+                out *= planes[step - 1]
+                np.rint(out, out=out)
+                np.add.reduce(out, axis=0, out=daily[step])
+                continue
+            # Cumulative rounding splits the day's exact total over the noisy hour weights.
+            for hour in range(1, HOURS_PER_DAY):  # 30 times as fast as np.add.accumulate along the first axis
+                out[hour] += out[hour - 1]
+            out *= traffic / out[-1]
+            np.rint(out, out=out)
+            daily[0] = out[-1]
+            for hour in range(HOURS_PER_DAY - 1, 0, -1):
+                out[hour] -= out[hour - 1]
+        return planes, daily

@@ -31,9 +31,9 @@ class Stream(IntEnum):
     GENERATORS = 34
 
 
-def mix(state: np.ndarray) -> np.ndarray:
-    """SplitMix64's output function, in place on uint64 ``state``."""
-    shifted = state >> S30
+def mix(state: np.ndarray, scratch: np.ndarray | None = None) -> np.ndarray:
+    """SplitMix64's output function, in place on uint64 ``state``; ``scratch`` has its shape."""
+    shifted = np.right_shift(state, S30, out=scratch)
     state ^= shifted
     state *= MIX_1
     np.right_shift(state, S27, out=shifted)
@@ -61,14 +61,27 @@ def uniforms(keys: np.ndarray, stream: int, count: int, first: int = 0) -> np.nd
     return unit(words(keys, stream, count, first))
 
 
-def draws16(keys: np.ndarray, stream: int, rows: int, columns: int) -> np.ndarray:
-    """16-bit draws: (B,) keys -> (rows, B, columns) uint16, a row being one word run an episode."""
-    per_row = -(-columns // DRAWS_PER_WORD)
-    start = np.arange(1, per_row + 1, dtype=np.uint64) + np.uint64(stream << STREAM_SHIFT)
-    base = (start * GAMMA + keys[:, None]).reshape(1, -1)
-    offset = np.arange(0, rows * per_row, per_row, dtype=np.uint64)[:, None] * GAMMA
-    drawn = mix(offset + base).astype("<u8", copy=False).view("<u2")
-    return drawn.reshape(rows, len(keys), per_row * DRAWS_PER_WORD)[:, :, :columns]
+class Draws16:
+    """16-bit draws for blocks of episodes; keeps its buffers, which costs less than fresh memory."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        self.rows, self.columns = rows, columns
+        self._words = -(-columns // DRAWS_PER_WORD)  # words of an episode in a row
+        self._buffers = (np.empty(0, np.uint64), np.empty(0, np.uint64))
+
+    def draw(self, keys: np.ndarray, stream: int) -> np.ndarray:
+        """(b,) keys -> (rows, b, columns) uint16, a view that the next call overwrites."""
+        shape = (self.rows, len(keys) * self._words)
+        size = shape[0] * shape[1]
+        if len(self._buffers[0]) < size:
+            self._buffers = (np.empty(size, np.uint64), np.empty(size, np.uint64))
+        state, scratch = (buffer[:size].reshape(shape) for buffer in self._buffers)
+        start = np.arange(1, self._words + 1, dtype=np.uint64) + np.uint64(stream << STREAM_SHIFT)
+        base = (start * GAMMA + keys[:, None]).reshape(1, -1)
+        offset = np.arange(0, self.rows * self._words, self._words, dtype=np.uint64)[:, None] * GAMMA
+        np.add(offset, base, out=state)
+        drawn = mix(state, scratch).astype("<u8", copy=False).view("<u2")
+        return drawn.reshape(self.rows, len(keys), self._words * DRAWS_PER_WORD)[:, :, : self.columns]
 
 
 class KeyStream:
