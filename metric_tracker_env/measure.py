@@ -75,7 +75,7 @@ def measures(catalogue: Catalogue, daily: np.ndarray, day_part: np.ndarray, exce
 
     Args:
         catalogue: Entities of the funnel.
-        daily: (S, ...) float64 events a day.
+        daily: (S, ...) events a day.
         day_part: (...) first-step events of the daytime hours.
         excesses: (S-1, ...) impossible events a day.
 
@@ -85,12 +85,13 @@ def measures(catalogue: Catalogue, daily: np.ndarray, day_part: np.ndarray, exce
     """
     steps = catalogue.num_steps
     out = np.empty((catalogue.num_measures, *daily.shape[1:]))
-    out[:steps] = daily
-    upstream = np.where(daily > 0, daily, np.inf)
-    np.divide(daily[1:], upstream[:-1], out=out[steps : 2 * steps - 1])
+    counts = out[:steps]
+    counts[:] = daily  # float64 from here on: float32 counts would be divided in float32
+    upstream = np.where(counts > 0, counts, np.inf)
+    np.divide(counts[1:], upstream[:-1], out=out[steps : 2 * steps - 1])
     for row, conversion in enumerate(catalogue.skipping, start=2 * steps - 1):
         denominator, numerator = catalogue.spans[conversion]
-        np.divide(daily[numerator], upstream[denominator], out=out[row])
+        np.divide(counts[numerator], upstream[denominator], out=out[row])
     out[steps : catalogue.share_row] *= 100.0
     np.divide(day_part, upstream[0], out=out[catalogue.share_row])
     out[catalogue.share_row + 1 :] = excesses

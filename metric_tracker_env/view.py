@@ -10,7 +10,7 @@ import numpy as np
 from metric_tracker_env import measure
 from metric_tracker_env.config import GeneratorConfig
 from metric_tracker_env.measure import Deviations
-from metric_tracker_env.schema import Catalogue, Difficulty
+from metric_tracker_env.schema import Catalogue, Difficulty, MetricSubmissionRow
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,3 +70,27 @@ class MetricView:
         """(D,) float64 first-step events that weekday and trend lead one to expect."""
         entry = self.daily[:, 0].astype(np.float64)[None]
         return measure.seasonal_baseline(entry)[0]
+
+    def row(self, day: int, entity: int) -> MetricSubmissionRow:
+        """The row that says what the data show in one cell."""
+        return describe_cell(self.config, self.deviations, day, entity)
+
+
+def describe_cell(config: GeneratorConfig, deviations: Deviations, day: int, entity: int) -> MetricSubmissionRow:
+    """The row of one cell of a one-episode batch, with values as reported: baseline, observed, delta."""
+    described = config.catalogue.entities[entity]
+    measure_row = config.catalogue.measure_of_entity[entity]
+    baseline = float(deviations.medians[measure_row, 0])
+    observed = float(deviations.values[measure_row, 0, day])
+    delta = observed - baseline
+    return MetricSubmissionRow(
+        date=config.date_names[day],
+        entity_type=described.entity_type,
+        entity_name=described.entity_name,
+        anomaly_type=measure.anomaly_type(described.entity_type, delta),
+        detection_method=described.detection_method,
+        baseline_value=measure.rounded(baseline),
+        observed_value=measure.rounded(observed),
+        delta_value=measure.rounded(delta),
+        severity=measure.severity(described.entity_type, delta, baseline),
+    )

@@ -1,0 +1,80 @@
+"""An environment in which an agent does a product analyst's work: find anomalies in funnel metrics."""
+
+from __future__ import annotations
+
+import gymnasium as _gymnasium
+
+from metric_tracker_env.config import (
+    EnvConfig,
+    EpisodeConfig,
+    FunnelStep,
+    GeneratorConfig,
+    SyntheticAnomalyGenerator,
+    ToolCosts,
+    load_config,
+)
+from metric_tracker_env.env import MetricTrackerEnv
+from metric_tracker_env.episode import EpisodeData, MetricDataGenerator
+from metric_tracker_env.schema import (
+    ALL_SCENARIO_FAMILIES,
+    DIFFICULTIES,
+    ConversionMetricDefinition,
+    MethodSpec,
+    MetricRecord,
+    MetricSubmissionRow,
+    PlannedAnomaly,
+    SyntheticGeneratorApplication,
+)
+from metric_tracker_env.scoring import Grade, ScoringConfig, score_submission
+from metric_tracker_env.stddev_shift import available_synthetic_generator_methods
+from metric_tracker_env.tasks import TASKS, Task, get_task
+from metric_tracker_env.tools import SharedAnalysisToolkit
+from metric_tracker_env.vector_env import MetricTrackerVectorEnv
+
+__version__ = "0.1.0"
+
+ENV_ID = "MetricTracker-v0"
+
+_default = GeneratorConfig().catalogue
+COUNT_METRICS: tuple[str, ...] = _default.count_metrics
+FUNNEL_STEPS: tuple[tuple[str, str], ...] = _default.funnel_steps
+
+__all__ = [
+    "ALL_SCENARIO_FAMILIES",
+    "COUNT_METRICS",
+    "DIFFICULTIES",
+    "ENV_ID",
+    "FUNNEL_STEPS",
+    "TASKS",
+    "ConversionMetricDefinition",
+    "EnvConfig",
+    "EpisodeConfig",
+    "EpisodeData",
+    "FunnelStep",
+    "GeneratorConfig",
+    "Grade",
+    "MethodSpec",
+    "MetricDataGenerator",
+    "MetricRecord",
+    "MetricSubmissionRow",
+    "MetricTrackerEnv",
+    "MetricTrackerVectorEnv",
+    "PlannedAnomaly",
+    "ScoringConfig",
+    "SharedAnalysisToolkit",
+    "SyntheticAnomalyGenerator",
+    "SyntheticGeneratorApplication",
+    "Task",
+    "ToolCosts",
+    "available_synthetic_generator_methods",
+    "get_task",
+    "load_config",
+    "score_submission",
+]
+
+if ENV_ID not in _gymnasium.registry:
+    _gymnasium.register(
+        id=ENV_ID,
+        entry_point="metric_tracker_env.env:MetricTrackerEnv",
+        vector_entry_point="metric_tracker_env.vector_env:MetricTrackerVectorEnv",
+    )

@@ -1,0 +1,257 @@
+"""The rules of a step, for B lanes at once: the single and the vector environment both are this engine."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from metric_tracker_env.actions import SURVEY_MULTIPLIER, Action, ActionTable, Day, Op
+from metric_tracker_env.config import EnvConfig
+from metric_tracker_env.episode import EpisodeData, EpisodeSource
+from metric_tracker_env.labels import CellClass
+from metric_tracker_env.measure import SCAN_MULTIPLIERS
+from metric_tracker_env.observation import VIEWS, Layout
+from metric_tracker_env.scoring import soft_f1
+from metric_tracker_env.state import Play
+from metric_tracker_env.supply import EpisodeSupply
+
+LEVELS = len(SCAN_MULTIPLIERS)
+SURVEY_LEVEL = 1 + SCAN_MULTIPLIERS.index(SURVEY_MULTIPLIER)
+
+
+class Outcome(NamedTuple):
+    """How the episodes of n lanes ended; (n,) each."""
+
+    score: np.ndarray  # float64, of the submitted draft
+    precision: np.ndarray  # float64
+    recall: np.ndarray  # float64
+    f1: np.ndarray  # float64
+    matched: np.ndarray  # int64 rows
+    missing: np.ndarray  # int64 rows
+    extra: np.ndarray  # int64 rows
+    submitted: np.ndarray  # int64 rows
+    expected: np.ndarray  # int64 rows
+    cost: np.ndarray  # int64 units spent
+    tool_calls: np.ndarray  # int64
+
+
+class Engine:
+    """Plays B lanes: seeds, deals episodes, applies actions, keeps observations and masks.
+
+    Attributes:
+        observations: (B, L) float32, changed in place by every step.
+        mask: (B, A) bool, legal actions, changed in place by every step.
+        table: The actions.
+        layout: The parts of the observation.
+    """
+
+    def __init__(self, config: EnvConfig, lanes: int) -> None:
+        self.config, self.lanes = config, lanes
+        self.table = ActionTable(config.generator, config.costs, config.view)
+        self._play = Play(config, self.table, lanes)
+        self._view = VIEWS[config.view](self._play)
+        self._supply = EpisodeSupply(config, lanes)
+        self._row = np.arange(lanes) * len(self.table)
+        self._one = np.zeros(1, np.int64)
+
+    @property
+    def observations(self) -> np.ndarray:
+        """(B, L) float32."""
+        return self._view.observations
+
+    @property
+    def mask(self) -> np.ndarray:
+        """(B, A) bool."""
+        return self._view.mask
+
+    @property
+    def layout(self) -> Layout:
+        """The parts of the observation."""
+        return self._view.layout
+
+    @property
+    def playing(self) -> np.ndarray:
+        """(B,) bool: an episode is under way."""
+        return self._play.playing
+
+    def seed(self, lanes: np.ndarray, seeds: list[int]) -> None:
+        """Start the episode streams of lanes anew."""
+        self._supply.seed(lanes, seeds)
+
+    def source(self, changes: dict[str, object]) -> EpisodeSource | None:
+        """The source of episodes with options changed; None when nothing is changed."""
+        return self._supply.source(changes)
+
+    def deal(self, lanes: np.ndarray, special: EpisodeSource | None = None) -> None:
+        """Begin the next episode on lanes, from a ``special`` source if given."""
+        self._supply.deal(lanes, self._play.data, special)
+        self._play.clear(lanes)
+        self._view.load(lanes)
+
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Apply one action on each lane that plays; the others stay as they are.
+
+        Args:
+            actions: (B,) int64, each within the table.
+
+        Returns:
+            reward (B,) float64, terminated (B,) bool, illegal (B,) bool.
+        """
+        play, table = self._play, self.table
+        allowed = self.mask.reshape(-1).take(self._row + actions)
+        allowed &= play.playing
+        illegal = play.playing & ~allowed
+        op = table.op.take(actions)
+        op *= allowed
+        cost = table.cost.take(actions)
+        cost *= allowed
+        play.steps += play.playing
+        play.budget -= cost
+        paid = np.flatnonzero(cost)
+        play.tool_calls[paid] += 1
+
+        reward = cost * -self.config.step_cost
+        if len(paid):
+            self._use_tools(paid, op, actions)
+        reporting = np.flatnonzero(op == Op.REPORT)
+        if len(reporting):
+            gain = self._report(reporting, actions[reporting])
+            if self.config.reward == "dense":
+                reward[reporting] += gain
+        done = (op == Op.SUBMIT) | (play.steps >= self.config.step_limit)
+        done &= play.playing
+        ended = np.flatnonzero(done)
+        if len(ended):
+            play.playing[ended] = False
+            if self.config.reward == "terminal":
+                reward[ended] += self._score(ended)
+        self._view.on_step(paid, cost[paid])
+        return reward, done, illegal
+
+    def step_one(self, action: int) -> tuple[float, bool, bool]:
+        """``step`` for an engine with one lane: reward, terminated, illegal."""
+        self._one[0] = action
+        reward, done, illegal = self.step(self._one)
+        return reward[0].item(), bool(done[0]), bool(illegal[0])
+
+    def _use_tools(self, paid: np.ndarray, op: np.ndarray, actions: np.ndarray) -> None:
+        play, table = self._play, self.table
+        kinds = op[paid]
+        lanes = paid[kinds == Op.DATE]
+        if len(lanes):
+            chosen = actions[lanes]
+            tools = table.argument[chosen]
+            days = self._days(lanes, chosen)
+            play.focus[lanes] = days
+            row = lanes * play.days + days
+            revealed = play.revealed.reshape(-1, play.entities)
+            seen = revealed.take(row, axis=0)
+            seen |= table.reveals.take(tools, axis=0)
+            revealed[row] = seen
+            play.opened.reshape(-1)[row[tools == 0]] = True
+            self._view.on_date(lanes, days, tools, seen)
+        lanes = paid[kinds >= Op.SCAN]
+        if len(lanes):
+            chosen = actions[lanes]
+            survey = (table.op[chosen] == Op.SURVEY)[:, None, None]
+            family, level = np.divmod(table.argument[chosen], LEVELS)
+            wanted = np.where(survey[:, :, 0], SURVEY_LEVEL, level[:, None] + 1).astype(np.int8)[:, :, None]
+            scanned = survey | (np.arange(play.known.shape[1]) == family[:, None])[:, :, None]
+            found = scanned & (play.data.levels[lanes] >= wanted)
+            known = np.maximum(play.known[lanes], found * wanted)
+            play.known[lanes] = known
+            play.flagged_dates[lanes] = (known > 0).any(axis=1)
+            self._view.on_scan(lanes, chosen)
+
+    def _days(self, lanes: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        """Day index that each action is about."""
+        days = self.table.day[actions]
+        if self.config.view == "board":
+            return days
+        days = np.where(days == Day.FOCUSED, self._play.focus[lanes], days)
+        return np.where(days == Day.NEXT_FLAGGED, self._play.next_flagged[lanes], days)
+
+    def _report(self, lanes: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        """Add cells to the drafts; (n,) change of the drafts' scores."""
+        play = self._play
+        days, entities = self._days(lanes, actions), self.table.argument[actions]
+        before = self._score(lanes)
+        cell = (lanes * play.days + days) * play.entities + entities
+        play.reported.reshape(-1)[cell] = True
+        play.reports[lanes] += 1
+        play.correct[lanes] += play.data.classes.reshape(-1)[cell] == CellClass.EXPECTED
+        self._view.on_report(lanes, days, entities, actions)
+        return self._score(lanes) - before
+
+    def _score(self, lanes: np.ndarray) -> np.ndarray:
+        """(n,) float64 score of the drafts; rows from evidence are right in every field, so quality is their number."""
+        play = self._play
+        return soft_f1(play.correct[lanes], play.reports[lanes], play.data.expected[lanes])
+
+    def outcome(self, lanes: np.ndarray) -> Outcome:
+        """How the episodes of lanes that are over ended."""
+        play = self._play
+        matched, submitted, expected = play.correct[lanes], play.reports[lanes], play.data.expected[lanes]
+        score = self._score(lanes)
+        return Outcome(
+            score=score,
+            precision=matched / np.maximum(submitted, 1),
+            recall=matched / np.maximum(expected, 1),
+            f1=score,
+            matched=matched,
+            missing=expected - matched,
+            extra=submitted - matched,
+            submitted=submitted,
+            expected=expected,
+            cost=self.config.budget - play.budget[lanes],
+            tool_calls=play.tool_calls[lanes],
+        )
+
+    def resolve(self, lane: int, action: int) -> Action:
+        """The concrete tool call of an action: stand-ins for dates are replaced by the date they stand for.
+
+        Raises:
+            ValueError: if the action is out of range, or stands for a date that there is none of.
+        """
+        call = self.table.decode(action)
+        day = int(self._days(np.array([lane]), np.array([int(action)]))[0])
+        if "date" in call.arguments:
+            if day < 0:
+                raise ValueError(f"action {call} has no date to stand for yet")
+            call.arguments["date"] = self.config.generator.date_names[day]
+        return call
+
+    def draft(self, lane: int) -> list[tuple[int, int]]:
+        """(day, entity) of the reported cells of a lane, by date."""
+        day, entity = np.nonzero(self._play.reported[lane])
+        return list(zip(day.tolist(), entity.tolist(), strict=True))
+
+    def progress(self, lane: int) -> Progress:
+        """What a lane's agent has seen and done, for rendering."""
+        play = self._play
+        return Progress(
+            revealed=play.revealed[lane].copy(),
+            reported=play.reported[lane].copy(),
+            opened=play.opened[lane].copy(),
+            known=play.known[lane].copy(),
+            focus=int(play.focus[lane]),
+            budget=int(play.budget[lane]),
+            steps=int(play.steps[lane]),
+        )
+
+    def episode(self, lane: int) -> EpisodeData:
+        """The episode of a lane with its truth; for the end of it, and for rendering what was revealed."""
+        return self._supply.episode(lane)
+
+
+class Progress(NamedTuple):
+    """What an agent has seen and done in an episode."""
+
+    revealed: np.ndarray  # (D, E) bool
+    reported: np.ndarray  # (D, E) bool
+    opened: np.ndarray  # (D,) bool
+    known: np.ndarray  # (7, D) int8, SCAN_MULTIPLIERS that scans have shown each family to reach
+    focus: int  # day index, -1 for none
+    budget: int  # units left
+    steps: int

@@ -1,0 +1,214 @@
+"""The score of a submission: one soft F1, and the grade that explains it in words.
+
+``score = 2 * sum(q) / (rows + expected)``. ``rows`` counts every submitted row, duplicates and invalid ones too;
+``q`` is the quality of a row that names an expected cell: 1, less the weights of its wrong fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from metric_tracker_env.episode import EpisodeData
+from metric_tracker_env.labels import CellClass
+from metric_tracker_env.schema import MetricSubmissionRow, StrictModel
+from metric_tracker_env.submission import Submission, check_rows
+
+NAME_FIELDS = ("anomaly_type", "detection_method", "severity")
+VALUE_FIELDS = ("baseline_value", "observed_value", "delta_value")
+Key = tuple[str, str, str]
+
+
+class ScoringConfig(StrictModel):
+    """Weights of a matched row's fields, and how close a value must be.
+
+    Naming the cell weighs at least half, so that adding a true row raises any score however wrong its fields are.
+    """
+
+    matched: float = Field(default=0.60, ge=0.5, le=1, description="Weight of naming an expected cell.")
+    anomaly_type: float = Field(default=0.12, ge=0, le=1)
+    detection_method: float = Field(default=0.10, ge=0, le=1)
+    values: float = Field(default=0.12, ge=0, le=1, description="A third each for baseline, observed and delta.")
+    severity: float = Field(default=0.06, ge=0, le=1)
+    value_tolerance: float = Field(default=0.01, ge=0, lt=1, description="Allowed relative error of a value.")
+    value_tolerance_abs: float = Field(
+        default=1e-4,
+        ge=0,
+        allow_inf_nan=False,
+        description="Allowed absolute error of a value; the larger of the two counts.",
+    )
+
+    @model_validator(mode="after")
+    def _check_sum(self) -> Self:
+        total = self.matched + self.anomaly_type + self.detection_method + self.values + self.severity
+        if abs(total - 1.0) > 1e-9:
+            raise ValueError(
+                f"the weights matched, anomaly_type, detection_method, values and severity sum to {total}; "
+                "they must sum to 1"
+            )
+        return self
+
+    def weight(self, field: str) -> float:
+        """Weight of one field of a row."""
+        return self.values / len(VALUE_FIELDS) if field in VALUE_FIELDS else getattr(self, field)
+
+
+DEFAULT_SCORING = ScoringConfig()
+
+
+class Grade(StrictModel):
+    """What a submission is worth, and why.
+
+    A row is *matched* when it is valid, the first of its key, and its key (date, entity_type, entity_name) is that of
+    an expected row. Every submitted row is exactly one of matched, extra, duplicate and invalid. A ratio over
+    nothing is 1 when there was nothing to find and nothing was submitted, else 0.
+    """
+
+    score: float = Field(description="2 * sum of the matched rows' quality / (submitted + expected).")
+    precision: float = Field(description="matched / submitted; duplicates and invalid rows count as submitted.")
+    recall: float = Field(description="matched / expected.")
+    f1: float = Field(description="2 * matched / (submitted + expected): the score if every field were right.")
+    anomaly_type_accuracy: float = Field(description="Expected rows that were matched with the right anomaly_type.")
+    detection_method_accuracy: float = Field(description="As above, the detection_method.")
+    values_accuracy: float = Field(description="As above, a third each for baseline, observed and delta.")
+    severity_accuracy: float = Field(description="As above, the severity.")
+    submitted: int
+    expected: int
+    matched: int
+    missing: int = Field(description="Expected rows that no submitted row matched.")
+    extra: int = Field(description="Valid rows, first of their key, that are not expected.")
+    extra_consequence: int = Field(description="Extra rows of cells that an incident moved.")
+    extra_natural: int = Field(description="Extra rows of flagged cells that no incident moved.")
+    extra_other: int = Field(description="Extra rows of cells that are not flagged.")
+    duplicate: int = Field(description="Valid rows of a key that an earlier valid row has.")
+    invalid: int
+    issues: tuple[str, ...] = Field(description="Each fault as a sentence; rows are numbered from 1.")
+
+
+def soft_f1(quality: np.ndarray | float, submitted: np.ndarray | float, expected: np.ndarray | float) -> np.ndarray:
+    """The formula of the score, element by element.
+
+    Args:
+        quality: Sum of the matched rows' quality; their number where each is right in every field.
+        submitted: Number of submitted rows.
+        expected: Number of expected rows.
+
+    Returns:
+        2 * quality / (submitted + expected), and 1 where both are 0; float64.
+    """
+    total = np.add(submitted, expected)
+    return np.where(total > 0, 2.0 * np.asarray(quality) / np.maximum(total, 1), 1.0)
+
+
+def score_submission(rows: Submission, episode: EpisodeData, config: ScoringConfig = DEFAULT_SCORING) -> Grade:
+    """Grade a submission against the truth of an episode.
+
+    Args:
+        rows: Rows, dicts or JSON texts of one row, mixed as one likes; or one JSON text of all of them.
+        episode: The episode that the rows are about.
+        config: Weights and tolerances.
+
+    Raises:
+        ValueError: if the submission as a whole is not a list or is too long; a bad row does not raise.
+    """
+    checked = check_rows(rows, episode.generator_config)
+    first: dict[Key, tuple[int, MetricSubmissionRow]] = {}
+    extras: list[MetricSubmissionRow] = []
+    repeated, refused = [], []
+    expected = {row.key: row for row in episode.expected_rows}
+    for number, row in enumerate(checked, start=1):
+        if isinstance(row, str):
+            refused.append(f"row {number} is invalid: {row}")
+        elif row.key in first:
+            repeated.append(f"duplicate: row {number} names {_cell(row.key)} again after row {first[row.key][0]}")
+        else:
+            first[row.key] = number, row
+            if row.key not in expected:
+                extras.append(row)
+
+    missing, wrong_fields = [], []
+    quality, right = 0.0, dict.fromkeys((*NAME_FIELDS, *VALUE_FIELDS), 0)
+    for key, truth in expected.items():  # in the order of the truth, so that no sum depends on the order of rows
+        if key not in first:
+            missing.append(f"missing: {_cell(key)} is an incident that was not submitted")
+            continue
+        _, row = first[key]
+        wrong = [field for field in right if not _is_right(row, truth, field, config)]
+        wrong_fields += [_wrong(row, truth, field, config) for field in wrong]
+        quality += 1.0 - sum(config.weight(field) for field in wrong)
+        for field in right:
+            right[field] += field not in wrong
+
+    found = dict.fromkeys(CellClass, 0)
+    surplus = []
+    for row in sorted(extras, key=lambda row: row.key):
+        cell_class, sentence = _extra(row, episode)
+        found[cell_class] += 1
+        surplus.append(sentence)
+
+    matched = len(expected) - len(missing)
+    accuracy = {field: _ratio(count, len(expected), not checked) for field, count in right.items()}
+    return Grade(
+        score=float(soft_f1(quality, len(checked), len(expected))),
+        precision=_ratio(matched, len(checked), not expected),
+        recall=_ratio(matched, len(expected), not checked),
+        f1=float(soft_f1(matched, len(checked), len(expected))),
+        anomaly_type_accuracy=accuracy["anomaly_type"],
+        detection_method_accuracy=accuracy["detection_method"],
+        values_accuracy=sum(accuracy[field] for field in VALUE_FIELDS) / len(VALUE_FIELDS),
+        severity_accuracy=accuracy["severity"],
+        submitted=len(checked),
+        expected=len(expected),
+        matched=matched,
+        missing=len(missing),
+        extra=len(extras),
+        extra_consequence=found[CellClass.CONSEQUENCE],
+        extra_natural=found[CellClass.NATURAL],
+        extra_other=found[CellClass.NONE],
+        duplicate=len(repeated),
+        invalid=len(refused),
+        issues=(*missing, *surplus, *wrong_fields, *repeated, *refused),
+    )
+
+
+def _is_right(row: MetricSubmissionRow, truth: MetricSubmissionRow, field: str, config: ScoringConfig) -> bool:
+    given, expected = getattr(row, field), getattr(truth, field)
+    if field in NAME_FIELDS:
+        return given == expected
+    return abs(given - expected) <= max(config.value_tolerance * abs(expected), config.value_tolerance_abs)
+
+
+def _wrong(row: MetricSubmissionRow, truth: MetricSubmissionRow, field: str, config: ScoringConfig) -> str:
+    close = f" within {config.value_tolerance:.4g} of it or {config.value_tolerance_abs:.4g}"
+    expected = f"{getattr(truth, field)}{'' if field in NAME_FIELDS else close}"
+    return f"wrong: {field} of {_cell(row.key)} is given as {getattr(row, field)}, expected {expected}"
+
+
+def _extra(row: MetricSubmissionRow, episode: EpisodeData) -> tuple[CellClass, str]:
+    """Class of the cell that an extra row names, and the sentence that says it."""
+    config = episode.generator_config
+    day = config.day_index(row.date)
+    entity = config.catalogue.entity(row.entity_type, row.entity_name)
+    cell_class = CellClass(episode.classes[day, entity.index])
+    if cell_class == CellClass.CONSEQUENCE:
+        root = config.catalogue.entities[episode.incident_of_day[day]]
+        incident = _cell((row.date, root.entity_type, root.entity_name))
+        why = f"is a consequence: it follows from the incident {incident}"
+    elif cell_class == CellClass.NATURAL:
+        why = "is natural: over its threshold, but no incident moved it"
+    else:
+        why = "is not anomalous: its detection method does not confirm it"
+    return cell_class, f"extra: {_cell(row.key)} {why}"
+
+
+def _cell(key: Iterable[str]) -> str:
+    date, entity_type, entity_name = key
+    return f"{entity_type} {entity_name} on {date}"
+
+
+def _ratio(part: float, whole: int, nothing_else: bool) -> float:
+    """Share of a whole; over nothing it is 1 if the other side is nothing too, else 0."""
+    return part / whole if whole else float(nothing_else)

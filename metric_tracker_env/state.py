@@ -1,0 +1,44 @@
+"""The state of play of B lanes, whatever the view."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from metric_tracker_env.actions import ActionTable
+from metric_tracker_env.config import EnvConfig
+from metric_tracker_env.schema import ANOMALY_TYPES
+from metric_tracker_env.supply import LaneData
+
+
+class Play:
+    """What has happened in the episodes of B lanes, and the data that they are about."""
+
+    def __init__(self, config: EnvConfig, table: ActionTable, lanes: int) -> None:
+        self.config, self.table, self.lanes = config, table, lanes
+        self.days, self.entities = config.generator.num_days, config.generator.catalogue.num_entities
+        self.data = LaneData.empty(lanes, self.days, self.entities)
+        self.revealed = np.zeros((lanes, self.days, self.entities), bool)
+        self.reported = np.zeros((lanes, self.days, self.entities), bool)
+        self.opened = np.zeros((lanes, self.days), bool)
+        # How many SCAN_MULTIPLIERS each family is known to reach on each date.
+        self.known = np.zeros((lanes, len(ANOMALY_TYPES), self.days), np.int8)
+        self.flagged_dates = np.zeros((lanes, self.days), bool)  # known > 0 for some family
+        self.focus = np.full(lanes, -1, np.int64)  # day index, -1 for none
+        self.next_flagged = np.full(lanes, -1, np.int64)  # day index, -1 for none
+        self.budget = np.zeros(lanes, np.int64)  # units left
+        self.steps = np.zeros(lanes, np.int64)
+        self.tool_calls = np.zeros(lanes, np.int64)
+        self.reports = np.zeros(lanes, np.int64)  # rows in the draft
+        self.correct = np.zeros(lanes, np.int64)  # of them expected
+        self.playing = np.zeros(lanes, bool)  # an episode is under way
+
+    def clear(self, lanes: np.ndarray) -> None:
+        """A new episode begins on these lanes; its data are in place."""
+        for array in (self.revealed, self.reported, self.opened, self.flagged_dates):
+            array[lanes] = False
+        for array in (self.known, self.steps, self.tool_calls, self.reports, self.correct):
+            array[lanes] = 0
+        self.focus[lanes] = -1
+        self.next_flagged[lanes] = -1
+        self.budget[lanes] = self.config.budget
+        self.playing[lanes] = True

@@ -1,0 +1,208 @@
+"""The registry of tools: a method's signature and docstring are the only source of its checks, schema and help."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+import reprlib
+from collections.abc import Callable, Mapping
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from metric_tracker_env.config import GeneratorConfig, ToolCosts
+from metric_tracker_env.schema import AnomalyType, MethodSpec, StrictModel
+from metric_tracker_env.tools.arguments import FAMILY_OF_METHOD, fill_names, marks_in, names_of
+from metric_tracker_env.view import MetricView
+
+CostClass = Literal["free", "open", "inspect", "scan", "survey"]
+
+_SECTION = re.compile(r"^(Args|Returns|Raises):$")
+_ARGUMENT = re.compile(r"^    (\w+): (.*)$")
+
+
+class ToolError(ValueError):
+    """A call that a tool refuses; the message says which argument holds what and what is allowed."""
+
+
+class ToolSpec(MethodSpec):
+    """A registered tool: name, description, names of its parameters, cost class, and the model of its arguments."""
+
+    cost: CostClass
+    arguments: type[BaseModel] = Field(exclude=True, repr=False)
+
+    @property
+    def family(self) -> AnomalyType | None:
+        """The family that the tool scans for, if it is one of the seven family scans."""
+        return FAMILY_OF_METHOD.get(self.name)
+
+    def parameter_schema(self, config: GeneratorConfig) -> dict[str, Any] | None:
+        """JSON schema of the arguments, with the names and dates of a configuration.
+
+        Returns:
+            The schema. An optional argument for which the configuration has no name is left out; None when
+            that befalls a required one, as for a conversion rate of a funnel without any.
+        """
+        schema = self.arguments.model_json_schema()
+        properties, required = schema["properties"], schema.get("required", [])
+        for name in list(properties):
+            marks = marks_in(properties[name])
+            if not all(names_of(kind, config) for kind in marks):
+                if name in required:
+                    return None
+                del properties[name]
+            elif "date" in marks:
+                properties[name]["description"] += f" From {config.date_names[0]} to {config.date_names[-1]}."
+        return {**fill_names(schema, config), "required": required}
+
+    def check(self, config: GeneratorConfig, args: tuple[object, ...], given: Mapping[str, object]) -> None:
+        """Check the arguments of a call; nothing is converted.
+
+        Raises:
+            ToolError: for a missing, unknown, surplus or repeated argument, or a value that is not allowed.
+        """
+        if len(args) > len(self.parameters):
+            raise ToolError(f"{self.name}: {len(args)} arguments are too many; {self._usage()}")
+        positional = dict(zip(self.parameters, args, strict=False))
+        twice = sorted(positional.keys() & given.keys())
+        if twice:
+            raise ToolError(f"{self.name}: argument {', '.join(twice)} is given twice; {self._usage()}")
+        try:
+            self.arguments.model_validate({**positional, **given}, context=config)
+        except ValidationError as error:
+            details = error.errors(include_url=False)
+            raise ToolError(f"{self.name}: {'; '.join(self._complaint(dict(item)) for item in details)}") from error
+
+    def _usage(self) -> str:
+        return f"it takes {', '.join(self.parameters)}" if self.parameters else "it takes no arguments"
+
+    def _complaint(self, detail: Mapping[str, Any]) -> str:
+        """One fault in words: argument, value, what is allowed."""
+        first, *rest = detail["loc"]
+        place = str(first) + "".join(f"[{item}]" for item in rest)
+        if detail["type"] == "missing":
+            return f"argument {place} is missing: {self.arguments.model_fields[str(first)].description}"
+        if detail["type"] == "extra_forbidden":
+            return f"argument {shown(place)} is unknown; {self._usage()}"
+        message = str(detail["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
+        return f"argument {place} is {shown(detail['input'])}: {message}"
+
+
+class ViewTools:
+    """Base of the groups of tools: holds the view that they read."""
+
+    def __init__(self, view: MetricView) -> None:
+        self._view = view
+
+
+TOOLS: dict[str, ToolSpec] = {}
+
+P = ParamSpec("P")
+ToolsT = TypeVar("ToolsT", bound=ViewTools)
+ResultT = TypeVar("ResultT", bound=StrictModel)
+Method = Callable[Concatenate[ToolsT, P], ResultT]
+
+
+def tool(*, cost: CostClass) -> Callable[[Method[ToolsT, P, ResultT]], Method[ToolsT, P, ResultT]]:
+    """Register a method as a tool, and check the arguments of every call of it.
+
+    Args:
+        cost: Which field of ``ToolCosts`` a call costs.
+
+    Raises:
+        ValueError: for an unknown cost class, a name that is taken, or a docstring that leaves out an argument.
+    """
+    if cost not in ToolCosts.model_fields:
+        raise ValueError(f"cost {cost!r} is not one of {list(ToolCosts.model_fields)}")
+
+    def register(method: Method[ToolsT, P, ResultT]) -> Method[ToolsT, P, ResultT]:
+        spec = _spec(method, cost)
+        if spec.name in TOOLS:
+            raise ValueError(f"the tool {spec.name!r} is registered already")
+        TOOLS[spec.name] = spec
+
+        @functools.wraps(method)
+        def checked(self: ToolsT, /, *args: P.args, **kwargs: P.kwargs) -> ResultT:
+            spec.check(self._view.config, args, kwargs)
+            return method(self, *args, **kwargs)
+
+        return checked
+
+    return register
+
+
+def tool_schemas(config: GeneratorConfig) -> list[dict[str, Any]]:
+    """The tools in OpenAI's function form, with the names and dates of a configuration.
+
+    A tool that the configuration gives nothing to work on, see ``ToolSpec.parameter_schema``, is left out.
+    """
+    found: list[dict[str, Any]] = []
+    for spec in TOOLS.values():
+        parameters = spec.parameter_schema(config)
+        if parameters is not None:
+            function = {"name": spec.name, "description": spec.description, "parameters": parameters}
+            found.append({"type": "function", "function": function})
+    return found
+
+
+def shown(value: object) -> str:
+    """A value for a message: its repr, cut short."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # an integer with more digits than Python prints
+        return f"a {type(value).__name__} too long to show"
+
+
+def parse_docstring(text: str) -> tuple[str, dict[str, str]]:
+    """Read a Google-style docstring.
+
+    Args:
+        text: The docstring as written.
+
+    Returns:
+        Summary, further paragraphs and the ``Returns`` section, as paragraphs; and the description of each
+        argument, in order.
+    """
+    sections: dict[str, list[str]] = {"": []}
+    lines = sections[""]
+    for line in inspect.cleandoc(text).splitlines():
+        heading = _SECTION.match(line)
+        if heading:
+            lines = sections.setdefault(heading[1], [])
+        else:
+            lines.append(line)
+    described: dict[str, str] = {}
+    name = ""
+    for line in filter(str.strip, sections.get("Args", [])):
+        start = _ARGUMENT.match(line)
+        if start:
+            name = start[1]
+        described[name] = start[2] if start else f"{described.get(name, '')} {line.strip()}".strip()
+    paragraphs = "\n".join(sections[""]).split("\n\n")
+    if "Returns" in sections:
+        paragraphs.append("Returns: " + "\n".join(sections["Returns"]).strip())
+    return "\n\n".join(" ".join(part.split()) for part in paragraphs if part.strip()), described
+
+
+def _spec(method: Callable[..., object], cost: CostClass) -> ToolSpec:
+    """Read a method: its arguments from the signature, their descriptions from the docstring."""
+    name = method.__name__
+    description, described = parse_docstring(method.__doc__ or "")
+    parameters = list(inspect.signature(method).parameters.values())[1:]
+    names = tuple(parameter.name for parameter in parameters)
+    if not description or tuple(described) != names or not all(described.values()):
+        raise ValueError(f"the docstring of {name} describes {list(described)}; its arguments are {list(names)}")
+    hints = get_type_hints(method, include_extras=True)
+    fields: dict[str, Any] = {
+        parameter.name: (
+            hints[parameter.name],
+            Field(
+                ... if parameter.default is inspect.Parameter.empty else parameter.default,
+                description=described[parameter.name],
+            ),
+        )
+        for parameter in parameters
+    }
+    arguments = create_model(name, __config__=ConfigDict(strict=True, extra="forbid"), **fields)
+    return ToolSpec(name=name, description=description, parameters=names, cost=cost, arguments=arguments)

@@ -1,0 +1,231 @@
+"""What the tools return: JSON-friendly rows with ISO dates, names, and floats rounded to 4 decimals."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from metric_tracker_env.schema import (
+    AnomalyType,
+    ConversionMetricDefinition,
+    DetectionMethod,
+    Difficulty,
+    EntityType,
+    MetricRecord,
+    MetricSubmissionRow,
+    StrictModel,
+)
+
+RowStatus = Literal["confirmed", "not_flagged", "fields_differ", "duplicate", "invalid"]
+
+
+class Comparison(MetricSubmissionRow):
+    """One cell against its baseline: its submission row, and whether its detection method confirms it."""
+
+    threshold: float = Field(description="Smallest deviation that is flagged, in the entity's unit.")
+    ratio: float = Field(description="delta_value / threshold, signed.")
+    is_anomaly: bool = Field(description="Whether the detection method confirms an anomaly here.")
+
+
+class FunnelStepComparison(Comparison):
+    """A funnel step against its median rate."""
+
+    kept_share: float | None = Field(description="observed_value / baseline_value; None when the median is 0.")
+
+
+class ImpossibleHour(StrictModel):
+    """An hour in which a step counts more events than the step before it."""
+
+    hour: int
+    numerator_count: int
+    denominator_count: int
+    excess: int
+
+
+class PairComparison(Comparison):
+    """A pair of neighbouring steps: the sum of its impossible excess, and the hours that it comes from."""
+
+    numerator: str
+    denominator: str
+    hours: tuple[ImpossibleHour, ...]
+
+
+class SeasonalComparison(StrictModel):
+    """The first step against what weekday and trend predict, in events a day."""
+
+    entity_name: str
+    observed_value: float
+    seasonal_baseline: float
+    delta_value: float
+
+
+class CalendarDay(StrictModel):
+    """A date and its weekday."""
+
+    date: str
+    weekday: str
+
+
+class DateList(StrictModel):
+    """Every date of the data, oldest first."""
+
+    dates: tuple[CalendarDay, ...]
+
+
+class EntityInfo(StrictModel):
+    """Something that can be anomalous on a date."""
+
+    entity_type: EntityType
+    entity_name: str
+    detection_method: DetectionMethod
+    unit: str
+
+
+class EntityList(StrictModel):
+    """Every entity of a date."""
+
+    entities: tuple[EntityInfo, ...]
+
+
+class SeverityLimits(StrictModel):
+    """Sizes from which a deviation is medium, high or critical; below it is low."""
+
+    measured_as: str
+    medium: float
+    high: float
+    critical: float
+
+
+class DetectionRule(StrictModel):
+    """How one type of entity is measured and when its detection method flags it."""
+
+    entity_type: EntityType
+    detection_method: DetectionMethod
+    unit: str
+    flagged_when: str
+    severity: SeverityLimits
+
+
+class TaskOverview(StrictModel):
+    """The task: the data, the rules of detection, and how a submission is judged."""
+
+    task: str
+    difficulty: Difficulty
+    first_date: str
+    last_date: str
+    num_days: int
+    hours_per_day: int
+    funnel: tuple[str, ...]
+    conversions: tuple[ConversionMetricDefinition, ...]
+    num_entities: int
+    detection: tuple[DetectionRule, ...]
+    anomaly_types: tuple[AnomalyType, ...]
+    scoring: str
+
+
+class DailyRecords(StrictModel):
+    """Event counts a day, oldest first."""
+
+    records: tuple[MetricRecord, ...]
+
+
+class DateReport(StrictModel):
+    """Counts and conversion rates of one date against their medians."""
+
+    date: str
+    weekday: str
+    counts: tuple[Comparison, ...]
+    rates: tuple[Comparison, ...]
+    seasonal: SeasonalComparison
+
+
+class HourlyReport(StrictModel):
+    """Event counts of the hours of one date, and its daytime share."""
+
+    date: str
+    records: tuple[MetricRecord, ...]
+    daytime_first_hour: int
+    daytime_last_hour: int
+    daytime_share: Comparison
+
+
+class FunnelReport(StrictModel):
+    """The funnel steps of one date."""
+
+    date: str
+    steps: tuple[FunnelStepComparison, ...]
+
+
+class ImpossibleCountReport(StrictModel):
+    """The pairs of neighbouring steps of one date."""
+
+    date: str
+    pairs: tuple[PairComparison, ...]
+
+
+class MetricStatistic(StrictModel):
+    """One statistic of one metric over all dates."""
+
+    metric_name: str
+    unit: str
+    value: float
+
+
+class MetricStatistics(StrictModel):
+    """One statistic of some metrics."""
+
+    statistic: Literal["median", "std_dev_from_median"]
+    metrics: tuple[MetricStatistic, ...]
+
+
+class ComparisonRows(StrictModel):
+    """Cells that a filter let through, by date."""
+
+    rows: tuple[Comparison, ...]
+
+
+class FamilyRows(StrictModel):
+    """Cells that look like one type of anomaly, by date."""
+
+    anomaly_type: AnomalyType
+    threshold_multiplier: float
+    dates: tuple[str, ...]
+    rows: tuple[MetricSubmissionRow, ...]
+
+
+class SuspiciousDate(StrictModel):
+    """A date with at least one flagged cell."""
+
+    date: str
+    anomaly_types: tuple[AnomalyType, ...]
+    strength: float = Field(description="Largest deviation of its flagged cells, in thresholds.")
+
+
+class SuspiciousDates(StrictModel):
+    """Dates with flagged cells, strongest first."""
+
+    total: int = Field(description="Dates with at least one flagged cell, listed or not.")
+    dates: tuple[SuspiciousDate, ...]
+
+
+class SubmissionPayload(StrictModel):
+    """Rows that can be submitted as they are."""
+
+    rows: tuple[MetricSubmissionRow, ...]
+
+
+class PreviewedRow(StrictModel):
+    """What the preview says about one row."""
+
+    number: int
+    status: RowStatus
+    issue: str | None
+
+
+class SubmissionPreview(StrictModel):
+    """What the data say about rows before they are submitted."""
+
+    submitted: int
+    confirmed: int
+    rows: tuple[PreviewedRow, ...]

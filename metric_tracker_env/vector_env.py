@@ -1,0 +1,292 @@
+"""The vector environment: the engine with many lanes, without a loop over environments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from metric_tracker_env.actions import ActionTable
+from metric_tracker_env.config import MAX_SEED, EnvConfig
+from metric_tracker_env.engine import Engine, Outcome
+from metric_tracker_env.env import (
+    RENDER_FPS,
+    RENDER_MODES,
+    check_render_mode,
+    check_seed,
+    episode_source,
+    observation_space,
+    render_lane,
+)
+from metric_tracker_env.episode import EpisodeData
+from metric_tracker_env.observation import Layout
+from metric_tracker_env.scoring import Grade, score_submission
+from metric_tracker_env.tasks import build_config
+
+MAX_LANES = 1 << 20
+
+
+class MetricTrackerVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
+    """Many lanes of ``MetricTrackerEnv`` in one engine; what ``gymnasium.make_vec`` builds.
+
+    Lane i, seeded s, plays bit for bit what the single environment seeded s + i plays, in every autoreset mode.
+
+    Args:
+        num_envs: Number of lanes.
+        autoreset_mode: ``AutoresetMode.NEXT_STEP``, ``SAME_STEP`` or ``DISABLED``, or its value as text.
+        copy: Whether ``reset`` and ``step`` return copies of observations and masks. Without copies they
+            are the engine's own arrays, which the next step changes: twice as fast.
+        task: See ``MetricTrackerEnv``; so are ``config``, ``render_mode`` and the options.
+    """
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        copy: bool = True,
+        task: str | None = None,
+        config: EnvConfig | Mapping[str, object] | str | Path | None = None,
+        render_mode: str | None = None,
+        **options: Any,
+    ) -> None:
+        if isinstance(num_envs, bool) or not isinstance(num_envs, (int, np.integer)) or not 1 <= num_envs <= MAX_LANES:
+            raise ValueError(f"num_envs {num_envs!r} is not an integer from 1 to {MAX_LANES}")
+        if not isinstance(copy, bool):
+            raise ValueError(f"copy {copy!r} is not True or False")
+        check_render_mode(render_mode)
+        try:
+            self.autoreset_mode = AutoresetMode(autoreset_mode)
+        except ValueError as error:
+            allowed = [mode.value for mode in AutoresetMode]
+            raise ValueError(f"autoreset_mode {autoreset_mode!r} is not one of {allowed}") from error
+        self.metadata = {
+            "render_modes": list(RENDER_MODES),
+            "render_fps": RENDER_FPS,
+            "autoreset_mode": self.autoreset_mode,
+        }
+        self.num_envs = int(num_envs)
+        self.copy = copy
+        self.render_mode = render_mode
+        self.config = build_config(task, config, options)
+        self._engine = Engine(self.config, self.num_envs)
+        self.single_observation_space = observation_space(self._engine)
+        self.single_action_space = spaces.Discrete(len(self._engine.table))
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self._all = np.arange(self.num_envs)
+        self._everywhere = np.ones(self.num_envs, bool)
+        self._seeded = np.zeros(self.num_envs, bool)
+        self._started = np.zeros(self.num_envs, bool)
+        self._ended = np.zeros(self.num_envs, bool)  # the last step of these lanes ended an episode
+
+    @property
+    def actions(self) -> ActionTable:
+        """The action table: encodes, decodes and spells actions."""
+        return self._engine.table
+
+    @property
+    def observation_layout(self) -> Layout:
+        """Names, places and shapes of the parts of the observation."""
+        return self._engine.layout
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Begin an episode on every lane, or on those of ``options["reset_mask"]``.
+
+        Args:
+            seed: An int s seeds lane i with s + i; a list gives each lane its own; None goes on with the streams.
+            options: ``reset_mask``, (num_envs,) bool with at least one True; further options as in ``MetricTrackerEnv``.
+
+        Returns:
+            Observations (num_envs, L) float32 and info.
+
+        Raises:
+            ValueError: for bad seeds or options; nothing has changed then.
+        """
+        if options is not None and not isinstance(options, Mapping):
+            raise ValueError(f"options {options!r} must be a dict")
+        further = dict(options or {})
+        chosen = check_reset_mask(further.pop("reset_mask", self._everywhere), self.num_envs)
+        seeds = self._lane_seeds(seed)
+        special = episode_source(self._engine, further)
+        lanes = np.flatnonzero(chosen)
+        if not self._started[~chosen].all():
+            raise gym.error.ResetNeeded("options['reset_mask'] leaves out lanes that were never reset; reset all first")
+        super().reset(seed=None if not isinstance(seed, (int, np.integer)) else int(seed))
+        fresh = [lane for lane in lanes.tolist() if seeds[lane] is None and not self._seeded[lane]]
+        if fresh:
+            for lane, drawn in zip(fresh, self.np_random.integers(MAX_SEED, size=len(fresh)).tolist(), strict=True):
+                seeds[lane] = drawn
+        given = [lane for lane in lanes.tolist() if seeds[lane] is not None]
+        if given:
+            self._engine.seed(np.array(given), [int(seeds[lane] or 0) for lane in given])
+            self._seeded[given] = True
+        self._engine.deal(lanes, special)
+        self._started[lanes] = True
+        self._ended[lanes] = False
+        return self._observations(), self._info(chosen, np.zeros(self.num_envs, bool))
+
+    def step(
+        self, actions: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """Do one action on every lane.
+
+        Args:
+            actions: (num_envs,) integers, each an index of an action. In NEXT_STEP mode the action of a lane whose
+                episode has just ended is not used: the lane is reset, with reward 0.
+
+        Returns:
+            Observations (num_envs, L) float32, rewards (num_envs,) float64, terminations and truncations
+            (num_envs,) bool, and info; parts of the score where an episode ends (in SAME_STEP mode inside
+            ``final_info``, beside ``final_obs``).
+
+        Raises:
+            ValueError: for actions of a wrong shape, dtype or range; nothing has changed then.
+            gymnasium.error.ResetNeeded: before the first reset; in DISABLED mode also when a lane has ended.
+        """
+        chosen = check_actions(actions, self.num_envs, len(self._engine.table))
+        if not self._started.all():
+            raise gym.error.ResetNeeded("step was called before the first reset; call reset")
+        renewed = np.flatnonzero(self._ended)
+        if len(renewed):
+            if self.autoreset_mode is AutoresetMode.DISABLED:
+                raise gym.error.ResetNeeded(
+                    f"step was called while the episodes of lanes {renewed.tolist()[:8]} have ended; "
+                    "reset them with options={'reset_mask': ...}"
+                )
+            # NEXT_STEP: these lanes are not playing, so the engine passes them over; they are dealt below.
+        rewards, done, illegal = self._engine.step(chosen)
+        if len(renewed):
+            self._engine.deal(renewed)
+        ended = np.flatnonzero(done)
+        if self.autoreset_mode is not AutoresetMode.SAME_STEP:
+            self._ended = done
+            info = self._info(self._everywhere, illegal)
+            if len(ended):
+                info.update(self._spread(self._engine.outcome(ended), ended, done))
+            return self._observations(), rewards, done.copy(), np.zeros(self.num_envs, bool), info
+        final: dict[str, Any] = {}
+        if len(ended):
+            final_obs = np.full(self.num_envs, None, dtype=object)
+            for lane in ended.tolist():
+                final_obs[lane] = self._engine.observations[lane].copy()
+            mask = np.zeros(self._engine.mask.shape, np.int8)
+            mask[ended] = self._engine.mask[ended]
+            final = {"action_mask": mask, "_action_mask": done.copy()}
+            final |= {"illegal_action": illegal & done, "_illegal_action": done.copy()}
+            final |= self._spread(self._engine.outcome(ended), ended, done)
+            final = {"final_obs": final_obs, "_final_obs": done.copy(), "final_info": final, "_final_info": done.copy()}
+            self._engine.deal(ended)
+        info = self._info(self._everywhere, illegal & ~done) | final
+        return self._observations(), rewards, done, np.zeros(self.num_envs, bool), info
+
+    def action_masks(self) -> np.ndarray:
+        """(num_envs, A) bool: legal actions."""
+        return self._engine.mask.copy()
+
+    def grade(self, lane: int) -> Grade:
+        """The full grade of a lane whose episode has ended (not in SAME_STEP mode, where the next has begun).
+
+        Raises:
+            gymnasium.error.ResetNeeded: while an episode is under way there.
+        """
+        episode = self.episode(lane)
+        return score_submission([episode.row(day, entity) for day, entity in self._engine.draft(lane)], episode)
+
+    def episode(self, lane: int) -> EpisodeData:
+        """The episode of a lane where it has ended, with its truth.
+
+        Raises:
+            gymnasium.error.ResetNeeded: while an episode is under way there.
+        """
+        if not self._started[lane] or self._engine.playing[lane]:
+            raise gym.error.ResetNeeded(f"the truth of lane {lane} is told when its episode has ended")
+        return self._engine.episode(lane)
+
+    def render(self) -> tuple[Any, ...] | None:
+        """Draw every lane; a tuple of texts or of (H, W, 3) uint8 frames."""
+        if self.render_mode is None:
+            gym.logger.warn("render was called without a render_mode; give one to gymnasium.make_vec")
+            return None
+        if not self._started.all():
+            raise gym.error.ResetNeeded("render was called before the first reset; call reset")
+        return tuple(render_lane(self._engine, lane, self.render_mode) for lane in range(self.num_envs))
+
+    def _observations(self) -> np.ndarray:
+        return self._engine.observations.copy() if self.copy else self._engine.observations
+
+    def _info(self, present: np.ndarray, illegal: np.ndarray) -> dict[str, Any]:
+        mask = self._engine.mask.view(np.int8)
+        if self.copy or not present.all():
+            mask = mask * present[:, None] if not present.all() else mask.copy()
+        return {
+            "action_mask": mask,
+            "_action_mask": present.copy(),
+            "illegal_action": illegal,
+            "_illegal_action": present.copy(),
+        }
+
+    def _spread(self, outcome: Outcome, lanes: np.ndarray, done: np.ndarray) -> dict[str, np.ndarray]:
+        """Parts of the score as Gymnasium lays out vector info: an array over all lanes and where it holds."""
+        info: dict[str, np.ndarray] = {}
+        for name, values in outcome._asdict().items():
+            whole = np.zeros(self.num_envs, values.dtype)
+            whole[lanes] = values
+            info[name], info[f"_{name}"] = whole, done.copy()
+        return info
+
+    def _lane_seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
+        if seed is None:
+            return [None] * self.num_envs
+        if isinstance(seed, (int, np.integer)):
+            check_seed(seed)
+            check_seed(int(seed) + self.num_envs - 1)
+            return [int(seed) + i for i in range(self.num_envs)]
+        try:
+            seeds = list(seed)
+        except TypeError as error:
+            raise ValueError(f"seed {seed!r} is not None, an integer or a list of them") from error
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"seed has {len(seeds)} entries for {self.num_envs} lanes")
+        for item in seeds:
+            check_seed(item)
+        return [None if item is None else int(item) for item in seeds]
+
+
+def check_reset_mask(mask: object, lanes: int) -> np.ndarray:
+    """The lanes to reset.
+
+    Raises:
+        ValueError: unless it is a (lanes,) bool array with at least one True.
+    """
+    if not isinstance(mask, np.ndarray) or mask.shape != (lanes,) or mask.dtype != np.bool_:
+        shown = f"{type(mask).__name__} {getattr(mask, 'dtype', '')} {getattr(mask, 'shape', '')}"
+        raise ValueError(f"options['reset_mask'] is {shown.strip()}; it must be a bool array of shape ({lanes},)")
+    if not mask.any():
+        raise ValueError("options['reset_mask'] has no True; at least one lane must be reset")
+    return mask
+
+
+def check_actions(actions: object, lanes: int, size: int) -> np.ndarray:
+    """(lanes,) int64 actions.
+
+    Raises:
+        ValueError: for a wrong shape, a dtype that is not an integer, or an action outside 0 to ``size - 1``.
+    """
+    array = np.asarray(actions)
+    if array.shape != (lanes,) or array.dtype.kind not in "iu":
+        raise ValueError(f"actions have shape {array.shape} and dtype {array.dtype}; ({lanes},) integers are needed")
+    if array.min() < 0 or array.max() >= size:
+        lane = int(np.flatnonzero((array < 0) | (array >= size))[0])
+        raise ValueError(f"action {array[lane]} of lane {lane} is not an integer from 0 to {size - 1}")
+    return array.astype(np.int64, copy=False)
