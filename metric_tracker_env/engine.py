@@ -111,14 +111,12 @@ class Engine:
         paid = np.flatnonzero(cost)
         play.tool_calls[paid] += 1
 
-        reward = cost * -self.config.step_cost
+        reward = 0.0 - cost * self.config.step_cost
         if len(paid):
             self._use_tools(paid, op, actions)
         reporting = np.flatnonzero(op == Op.REPORT)
         if len(reporting):
-            gain = self._report(reporting, actions[reporting])
-            if self.config.reward == "dense":
-                reward[reporting] += gain
+            reward[reporting] += self._report(reporting, actions[reporting])
         done = (op == Op.SUBMIT) | (play.steps >= self.config.step_limit)
         done &= play.playing
         ended = np.flatnonzero(done)
@@ -146,11 +144,11 @@ class Engine:
             play.focus[lanes] = days
             row = lanes * play.days + days
             revealed = play.revealed.reshape(-1, play.entities)
-            seen = revealed.take(row, axis=0)
-            seen |= table.reveals.take(tools, axis=0)
+            before, shown = revealed.take(row, axis=0), table.reveals.take(tools, axis=0)
+            seen, fresh = before | shown, shown > before
             revealed[row] = seen
             play.opened.reshape(-1)[row[tools == 0]] = True
-            self._view.on_date(lanes, days, tools, seen)
+            self._view.on_date(lanes, days, tools, seen, fresh)
         lanes = paid[kinds >= Op.SCAN]
         if len(lanes):
             chosen = actions[lanes]
@@ -173,16 +171,17 @@ class Engine:
         return np.where(days == Day.NEXT_FLAGGED, self._play.next_flagged[lanes], days)
 
     def _report(self, lanes: np.ndarray, actions: np.ndarray) -> np.ndarray:
-        """Add cells to the drafts; (n,) change of the drafts' scores."""
+        """Add cells to the drafts; (n,) reward for it: with "dense", the change of the drafts' scores."""
         play = self._play
         days, entities = self._days(lanes, actions), self.table.argument[actions]
-        before = self._score(lanes)
+        dense = self.config.reward == "dense"
+        before = self._score(lanes) if dense else 0.0
         cell = (lanes * play.days + days) * play.entities + entities
         play.reported.reshape(-1)[cell] = True
         play.reports[lanes] += 1
         play.correct[lanes] += play.data.classes.reshape(-1)[cell] == CellClass.EXPECTED
         self._view.on_report(lanes, days, entities, actions)
-        return self._score(lanes) - before
+        return self._score(lanes) - before if dense else np.zeros(len(lanes))
 
     def _score(self, lanes: np.ndarray) -> np.ndarray:
         """(n,) float64 score of the drafts; rows from evidence are right in every field, so quality is their number."""

@@ -179,9 +179,9 @@ def observation_space(engine: Engine) -> spaces.Box:
     high = np.ones(engine.layout.size, np.float32)
     for name, part in engine.layout.parts.items():
         if name in {"deviation", "season"}:
-            low[part.slice], high[part.slice] = -RATIO_CLIP, RATIO_CLIP
+            low[part.places], high[part.places] = -RATIO_CLIP, RATIO_CLIP
         elif name.endswith("flags"):
-            high[part.slice] = max(SCAN_MULTIPLIERS)
+            high[part.places] = max(SCAN_MULTIPLIERS)
         elif name == "globals":
             high[part.start] = REPORTED_SCALE * engine.config.step_limit
     return spaces.Box(low, high, dtype=np.float32)

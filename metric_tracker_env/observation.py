@@ -22,39 +22,51 @@ FLAG_OF_LEVEL = np.array([0.0, *SCAN_MULTIPLIERS], np.float32)
 
 
 class Part(NamedTuple):
-    """A named stretch of the observation."""
+    """A named part of the observation: ``rows`` stretches of ``width`` numbers, ``stride`` apart."""
 
     start: int
     shape: tuple[int, ...]
+    rows: int
+    width: int
+    stride: int
     meaning: str
 
     @property
-    def size(self) -> int:
-        """Numbers in the part."""
-        return int(np.prod(self.shape))
-
-    @property
-    def slice(self) -> slice:
-        """Where the part is in the flat observation."""
-        return slice(self.start, self.start + self.size)
+    def places(self) -> np.ndarray:
+        """Indices of the part's numbers in the flat observation, in ``shape``."""
+        places = self.start + self.stride * np.arange(self.rows)[:, None] + np.arange(self.width)
+        return places.reshape(self.shape)
 
 
 @dataclass
 class Layout:
-    """The parts of an observation, in order."""
+    """The parts of an observation, in order; ``size`` numbers in all."""
 
     parts: dict[str, Part] = field(default_factory=dict)
     size: int = 0
 
-    def add(self, name: str, shape: tuple[int, ...], meaning: str) -> None:
-        """Append a part."""
-        self.parts[name] = Part(self.size, shape, meaning)
-        self.size += self.parts[name].size
+    def add(self, name: str, width: int, meaning: str) -> slice:
+        """Append a part of ``width`` numbers; where it is."""
+        self.parts[name] = Part(self.size, (width,), 1, width, width, meaning)
+        self.size += width
+        return slice(self.size - width, self.size)
+
+    def add_table(self, rows: int, columns: dict[str, tuple[int, str]]) -> dict[str, slice]:
+        """Append a table, row by row; each group of columns (width, meaning) is a part. Where the columns are."""
+        stride = sum(width for width, _ in columns.values())
+        found: dict[str, slice] = {}
+        at = 0
+        for name, (width, meaning) in columns.items():
+            shape = (rows, width) if width > 1 else (rows,)
+            self.parts[name] = Part(self.size + at, shape, rows, width, stride, meaning)
+            found[name] = slice(at, at + width)
+            at += width
+        self.size += rows * stride
+        return found
 
     def view(self, observations: np.ndarray, name: str) -> np.ndarray:
-        """(..., L) observations -> (..., *shape) of one part."""
-        part = self.parts[name]
-        return observations[..., part.slice].reshape(*observations.shape[:-1], *part.shape)
+        """(..., L) observations -> (..., *shape), the numbers of one part."""
+        return observations[..., self.parts[name].places]
 
 
 def calendar_features(config: EnvConfig) -> np.ndarray:
@@ -69,24 +81,31 @@ def calendar_features(config: EnvConfig) -> np.ndarray:
 class ViewState:
     """Observation and mask of B lanes in one view; the engine tells it what happened."""
 
-    def __init__(self, play: Play, layout: Layout) -> None:
+    def __init__(self, play: Play, layout: Layout, row: int) -> None:
         self.play = play
         self.layout = layout
-        self.observations = np.zeros((play.lanes, layout.size), np.float32)
+        # Lanes are padded to whole rows, so that a row of any lane has one flat index.
+        self._lane_rows = -(-layout.size // row)
+        self._buffer = np.zeros((play.lanes, self._lane_rows * row), np.float32)
+        self._rows = self._buffer.reshape(-1, row)
+        self.observations = self._buffer[:, : layout.size]
         self.mask = np.zeros((play.lanes, len(play.table)), bool)
         self._costs = play.table.cost
         self._dearest = int(self._costs.max())
         self._levels = [int(c) for c in np.unique(self._costs) if c > 0]
         self._with_cost = {c: np.flatnonzero(self._costs == c) for c in self._levels}
         start = layout.parts["globals"].start
-        self._reported_at, self._budget_at, self._steps_at = start, start + 1, start + 2
+        self._reported_at, self._budget_at, self._steps_at, self._scans_at = start, start + 1, start + 2, start + 3
+        self._globals = slice(start, start + layout.parts["globals"].width)
 
     def load(self, lanes: np.ndarray) -> None:
         """A new episode begins on these lanes."""
         raise NotImplementedError
 
-    def on_date(self, lanes: np.ndarray, days: np.ndarray, tools: np.ndarray, seen: np.ndarray) -> None:
-        """A tool on one date revealed cells; ``seen`` (n, E) bool is what is revealed of each date now."""
+    def on_date(
+        self, lanes: np.ndarray, days: np.ndarray, tools: np.ndarray, seen: np.ndarray, fresh: np.ndarray
+    ) -> None:
+        """A tool on one date revealed cells: ``seen`` (n, E) bool are revealed there now, ``fresh`` are new."""
         raise NotImplementedError
 
     def on_scan(self, lanes: np.ndarray, actions: np.ndarray) -> None:
@@ -101,9 +120,8 @@ class ViewState:
         """The step is over: ``paid`` lanes spent ``cost`` (n,) units."""
         play, config = self.play, self.play.config
         budget = play.budget[paid]
-        self.observations[paid, self._budget_at] = budget / np.float32(config.budget)
-        np.multiply(play.steps, np.float32(-1.0 / config.step_limit), out=self.observations[:, self._steps_at])
-        self.observations[:, self._steps_at] += 1.0
+        self._buffer[paid, self._budget_at] = budget * np.float32(1.0 / config.budget)
+        self._buffer[:, self._steps_at] = 1.0 - play.steps * np.float32(1.0 / config.step_limit)
         short = budget < self._dearest
         if short.any():
             lanes, budget, before = paid[short], budget[short], (budget + cost)[short]
@@ -113,73 +131,76 @@ class ViewState:
                     self.mask[crossed[:, None], self._with_cost[price]] = False
 
     def _load_globals(self, lanes: np.ndarray) -> None:
-        self.observations[lanes, self._budget_at] = 1.0
-        self.observations[lanes, self._steps_at] = 1.0
+        self._buffer[lanes, self._globals] = 0.0
+        self._buffer[lanes, self._budget_at] = 1.0
+        self._buffer[lanes, self._steps_at] = 1.0
 
 
 class BoardView(ViewState):
-    """Every date and entity at once."""
+    """Every date and entity at once: one row of features a date, then the globals."""
 
     def __init__(self, play: Play) -> None:
-        days, entities = play.days, play.entities
+        entities = play.entities
         layout = Layout()
-        layout.add("revealed", (days, entities), "1 where a tool has revealed the cell")
-        layout.add("deviation", (days, entities), "signed deviation / threshold of revealed cells, clipped to +-5")
-        layout.add("reported", (days, entities), "1 where the cell is in the draft")
-        layout.add("flags", (days, FAMILIES), "largest multiplier at which a scan flagged the date, by family")
-        layout.add("season", (days,), "deviation of the first step from weekday and trend / threshold, opened dates")
-        layout.add("calendar", (days, DAYS_PER_WEEK + 1), "weekday one-hot, position in the range")
-        layout.add("globals", (3 + SCANS,), "reported rows x 0.1, budget left, steps left, scans made")
-        super().__init__(play, layout)
-        part = layout.parts["calendar"]
-        self.observations[:, part.slice] = calendar_features(play.config).ravel()
-        self._dynamic = part.start
-        self._cells = self.observations[:, : 3 * days * entities].reshape(play.lanes, 3 * days, entities)
-        self._flags = layout.view(self.observations, "flags")
+        columns = {
+            "revealed": (entities, "1 where a tool has revealed the cell"),
+            "deviation": (entities, "signed deviation / threshold of revealed cells, clipped to +-5"),
+            "season": (1, "deviation of the first step from weekday and trend / threshold, on opened dates"),
+            "reported": (entities, "1 where the cell is in the draft"),
+            "flags": (FAMILIES, "largest multiplier at which a scan flagged the date, by family"),
+            "calendar": (DAYS_PER_WEEK + 1, "weekday one-hot, position in the range"),
+        }
+        at = layout.add_table(play.days, columns)
+        layout.add("globals", 3 + SCANS, "reported rows x 0.1, budget left, steps left, scans made")
+        super().__init__(play, layout, row=at["calendar"].stop)
+        self._at = at
+        self._dates = self._rows.reshape(play.lanes, self._lane_rows, -1)[:, : play.days]
+        self._dates[:, :, at["calendar"]] = calendar_features(play.config)
+        self._evidence = at["season"].stop
         table = play.table
-        self._blocks = self.mask[:, : days * table.block].reshape(play.lanes, days, table.block)
-        # A tool stays legal while some cell that it reveals is hidden.
-        self._reveals = table.reveals.T.astype(np.float32)
+        self._blocks = self.mask[:, : play.days * table.block].reshape(play.lanes, play.days, table.block)
+        self._block_rows = table.block
+        # After a tool, those that would reveal nothing more than it did are not legal any more.
+        inside = (table.reveals[None] <= table.reveals[:, None]).all(axis=2)
+        self._keep = np.ones((table.date_tools, table.block), bool)
+        self._keep[:, : table.date_tools] = ~inside
         self._fresh = (table.op != Op.REPORT) & (self._costs <= play.config.budget)
-        self._tool_costs = table.cost[: table.date_tools]
 
     def load(self, lanes: np.ndarray) -> None:
         """Clear the board."""
-        self.observations[lanes, : self._dynamic] = 0.0
-        self.observations[lanes, self.layout.parts["globals"].slice] = 0.0
+        self._dates[lanes, :, : self._at["calendar"].start] = 0.0
         self._load_globals(lanes)
         self.mask[lanes] = self._fresh
 
-    def on_date(self, lanes: np.ndarray, days: np.ndarray, tools: np.ndarray, seen: np.ndarray) -> None:
+    def on_date(
+        self, lanes: np.ndarray, days: np.ndarray, tools: np.ndarray, seen: np.ndarray, fresh: np.ndarray
+    ) -> None:
         """Write the revealed cells of the date; its confirmed cells may be reported."""
-        play, table = self.play, self.play.table
+        play, data, entities = self.play, self.play.data, self.play.entities
         row = lanes * play.days + days
-        self._cells[lanes, days] = seen
-        ratios = play.data.ratios.reshape(-1, play.entities).take(row, axis=0)
-        self._cells[lanes, play.days + days] = ratios * (seen * UNPACK)
-        opened = tools == 0
-        at = self.layout.parts["season"].start + days[opened]
-        self.observations[lanes[opened], at] = play.data.season[lanes[opened], days[opened]] * UNPACK
-        block = np.empty((len(lanes), table.block), bool)
-        affordable = self._tool_costs <= play.budget[lanes][:, None]
-        hidden = (~seen).astype(np.float32) @ self._reveals > 0
-        np.logical_and(hidden, affordable, out=block[:, : table.date_tools])
-        reportable = (play.data.classes.reshape(-1, play.entities).take(row, axis=0) > 0) & seen
-        reportable &= ~play.reported.reshape(-1, play.entities).take(row, axis=0)
-        block[:, table.date_tools :] = reportable
+        shown = np.empty((len(lanes), self._evidence), np.float32)
+        shown[:, :entities] = seen
+        np.multiply(seen, UNPACK, out=shown[:, entities:-1])
+        shown[:, entities:-1] *= data.ratios.reshape(-1, entities).take(row, axis=0)
+        shown[:, -1] = data.season.reshape(-1).take(row) * (play.opened.reshape(-1).take(row) * UNPACK)
+        self._rows[lanes * self._lane_rows + days, : self._evidence] = shown
+        reportable = data.classes.reshape(-1, entities).take(row, axis=0) > 0
+        reportable &= fresh
+        block = self._blocks[lanes, days]
+        block &= self._keep.take(tools, axis=0)
+        block[:, -entities:] |= reportable
         self._blocks[lanes, days] = block
 
     def on_scan(self, lanes: np.ndarray, actions: np.ndarray) -> None:
         """Write the flags; the scan is not legal again."""
-        self._flags[lanes] = FLAG_OF_LEVEL[self.play.known[lanes].transpose(0, 2, 1)]
-        first = self.layout.parts["globals"].start + 3
-        self.observations[lanes, first + actions - self.play.table.scan_start] = 1.0
+        self._dates[lanes, :, self._at["flags"]] = FLAG_OF_LEVEL[self.play.known[lanes].transpose(0, 2, 1)]
+        self._buffer[lanes, self._scans_at + actions - self.play.table.scan_start] = 1.0
         self.mask[lanes, actions] = False
 
     def on_report(self, lanes: np.ndarray, days: np.ndarray, entities: np.ndarray, actions: np.ndarray) -> None:
         """Mark the cell as reported."""
-        self._cells[lanes, 2 * self.play.days + days, entities] = 1.0
-        self.observations[lanes, self._reported_at] += np.float32(REPORTED_SCALE)
+        self._rows[lanes * self._lane_rows + days, self._at["reported"].start + entities] = 1.0
+        self._buffer[lanes, self._reported_at] += np.float32(REPORTED_SCALE)
         self.mask[lanes, actions] = False
 
 
@@ -189,20 +210,22 @@ class FocusView(ViewState):
     def __init__(self, play: Play) -> None:
         days, entities = play.days, play.entities
         layout = Layout()
-        layout.add("revealed", (entities,), "1 where a tool has revealed the cell of the date in focus")
-        layout.add("deviation", (entities,), "signed deviation / threshold of revealed cells, clipped to +-5")
-        layout.add("reportable", (entities,), "1 where the cell may be reported")
-        layout.add("reported", (entities,), "1 where the cell is in the draft")
-        layout.add("season", (1,), "deviation of the first step from weekday and trend / threshold")
-        layout.add("focus_flags", (FAMILIES,), "flags of the date in focus, see flags")
-        layout.add("focus_calendar", (DAYS_PER_WEEK + 1,), "weekday one-hot, position in the range; 0 before any focus")
-        layout.add("next_flags", (FAMILIES,), "flags of the next flagged date that was not opened yet")
-        layout.add("next_calendar", (DAYS_PER_WEEK + 1,), "its weekday one-hot and position; 0 when there is none")
-        layout.add("waiting", (1,), "flagged dates that were not opened yet / dates")
-        layout.add("flags", (FAMILIES, days), "largest multiplier at which a scan flagged the date, by family")
-        layout.add("opened", (days,), "1 where the date was opened")
-        layout.add("globals", (3 + SCANS,), "reported rows x 0.1, budget left, steps left, scans made")
-        super().__init__(play, layout)
+        at: dict[str, slice] = {}
+        at["revealed"] = layout.add("revealed", entities, "1 where a tool has revealed the cell of the date in focus")
+        at["deviation"] = layout.add("deviation", entities, "signed deviation / threshold of revealed cells, clipped to +-5")
+        at["reportable"] = layout.add("reportable", entities, "1 where the cell may be reported")
+        at["reported"] = layout.add("reported", entities, "1 where the cell is in the draft")
+        at["season"] = layout.add("season", 1, "deviation of the first step from weekday and trend / threshold")
+        at["focus_flags"] = layout.add("focus_flags", FAMILIES, "flags of the date in focus, see flags")
+        at["focus_calendar"] = layout.add("focus_calendar", DAYS_PER_WEEK + 1, "weekday one-hot, position in the range; 0 before any focus")
+        at["next_flags"] = layout.add("next_flags", FAMILIES, "flags of the next flagged date that was not opened yet")
+        at["next_calendar"] = layout.add("next_calendar", DAYS_PER_WEEK + 1, "its weekday one-hot and position; 0 when there is none")
+        at["waiting"] = layout.add("waiting", 1, "flagged dates that were not opened yet / dates")
+        at["flags"] = layout.add("flags", FAMILIES * days, "largest multiplier at which a scan flagged the date, by family")
+        at["opened"] = layout.add("opened", days, "1 where the date was opened")
+        layout.add("globals", 3 + SCANS, "reported rows x 0.1, budget left, steps left, scans made")
+        super().__init__(play, layout, row=layout.size)
+        self._at = at
         self._calendar = np.concatenate([calendar_features(play.config), np.zeros((1, DAYS_PER_WEEK + 1), np.float32)])
         table = play.table
         self._open = slice(0, days)
@@ -212,7 +235,6 @@ class FocusView(ViewState):
         self._reports = slice(table.report_start, table.report_start + entities)
         self._fresh = np.isin(table.op, (Op.SCAN, Op.SURVEY, Op.SUBMIT)) & (self._costs <= play.config.budget)
         self._fresh[self._open] = self._costs[0] <= play.config.budget
-        self._at = {name: part.slice for name, part in layout.parts.items()}
 
     def load(self, lanes: np.ndarray) -> None:
         """No date is in focus."""
@@ -220,7 +242,9 @@ class FocusView(ViewState):
         self._load_globals(lanes)
         self.mask[lanes] = self._fresh
 
-    def on_date(self, lanes: np.ndarray, days: np.ndarray, tools: np.ndarray, seen: np.ndarray) -> None:
+    def on_date(
+        self, lanes: np.ndarray, days: np.ndarray, tools: np.ndarray, seen: np.ndarray, fresh: np.ndarray
+    ) -> None:
         """Show the date in focus."""
         play, obs, at = self.play, self.observations, self._at
         row = lanes * play.days + days
@@ -253,7 +277,7 @@ class FocusView(ViewState):
         """Write the flags; the scan is not legal again."""
         play, at = self.play, self._at
         self.observations[lanes, at["flags"]] = FLAG_OF_LEVEL[play.known[lanes].reshape(len(lanes), -1)]
-        self.observations[lanes, at["globals"].start + 3 + actions - play.table.scan_start] = 1.0
+        self.observations[lanes, self._scans_at + actions - play.table.scan_start] = 1.0
         self.mask[lanes, actions] = False
         focused = lanes[play.focus[lanes] >= 0]
         self.observations[focused, at["focus_flags"]] = FLAG_OF_LEVEL[play.known[focused, :, play.focus[focused]]]
