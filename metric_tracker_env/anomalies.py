@@ -18,8 +18,14 @@ from metric_tracker_env.measure import (
     DAYTIME_HOURS,
     RATE_THRESHOLD_POINTS,
     RATE_THRESHOLD_SHARE,
-    Deviations,
+    SHARE_THRESHOLD,
+    ThresholdTable,
     anomaly_type,
+    daytime,
+    excess,
+    measures,
+    median_of_sorted,
+    threshold_table,
     thresholds,
 )
 from metric_tracker_env.rng import Stream
@@ -43,7 +49,9 @@ TRAFFIC_FLOOR = 0.05  # least share of its traffic that a drop leaves
 PLAN_MARGIN = 1.08  # thresholds from the twin's median that a planned cell must reach
 MAX_ATTEMPTS = 400
 
-DRAWS_PER_INCIDENT = 3 + HOURS_PER_DAY // rng.DRAWS_PER_WORD  # date, variant, size, and 24 hour ranks
+RETRIES = 8  # draws of a failed incident that are looked at together: one round of calls nearly always suffices
+WORDS_PER_DRAW = 3  # date, variant, size
+RANK_WORDS = HOURS_PER_DAY // rng.DRAWS_PER_WORD  # ranks of 24 hours
 FAMILY_INDEX: dict[str, int] = {name: i for i, name in enumerate(ANOMALY_TYPES)}
 FUNNEL_FAMILY = FAMILY_INDEX["funnel_break"]
 MIX_FAMILY = FAMILY_INDEX["hourly_traffic_mix_shift"]
@@ -69,20 +77,23 @@ class VariantTable:
     """The variants of a difficulty as columns, with what each does to the chain; S steps, V variants."""
 
     entity: np.ndarray  # (V,) int64
+    measure: np.ndarray  # (V,) int64, row of the measures that holds the entity's value
     family: np.ndarray  # (V,) int64
     sign: np.ndarray  # (V,) float64
     low: np.ndarray  # (V,) float64
     span: np.ndarray  # (V,) float64, high - low
-    touches: np.ndarray  # (V, S) bool, links of the chain (traffic, r1, ...) that the variant multiplies
+    limits: ThresholdTable  # columns (V,)
     alone: np.ndarray  # (V,) int64, the one inner step whose count changes with its neighbours staying, or 0
-    floor: np.ndarray  # (S,) float64, least factor of each link
-    ceiling: np.ndarray  # (S,) float64, largest factor of each link
-    alone_floor: np.ndarray  # (S,) float64, least factor of a lone count
+    scaled: np.ndarray  # (V, S) bool, counts that the factor of a variant with one link multiplies
+    least: np.ndarray  # (V,) float64, bounds of that factor
+    most: np.ndarray  # (V,) float64
+    margin: np.ndarray  # (V,) float64, thresholds from the twin's median that the planned cell must reach
+    several: np.ndarray  # (V,) bool, whether the variant multiplies more than one link
+    links: np.ndarray  # (V, S-1) bool, the step rates that it multiplies
+    ceiling: np.ndarray  # (S-1,) float64, largest factor of each step rate
     start: np.ndarray  # (7,) int64, first variant of each family
     count: np.ndarray  # (7,) int64, variants of each family
     families: np.ndarray  # families that have a variant
-    numerator: np.ndarray  # (E,) int64, step whose count is the entity's value or its numerator
-    denominator: np.ndarray  # (E,) int64, step of the denominator, or -1
 
 
 def chain_bounds(config: GeneratorConfig, difficulty: Difficulty) -> tuple[np.ndarray, np.ndarray]:
@@ -170,31 +181,44 @@ def variant_table(config: GeneratorConfig, difficulty: Difficulty) -> VariantTab
     """The feasible variants of a configuration, as columns."""
     catalogue, steps = config.catalogue, config.catalogue.num_steps
     variants = feasible_variants(config, difficulty)
-    touches = np.zeros((len(variants), steps), bool)
-    alone = np.zeros(len(variants), np.int64)
-    for row, variant in enumerate(variants):
-        links, alone[row] = links_of(config, variant.entity)
-        touches[row, links] = True
     ceiling, alone_floor = chain_bounds(config, difficulty)
-    ends = entity_ends(catalogue)
+    entity = np.array([v.entity for v in variants])
     family = np.array([v.family for v in variants])
     count = np.bincount(family, minlength=len(ANOMALY_TYPES))
+    touches = np.zeros((len(variants), steps), bool)
+    scaled = np.zeros((len(variants), steps), bool)
+    alone = np.zeros(len(variants), np.int64)
+    least, most = np.full(len(variants), -np.inf), np.full(len(variants), np.inf)
+    for row, variant in enumerate(variants):
+        links, alone[row] = links_of(config, variant.entity)
+        if variant.family == QUALITY_FAMILY:
+            least[row] = most[row] = 1.0
+            continue
+        touches[row, links] = True
+        if len(links) == 1:
+            last = links[0] if alone[row] else steps - 1
+            scaled[row, links[0] : last + 1] = True
+            least[row] = alone_floor[links[0]] if alone[row] else TRAFFIC_FLOOR
+            most[row] = ceiling[links[0]]
     return VariantTable(
-        entity=np.array([v.entity for v in variants]),
+        entity=entity,
+        measure=catalogue.measure_of_entity[entity],
         family=family,
         sign=np.array([float(v.sign) for v in variants]),
         low=np.array([v.low for v in variants]),
         span=np.array([v.high - v.low for v in variants]),
-        touches=touches,
+        limits=threshold_table(catalogue, difficulty).rows(entity),
         alone=alone,
-        floor=np.full(catalogue.num_steps, TRAFFIC_FLOOR),
-        ceiling=ceiling,
-        alone_floor=alone_floor,
+        scaled=scaled,
+        least=least,
+        most=most,
+        margin=np.where(family == QUALITY_FAMILY, -np.inf, PLAN_MARGIN),
+        several=touches.sum(axis=1) > 1,
+        links=touches[:, 1:],
+        ceiling=ceiling[1:],
         start=np.concatenate([[0], np.cumsum(count)[:-1]]),
         count=count,
         families=np.flatnonzero(count),
-        numerator=ends[:, 0],
-        denominator=ends[:, 1],
     )
 
 
@@ -224,7 +248,7 @@ class Plan:
     size: np.ndarray  # (B, K) float64, see PlannedAnomaly.size
     factor: np.ndarray  # (B, K, S) float64, what each step's count is multiplied by
     alone: np.ndarray  # (B, K) int64, see VariantTable.alone
-    hours: np.ndarray  # (B, K, H) uint16, random ranks of the hours
+    hours: np.ndarray  # (B, K, H) uint16, random ranks of the hours, for impossible counts
 
     @classmethod
     def empty(cls, episodes: int, places: int, steps: int) -> Plan:
@@ -273,126 +297,163 @@ class Planner:
         self.low, self.high = episode.count_range
         self.candidates = np.arange(FIRST_CANDIDATE_DAY, config.num_days - LAST_CLEAN_DAYS)
 
-    def draw(self, keys: np.ndarray, twin: Deviations) -> tuple[Plan, np.ndarray]:
-        """Plan a batch: (B,) keys and the clean twin -> plan, and (B, K) attempts used."""
+    def draw(self, keys: np.ndarray, twin: np.ndarray) -> tuple[Plan, np.ndarray]:
+        """Plan a batch: (B,) keys and (M, B, D) measures of the clean twin -> plan, and (B, K) draws used."""
         episodes, places = len(keys), self.high
         plan = Plan.empty(episodes, places, self.config.catalogue.num_steps)
-        candidates = len(self.candidates)
-        words = rng.words(keys, Stream.PLAN, 1 + candidates + places)
-        draws = rng.unit(words[: 1 + places]).T
-        number = self.low + (draws[:, 0] * (self.high - self.low + 1)).astype(np.int64)
-        plan.active[:] = np.arange(places) < number[:, None]
-        order = np.argsort(words[1 + places :].T.copy(), axis=1)[:, :places]
-        plan.day[:] = np.where(plan.active, self.candidates[order], -1)
-        plan.family[:] = self.wanted[(draws[:, 1:] * len(self.wanted)).astype(np.int64)]
+        draws = rng.uniforms(keys, Stream.PLAN, 1 + 2 * places)
+        number = self.low + (draws[0] * (self.high - self.low + 1)).astype(np.int64)
+        np.less(np.arange(places), number[:, None], out=plan.active)
+        plan.day[:] = self._distinct_days(draws[1 : 1 + places])
+        plan.day[~plan.active] = -1
+        plan.family[:] = self.wanted[(draws[1 + places :] * len(self.wanted)).astype(np.int64)].T
         attempts = np.zeros((episodes, places), np.int64)
-        self._draw_until_fit(keys, twin, plan, attempts, plan.active.copy(), keep_days=True)
+        self._first(keys, twin, plan, attempts)
         return plan, attempts
 
-    def redraw(
-        self, keys: np.ndarray, twin: Deviations, plan: Plan, attempts: np.ndarray, failed: np.ndarray
-    ) -> None:
+    def _distinct_days(self, draws: np.ndarray) -> np.ndarray:
+        """(K, B) draws in [0, 1) -> (B, K) candidate days without replacement: the first places of a shuffle."""
+        places, episodes = draws.shape
+        size = len(self.candidates)
+        days = np.tile(self.candidates, episodes)
+        first = np.arange(0, episodes * size, size)
+        chosen = np.empty((episodes, places), np.int64)
+        for place in range(places):
+            pick = first + (draws[place] * (size - place)).astype(np.int64)
+            chosen[:, place] = days[pick]
+            days[pick] = days[first]
+            first += 1
+        return chosen
+
+    def redraw(self, keys: np.ndarray, twin: np.ndarray, plan: Plan, attempts: np.ndarray, failed: np.ndarray) -> None:
         """Draw entity, date and size of the ``failed`` (B, K) incidents again; their families stay."""
-        self._draw_until_fit(keys, twin, plan, attempts, failed, keep_days=False)
+        self._retry(keys, twin, plan, attempts, np.flatnonzero(failed))
 
-    def _draw_until_fit(
-        self,
-        keys: np.ndarray,
-        twin: Deviations,
-        plan: Plan,
-        attempts: np.ndarray,
-        failed: np.ndarray,
-        keep_days: bool,
-    ) -> None:
-        """Propose incidents until each reaches its threshold on the twin on a date of its own."""
-        lane, place = np.nonzero(failed)
-        while len(lane):
-            attempt = attempts[lane, place]
+    def _first(self, keys: np.ndarray, twin: np.ndarray, plan: Plan, attempts: np.ndarray) -> None:
+        """Propose entity and size of every incident on the dates of the plan; those that do not fit are drawn again."""
+        spot = np.flatnonzero(plan.active)
+        lane = spot // self.high
+        attempts.reshape(-1)[spot] = 1
+        start = (spot - lane * self.high) * WORDS_PER_DRAW
+        unit = rng.unit(rng.words_at(keys[lane], Stream.REDRAW, start, WORDS_PER_DRAW)[1:])
+        family = plan.family.reshape(-1)[spot]
+        day = plan.day.reshape(-1)[spot]
+        proposed = self._propose(twin, lane, day, family, unit[0], unit[1])
+        self._accept(keys, plan, spot, np.zeros_like(spot), proposed)
+        self._retry(keys, twin, plan, attempts, spot[~proposed.fits])
+
+    def _retry(self, keys: np.ndarray, twin: np.ndarray, plan: Plan, attempts: np.ndarray, spot: np.ndarray) -> None:
+        """Draw the incidents at ``spot``, (n,) places in the flat (B, K) plan, until they fit on dates of their own.
+
+        Of the next ``RETRIES`` draws of an incident the first that fits is taken.
+        """
+        places, days = self.high, self.config.num_days
+        while len(spot):
+            lane, attempt = spot // places, attempts.reshape(-1)[spot]
+            family = plan.family.reshape(-1)[spot]
             if attempt.max() >= MAX_ATTEMPTS:
-                stuck = ANOMALY_TYPES[plan.family[lane, place][attempt.argmax()]]
                 raise GenerationError(
-                    f"scenario_family {stuck!r} with anomaly_count {self.episode.anomaly_count}: no date and entity "
-                    f"passed in {MAX_ATTEMPTS} draws; ask for fewer anomalies or less noise"
+                    f"scenario_family {ANOMALY_TYPES[family[attempt.argmax()]]!r} with anomaly_count "
+                    f"{self.episode.anomaly_count}: no date and entity passed in {MAX_ATTEMPTS} draws; "
+                    "ask for fewer anomalies or less noise"
                 )
-            attempts[lane, place] = attempt + 1
-            first = (attempt * plan.active.shape[1] + place) * DRAWS_PER_INCIDENT
-            draws = self._incident_words(keys[lane], first)
-            unit = rng.unit(draws[:3])
-            if not keep_days:
-                plan.day[lane, place] = self.candidates[(unit[0] * len(self.candidates)).astype(np.int64)]
-            variant = self.table.start[plan.family[lane, place]]
-            variant = variant + (unit[1] * self.table.count[plan.family[lane, place]]).astype(np.int64)
-            size = self.table.low[variant] + unit[2] * self.table.span[variant]
-            plan.hours[lane, place] = draws[3:].T.copy().astype("<u8", copy=False).view("<u2")
-            fits = self._propose(twin, plan, lane, place, variant, size)
-            if not keep_days:
-                shared = (plan.day[lane] == plan.day[lane, place][:, None]).sum(axis=1) > 1
-                fits &= ~shared
-            keep_days = False
-            lane, place = lane[~fits], place[~fits]
-
-    @staticmethod
-    def _incident_words(keys: np.ndarray, first: np.ndarray) -> np.ndarray:
-        """(DRAWS_PER_INCIDENT, n) words of the redraw stream from position ``first`` of each key on."""
-        index = np.arange(1, DRAWS_PER_INCIDENT + 1, dtype=np.uint64)[:, None] + first.astype(np.uint64)
-        index += np.uint64(Stream.REDRAW << rng.STREAM_SHIFT)
-        return rng.mix(index * rng.GAMMA + keys)
+            attempts.reshape(-1)[spot] = attempt + RETRIES
+            plan.day.reshape(-1)[spot] = -1
+            turn = np.repeat(attempt, RETRIES) + np.tile(np.arange(RETRIES), len(spot))
+            lanes = np.repeat(lane, RETRIES)
+            start = (turn * places + np.repeat(spot - lane * places, RETRIES)) * WORDS_PER_DRAW
+            unit = rng.unit(rng.words_at(keys[lanes], Stream.REDRAW, start, WORDS_PER_DRAW))
+            day = self.candidates[(unit[0] * len(self.candidates)).astype(np.int64)]
+            proposed = self._propose(twin, lanes, day, np.repeat(family, RETRIES), unit[1], unit[2])
+            free = (plan.day[lanes] != day[:, None]).all(axis=1)
+            fits = (proposed.fits & free).reshape(-1, RETRIES)
+            chosen = np.arange(len(spot)) * RETRIES + fits.argmax(axis=1)
+            # Two incidents of an episode may choose one date: the first keeps it.
+            cell = np.where(fits.any(axis=1), lane * days + day[chosen], -1 - np.arange(len(spot)))
+            done = np.zeros(len(spot), bool)
+            done[np.unique(cell, return_index=True)[1]] = True
+            done &= cell >= 0
+            chosen = chosen[done]
+            self._accept(keys, plan, spot[done], turn[chosen], proposed.take(chosen))
+            spot = spot[~done]
 
     def _propose(
         self,
-        twin: Deviations,
-        plan: Plan,
+        twin: np.ndarray,
         lane: np.ndarray,
-        place: np.ndarray,
-        variant: np.ndarray,
-        size: np.ndarray,
+        day: np.ndarray,
+        family: np.ndarray,
+        variant_draw: np.ndarray,
+        size_draw: np.ndarray,
+    ) -> Proposals:
+        """Work out n incidents: the factors of a move of ``size`` thresholds from the twin's own value."""
+        table = self.table
+        _, episodes, days = twin.shape
+        variant = table.start[family] + (variant_draw * table.count[family]).astype(np.int64)
+        size = table.low[variant] + size_draw * table.span[variant]
+        sign = table.sign[variant]
+        series = twin.reshape(-1, days)
+        row = table.measure[variant] * episodes + lane
+        value = series.reshape(-1)[row * days + day]
+        median = median_of_sorted(np.sort(series.take(row, axis=0), axis=-1))
+        limit = table.limits.rows(variant).of(median)
+
+        factor = np.where(family == FUNNEL_FAMILY, size, 1.0 + sign * size * (limit / np.maximum(value, 1e-9)))
+        factor = np.minimum(np.maximum(factor, table.least[variant]), table.most[variant])
+        factors = np.where(table.scaled[variant], factor[:, None], 1.0)
+        several = np.flatnonzero(table.several[variant])
+        if len(several):
+            chain = self._common_share(twin, lane[several], day[several], variant[several], (sign * size)[several])
+            factors[several, 1:] = chain
+            factor[several] = chain[:, -1]
+        reach = sign * (value * factor - median) / limit
+        return Proposals(day, variant, size, factors, reach >= table.margin[variant])
+
+    def _common_share(
+        self, twin: np.ndarray, lane: np.ndarray, day: np.ndarray, variant: np.ndarray, share: np.ndarray
     ) -> np.ndarray:
-        """Write proposed incidents into the plan; (n,) bool: whether each would be flagged beside the twin's median."""
-        table, catalogue = self.table, self.config.catalogue
-        steps = catalogue.num_steps
-        day, family, sign = plan.day[lane, place], table.family[variant], table.sign[variant]
-        entity, alone = table.entity[variant], table.alone[variant]
-        measure = catalogue.measure_of_entity[entity]
-        value, median = twin.values[measure, lane, day], twin.medians[measure, lane]
-        limit = twin.thresholds[entity, lane]
+        """(n, S-1) factors of the counts when each step rate of a variant moves by a share of its own threshold."""
+        table, steps = self.table, self.config.catalogue.num_steps
+        _, episodes, days = twin.shape
+        series = twin.reshape(-1, days)
+        row = np.arange(steps, 2 * steps - 1) * episodes + lane[:, None]
+        rates = series.reshape(-1)[row * days + day[:, None]]
+        medians = median_of_sorted(np.sort(series.take(row, axis=0), axis=-1))
+        limits = step_thresholds(self.episode.difficulty, medians)
+        link = 1.0 + share[:, None] * (limits / np.maximum(rates, 1e-9))
+        link = np.minimum(np.maximum(link, TRAFFIC_FLOOR), table.ceiling)
+        return np.multiply.accumulate(np.where(table.links[variant], link, 1.0), axis=1)
 
-        # Factors of the chain's links: a move of `size` thresholds from the twin's own value.
-        touched = table.touches[variant].T
-        unit = np.empty((steps, len(lane)))
-        unit[:] = limit / np.maximum(value, 1e-9)
-        rates = twin.values[steps : 2 * steps - 1, lane, day]
-        rate_limits = step_thresholds(self.episode.difficulty, twin.medians[steps : 2 * steps - 1, lane])
-        skipping = touched.sum(axis=0) > 1
-        unit[1:] = np.where(skipping, rate_limits / np.maximum(rates, 1e-9), unit[1:])
-        link = np.where(family == FUNNEL_FAMILY, size, 1.0 + sign * size * unit)
-        low = np.where((alone > 0) & touched, table.alone_floor[:, None], table.floor[:, None])
-        link = np.minimum(np.maximum(link, low), table.ceiling[:, None])
-        link = np.where(touched & (family != QUALITY_FAMILY), link, 1.0)
-        factor = chain_factors(link, alone)
-
-        # The cell's own value after the incident.
-        numerator, denominator = table.numerator[entity], table.denominator[entity]
-        column = np.arange(len(lane))
-        moved = factor[numerator, column] / np.where(denominator >= 0, factor[denominator, column], 1.0)
-        target = np.where(family == MIX_FAMILY, value + sign * size * limit, value * moved)
-        reach = sign * (target - median) / limit
-        fits = (reach >= PLAN_MARGIN) | (family == QUALITY_FAMILY)
-
-        plan.entity[lane, place] = entity
-        plan.sign[lane, place] = sign
-        plan.size[lane, place] = size
-        plan.alone[lane, place] = alone
-        plan.factor[lane, place] = factor.T
-        return fits
+    def _accept(self, keys: np.ndarray, plan: Plan, spot: np.ndarray, attempt: np.ndarray, chosen: Proposals) -> None:
+        """Write proposals into the flat places ``spot`` of the plan."""
+        table, variant = self.table, chosen.variant
+        plan.day.reshape(-1)[spot] = chosen.day
+        plan.entity.reshape(-1)[spot] = table.entity[variant]
+        plan.sign.reshape(-1)[spot] = table.sign[variant]
+        plan.size.reshape(-1)[spot] = chosen.size
+        plan.alone.reshape(-1)[spot] = table.alone[variant]
+        plan.factor.reshape(-1, plan.factor.shape[-1])[spot] = chosen.factors
+        impossible = np.flatnonzero(table.family[variant] == QUALITY_FAMILY)
+        if len(impossible):
+            spot, attempt = spot[impossible], attempt[impossible]
+            lane = spot // self.high
+            start = (attempt * self.high + spot - lane * self.high) * RANK_WORDS
+            ranks = rng.words_at(keys[lane], Stream.RANKS, start, RANK_WORDS).T.copy()
+            plan.hours.reshape(-1, HOURS_PER_DAY)[spot] = ranks.astype("<u8", copy=False).view("<u2")
 
 
-def entity_ends(catalogue: Catalogue) -> np.ndarray:
-    """(E, 2) int64: numerator and denominator step of every entity's value, -1 where there is no denominator."""
-    pairs = [(i, -1) for i in range(catalogue.num_steps)]
-    pairs += [(num, den) for den, num in catalogue.spans]
-    pairs += [(i, i - 1) for i in range(1, catalogue.num_steps)]
-    pairs += [(0, -1)] * catalogue.num_steps
-    return np.array(pairs, np.int64)
+class Proposals(NamedTuple):
+    """n incidents as drawn, and whether each would be flagged beside the twin's median."""
+
+    day: np.ndarray  # (n,) int64
+    variant: np.ndarray  # (n,) int64
+    size: np.ndarray  # (n,) float64
+    factors: np.ndarray  # (n, S) float64, of the counts
+    fits: np.ndarray  # (n,) bool
+
+    def take(self, chosen: np.ndarray) -> Proposals:
+        """Those at (m,) positions."""
+        return Proposals(*(a[chosen] for a in self))
 
 
 def chain_factors(link: np.ndarray, alone: np.ndarray) -> np.ndarray:
@@ -420,8 +481,7 @@ def shift_hours(entry: np.ndarray, moved: np.ndarray) -> np.ndarray:
     out = entry.copy()
     out[SHIFT_DAY_HOURS] *= 1.0 + amount / np.maximum(day, 1.0)
     out[SHIFT_NIGHT_HOURS] *= 1.0 - amount / np.maximum(night, 1.0)
-    for hour in range(1, HOURS_PER_DAY):
-        out[hour] += out[hour - 1]
+    out = np.add.accumulate(out.T.copy(), axis=1).T  # cumulative rounding, as for clean traffic
     out[-1] = total
     out = np.rint(out)
     out[1:] -= out[:-1].copy()
@@ -431,74 +491,58 @@ def shift_hours(entry: np.ndarray, moved: np.ndarray) -> np.ndarray:
 class Incidents(NamedTuple):
     """The hours that n incidents change; nothing is written to the planes yet."""
 
-    row: np.ndarray  # (n,) int64, episode within the plan
-    day: np.ndarray  # (n,) int64
-    index: np.ndarray  # (S, H, n) int64, places in the flat planes
+    cell: np.ndarray  # (n,) int64, ``b * D + d``, lane by lane
+    lane: np.ndarray  # (n,) int64
+    index: np.ndarray  # (H, n) int64, places in the flat planes of one step
     counts: np.ndarray  # (S, H, n), events an hour after the incidents
-
-    def of_lanes(self, chosen: np.ndarray) -> Incidents:
-        """Those of the chosen (B,) bool episodes of the plan."""
-        if chosen.all():
-            return self
-        kept = chosen[self.row]
-        return Incidents(self.row[kept], self.day[kept], self.index[:, :, kept], self.counts[:, :, kept])
 
     def write(self, planes: np.ndarray) -> None:
         """Put the counts into C-contiguous planes (S, H, B, D)."""
-        planes.reshape(-1)[self.index.reshape(-1)] = self.counts.reshape(-1)
+        index = self.index.reshape(-1)
+        for plane, counts in zip(planes, self.counts, strict=True):
+            plane.reshape(-1)[index] = counts.reshape(-1)
+
+    def measures(self, catalogue: Catalogue) -> np.ndarray:
+        """(M, n) float64 measures of the dates with the incidents."""
+        return measures(catalogue, self.counts.sum(axis=1), daytime(self.counts[0]), excess(self.counts))
 
 
-def inject(
-    config: GeneratorConfig,
-    difficulty: Difficulty,
-    planes: np.ndarray,
-    plan: Plan,
-    twin: Deviations,
-    lanes: np.ndarray,
-) -> Incidents:
-    """What a plan makes of clean hourly planes (S, H, B, D), which stay as they are.
-
-    Args:
-        config: Funnel.
-        difficulty: Sets the hours and sizes of impossible counts.
-        planes: Clean counts.
-        plan: Incidents of b <= B episodes.
-        twin: Deviations of those b episodes without incidents.
-        lanes: (b,) int64, where each episode of the plan is in the planes.
-    """
+def inject(config: GeneratorConfig, difficulty: Difficulty, planes: np.ndarray, plan: Plan) -> Incidents:
+    """What a plan makes of clean hourly planes (S, H, B, D), which stay as they are."""
     steps, hours, episodes, days = planes.shape
-    row, place = np.nonzero(plan.active)
-    day = plan.day[row, place]
-    column = lanes[row] * days + day
-    index = (np.arange(steps * hours)[:, None] * (episodes * days) + column).reshape(steps, hours, len(column))
-    old = planes.reshape(-1).take(index)
-    new = old * plan.factor[row, place].T.astype(planes.dtype)[:, None]
+    spot = np.flatnonzero(plan.active)
+    lane = spot // plan.active.shape[1]
+    cell = lane * days + plan.day.reshape(-1)[spot]
+    index = np.arange(0, hours * episodes * days, episodes * days)[:, None] + cell
+    old = np.empty((steps, hours, len(cell)), planes.dtype)
+    for plane, kept in zip(planes, old, strict=True):
+        plane.reshape(-1).take(index, out=kept, mode="clip")
+    new = old * plan.factor.reshape(-1, steps)[spot].T.astype(planes.dtype)[:, None]
     np.rint(new, out=new)
-    alone = plan.alone[row, place]
-    for step in range(1, steps - 1):
-        chosen = np.flatnonzero(alone == step)
-        if len(chosen):  # rounding must not put a lone count below the step after it
-            new[step][:, chosen] = np.maximum(new[step][:, chosen], old[step + 1][:, chosen])
+    alone = plan.alone.reshape(-1)[spot]
     for step in range(1, steps):
+        if step < steps - 1:  # rounding must not put a lone count below the step after it
+            np.maximum(new[step], old[step + 1] * (alone == step), out=new[step])
         np.minimum(new[step], new[step - 1], out=new[step])
 
-    family, entity, sign, size = (a[row, place] for a in (plan.family, plan.entity, plan.sign, plan.size))
+    family = plan.family.reshape(-1)[spot]
     chosen = np.flatnonzero(family == MIX_FAMILY)
     if len(chosen):
-        moved = (sign * size)[chosen] * twin.thresholds[entity[chosen], row[chosen]]
-        before = old[:, :, chosen].astype(np.float64)
-        after = before.copy()
+        moved = (plan.sign * plan.size).reshape(-1)[spot[chosen]] * SHARE_THRESHOLD[difficulty]
+        before = old.take(chosen, axis=2).astype(np.float64)
+        after = np.empty_like(before)
         after[0] = shift_hours(before[0], moved)
+        rates = before[1:] / np.maximum(before[:-1], 1.0)
         for step in range(1, steps):
-            rate = before[step] / np.maximum(before[step - 1], 1.0)
-            after[step] = np.minimum(np.rint(after[step - 1] * rate), after[step - 1])
+            np.minimum(np.rint(after[step - 1] * rates[step - 1]), after[step - 1], out=after[step])
         new[:, :, chosen] = after
     chosen = np.flatnonzero(family == QUALITY_FAMILY)
     if len(chosen):
-        ranks = plan.hours[row, place][chosen]
+        at = spot[chosen]
+        ranks = plan.hours.reshape(-1, hours)[at]
         picked = np.argsort(ranks, axis=1, kind="stable")[:, : IMPOSSIBLE_HOURS[difficulty]]
-        step = (1 + entity[chosen] - config.catalogue.slices["data_quality"].start)[:, None]
+        step = (1 + plan.entity.reshape(-1)[at] - config.catalogue.slices["data_quality"].start)[:, None]
         upstream = new[step - 1, picked, chosen[:, None]]
-        extra = np.maximum(np.rint(upstream * size[chosen][:, None].astype(planes.dtype)), 1.0)
+        extra = np.maximum(np.rint(upstream * plan.size.reshape(-1)[at][:, None].astype(planes.dtype)), 1.0)
         new[step, picked, chosen[:, None]] = upstream + extra
-    return Incidents(row, day, index, new)
+    return Incidents(cell, lane, index, new)

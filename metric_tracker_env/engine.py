@@ -12,11 +12,13 @@ from metric_tracker_env.episode import EpisodeData, EpisodeSource
 from metric_tracker_env.labels import CellClass
 from metric_tracker_env.measure import SCAN_MULTIPLIERS
 from metric_tracker_env.observation import VIEWS, Layout
+from metric_tracker_env.schema import ANOMALY_TYPES
 from metric_tracker_env.scoring import soft_f1
 from metric_tracker_env.state import Play
 from metric_tracker_env.supply import EpisodeSupply
 
 LEVELS = len(SCAN_MULTIPLIERS)
+NOBODY = np.zeros(0, np.int64)
 SURVEY_LEVEL = 1 + SCAN_MULTIPLIERS.index(SURVEY_MULTIPLIER)
 
 
@@ -53,7 +55,8 @@ class Engine:
         self._view = VIEWS[config.view](self._play)
         self._supply = EpisodeSupply(config, lanes)
         self._row = np.arange(lanes) * len(self.table)
-        self._one = np.zeros(1, np.int64)
+        self._lane, self._one = np.zeros(1, np.int64), np.zeros(1, np.int64)
+        self._families = np.arange(len(ANOMALY_TYPES))
 
     @property
     def observations(self) -> np.ndarray:
@@ -113,7 +116,10 @@ class Engine:
 
         reward = 0.0 - cost * self.config.step_cost
         if len(paid):
-            self._use_tools(paid, op, actions)
+            on_date = op[paid] == Op.DATE
+            for use, lanes in ((self._use_date_tools, paid[on_date]), (self._scan, paid[~on_date])):
+                if len(lanes):
+                    use(lanes, actions[lanes])
         reporting = np.flatnonzero(op == Op.REPORT)
         if len(reporting):
             reward[reporting] += self._report(reporting, actions[reporting])
@@ -128,39 +134,60 @@ class Engine:
         return reward, done, illegal
 
     def step_one(self, action: int) -> tuple[float, bool, bool]:
-        """``step`` for an engine with one lane: reward, terminated, illegal."""
-        self._one[0] = action
-        reward, done, illegal = self.step(self._one)
-        return reward[0].item(), bool(done[0]), bool(illegal[0])
+        """``step`` for an engine with one lane that plays, with fewer NumPy calls: reward, terminated, illegal."""
+        play, table, lane = self._play, self.table, self._lane
+        legal = self.mask.item(0, action)
+        play.steps[0] += 1
+        op, cost, reward, paid = Op.ILLEGAL, 0, 0.0, NOBODY
+        if legal:
+            self._one[0] = action
+            op, cost = table.op.item(action), table.cost.item(action)
+            if cost:
+                paid = lane
+                play.budget[0] -= cost
+                play.tool_calls[0] += 1
+                reward -= cost * self.config.step_cost
+                if op == Op.DATE:
+                    self._use_date_tools(lane, self._one)
+                else:
+                    self._scan(lane, self._one)
+            elif op == Op.REPORT:
+                reward += self._report(lane, self._one).item()
+        done = op == Op.SUBMIT or play.steps.item(0) >= self.config.step_limit
+        if done:
+            play.playing[0] = False
+            if self.config.reward == "terminal":
+                reward += self._score(lane).item()
+        self._view.on_step(paid, np.array([cost]))
+        return reward, done, not legal
 
-    def _use_tools(self, paid: np.ndarray, op: np.ndarray, actions: np.ndarray) -> None:
+    def _use_date_tools(self, lanes: np.ndarray, actions: np.ndarray) -> None:
+        """Tools on one date: reveal cells there."""
         play, table = self._play, self.table
-        kinds = op[paid]
-        lanes = paid[kinds == Op.DATE]
-        if len(lanes):
-            chosen = actions[lanes]
-            tools = table.argument[chosen]
-            days = self._days(lanes, chosen)
-            play.focus[lanes] = days
-            row = lanes * play.days + days
-            revealed = play.revealed.reshape(-1, play.entities)
-            before, shown = revealed.take(row, axis=0), table.reveals.take(tools, axis=0)
-            seen, fresh = before | shown, shown > before
-            revealed[row] = seen
-            play.opened.reshape(-1)[row[tools == 0]] = True
-            self._view.on_date(lanes, days, tools, seen, fresh)
-        lanes = paid[kinds >= Op.SCAN]
-        if len(lanes):
-            chosen = actions[lanes]
-            survey = (table.op[chosen] == Op.SURVEY)[:, None, None]
-            family, level = np.divmod(table.argument[chosen], LEVELS)
-            wanted = np.where(survey[:, :, 0], SURVEY_LEVEL, level[:, None] + 1).astype(np.int8)[:, :, None]
-            scanned = survey | (np.arange(play.known.shape[1]) == family[:, None])[:, :, None]
-            found = scanned & (play.data.levels[lanes] >= wanted)
-            known = np.maximum(play.known[lanes], found * wanted)
-            play.known[lanes] = known
-            play.flagged_dates[lanes] = (known > 0).any(axis=1)
-            self._view.on_scan(lanes, chosen)
+        tools = table.argument.take(actions)
+        days = self._days(lanes, actions)
+        play.focus[lanes] = days
+        row = lanes * play.days + days
+        revealed = play.revealed.reshape(-1, play.entities)
+        before, shown = revealed.take(row, axis=0), table.reveals.take(tools, axis=0)
+        seen, fresh = before | shown, shown > before
+        revealed[row] = seen
+        play.opened.reshape(-1)[row[tools == 0]] = True
+        self._view.on_date(lanes, days, tools, seen, fresh)
+
+    def _scan(self, lanes: np.ndarray, actions: np.ndarray) -> None:
+        """Scans and surveys: tell which dates show which families."""
+        play, table = self._play, self.table
+        survey = table.op.take(actions) == Op.SURVEY
+        family, level = np.divmod(table.argument.take(actions), LEVELS)
+        wanted = np.where(survey, SURVEY_LEVEL, level + 1).astype(np.int8)[:, None, None]
+        scanned = survey[:, None] | (self._families == family[:, None])
+        found = play.data.levels[lanes] >= wanted
+        found &= scanned[:, None, :]
+        known = np.maximum(play.known[lanes], found * wanted)
+        play.known[lanes] = known
+        play.flagged_dates[lanes] = known.any(axis=2)
+        self._view.on_scan(lanes, actions)
 
     def _days(self, lanes: np.ndarray, actions: np.ndarray) -> np.ndarray:
         """Day index that each action is about."""
@@ -233,7 +260,7 @@ class Engine:
             revealed=play.revealed[lane].copy(),
             reported=play.reported[lane].copy(),
             opened=play.opened[lane].copy(),
-            known=play.known[lane].copy(),
+            known=play.known[lane].T.copy(),
             focus=int(play.focus[lane]),
             budget=int(play.budget[lane]),
             steps=int(play.steps[lane]),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 
@@ -38,6 +37,16 @@ class EpisodeBatch:
     plan: Plan
     classes: np.ndarray  # (E, B, D) int8 of CellClass
     redraws: np.ndarray  # (B,) int64, incidents drawn again because they did not pass on the final data
+
+    def put(self, episodes: np.ndarray, part: EpisodeBatch) -> None:
+        """Replace some episodes."""
+        self.planes[:, :, episodes] = part.planes
+        self.twin_daily[:, episodes] = part.twin_daily
+        for whole, piece in zip(self.final, part.final, strict=True):
+            whole[:, episodes] = piece
+        self.plan.put(episodes, part.plan)
+        self.classes[:, episodes] = part.classes
+        self.redraws[episodes] = part.redraws
 
     @cached_property
     def hourly(self) -> np.ndarray:
@@ -86,93 +95,85 @@ class EpisodeSource:
         """One episode, (1,) keys, with the records of its explicit generators: applied as asked or refused."""
         if self._planner is not None:
             return self.generate(keys), []
-        planes, twin = self._clean(keys)
+        planes, values = self._clean(keys)
+        twin = measure.deviations(self.config.catalogue, self.episode.difficulty, values)
         plan, applications = plan_generators(self.config, self.episode, int(keys[0]), twin)
-        work = self._measure(planes, twin, plan, np.arange(1))
-        for application, passed in zip(applications, work.passed[0], strict=True):
-            if not passed:
+        incidents = inject(self.config, self.episode.difficulty, planes, plan)
+        batch, passed = self._measure(planes, values, plan, incidents)
+        for application, confirmed in zip(applications, passed[0], strict=True):
+            if not confirmed:
                 raise GenerationError(
                     f"anomaly_generators: {application.metric_name!r} on {application.date} goes {application.direction} "
                     "but its detection method does not confirm that beside the other anomalies; raise stddev_factor, "
                     "or choose another date or fewer anomalies"
                 )
-        work.incidents.write(planes)
-        actual = work.final.values[:, 0]
+        incidents.write(planes)
+        actual = batch.final.values[:, 0]
         rows = self.config.catalogue.measure_of_entity[plan.entity[0]]
         measured = [
             application.model_copy(update={"actual_value": measure.rounded(actual[row, day])})
             for application, row, day in zip(applications, rows, plan.day[0], strict=True)
         ]
-        return self._batch(planes, twin, plan, work, np.zeros(1, np.int64)), measured
+        return batch, measured
 
     def _chunk(self, planner: Planner, keys: np.ndarray) -> EpisodeBatch:
-        """Plan, inject, measure, label; incidents that do not pass are drawn again, from the clean twin."""
-        planes, twin = self._clean(keys)
-        plan, attempts = planner.draw(keys, twin)
-        work = self._measure(planes, twin, plan, np.arange(len(keys)))
-        redraws = np.zeros(len(keys), np.int64)
-        failed = plan.active & ~work.passed
-        written = [work.incidents.of_lanes(~failed.any(axis=1))]
-        while failed.any():
-            again = np.flatnonzero(failed.any(axis=1))
-            redraws[again] += failed[again].sum(axis=1)
-            part, tried = plan.take(again), attempts[again]
-            part_twin = Deviations(*(a[:, again] if a.size else a for a in twin))
-            planner.redraw(keys[again], part_twin, part, tried, failed[again])
-            attempts[again] = tried
-            plan.put(again, part)
-            repaired = self._measure(planes, part_twin, part, again)
-            for whole, piece in zip(work.final, repaired.final, strict=True):
-                whole[:, again] = piece
-            work.classes[:, again] = repaired.classes
-            failed = np.zeros_like(failed)
-            failed[again] = part.active & ~repaired.passed
-            written.append(repaired.incidents.of_lanes(~failed.any(axis=1)))
-        for incidents in written:
-            incidents.write(planes)
-        return self._batch(planes, twin, plan, work, redraws)
+        """Episodes generated together."""
+        planes, values = self._clean(keys)
+        plan, attempts = planner.draw(keys, values)
+        return self._settle(planner, keys, planes, values, plan, attempts)
 
-    def _clean(self, keys: np.ndarray) -> tuple[np.ndarray, Deviations]:
-        """Planes without incidents, and what they measure to: the clean twin."""
-        config, difficulty = self.config, self.episode.difficulty
-        planes, daily = self._traffic.planes(keys)
-        nothing = np.zeros((len(config.steps), 1, 1))  # clean hours keep the order of the funnel
-        values = measure.measures(config.catalogue, daily, measure.daytime(planes[0]), nothing)
-        baselines = measure.medians(config.catalogue, values)
-        limits = measure.thresholds(config.catalogue, difficulty, baselines)
-        unused = np.empty(0)
-        return planes, Deviations(values, baselines, limits, unused, unused)
-
-    def _measure(self, planes: np.ndarray, twin: Deviations, plan: Plan, lanes: np.ndarray) -> _Measured:
-        """What the plan of some lanes of clean planes would do to the data, and whether it passes."""
-        catalogue = self.config.catalogue
-        incidents = inject(self.config, self.episode.difficulty, planes, plan, twin, lanes)
-        at = incidents.row * self.config.num_days + incidents.day
-        values = twin.values.copy()
-        new = incidents.counts
-        changed = measure.measures(catalogue, new.sum(axis=1), measure.daytime(new[0]), measure.excess(new))
-        before = np.empty_like(changed)
-        for row, row_before, row_after in zip(values.reshape(len(values), -1), before, changed, strict=True):
-            row.take(at, out=row_before, mode="clip")
-            row[at] = row_after
-        final = measure.deviations(catalogue, self.episode.difficulty, values)
-        classes, passed = label(plan, final, at, changed - before, catalogue.measure_of_entity)
-        return _Measured(incidents, final, classes, passed)
-
-    def _batch(
-        self, planes: np.ndarray, twin: Deviations, plan: Plan, work: _Measured, redraws: np.ndarray
+    def _settle(
+        self,
+        planner: Planner,
+        keys: np.ndarray,
+        planes: np.ndarray,
+        values: np.ndarray,
+        plan: Plan,
+        attempts: np.ndarray,
     ) -> EpisodeBatch:
-        steps = self.config.catalogue.num_steps
-        return EpisodeBatch(planes, twin.values[:steps], work.final, plan, work.classes, redraws)
+        """Inject, measure, label; incidents that do not pass are drawn again, from the clean data of their episodes."""
+        incidents = inject(self.config, self.episode.difficulty, planes, plan)
+        batch, passed = self._measure(planes, values, plan, incidents)
+        failed = plan.active & ~passed
+        if not failed.any():
+            incidents.write(planes)
+            return batch
+        again = np.flatnonzero(failed.any(axis=1))
+        part, tried, clean = plan.take(again), attempts[again], planes.take(again, axis=2)
+        twin = self._clean_measures(clean, clean.sum(axis=1))
+        planner.redraw(keys[again], twin, part, tried, failed[again])
+        repaired = self._settle(planner, keys[again], clean, twin, part, tried)
+        repaired.redraws += failed[again].sum(axis=1)
+        incidents.write(planes)
+        batch.put(again, repaired)
+        return batch
 
+    def _clean(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Planes without incidents, and what they measure to: the clean twin, (M, B, D)."""
+        planes, daily = self._traffic.planes(keys)
+        return planes, self._clean_measures(planes, daily)
 
-class _Measured(NamedTuple):
-    """A plan's effect: the changed hours, the deviations, the labels, and (B, K) bool: incidents that passed."""
+    def _clean_measures(self, planes: np.ndarray, daily: np.ndarray) -> np.ndarray:
+        nothing = np.zeros((len(planes) - 1, 1, 1))  # clean hours keep the order of the funnel
+        return measure.measures(self.config.catalogue, daily, measure.daytime(planes[0]), nothing)
 
-    incidents: Incidents
-    final: Deviations
-    classes: np.ndarray
-    passed: np.ndarray
+    def _measure(
+        self, planes: np.ndarray, values: np.ndarray, plan: Plan, incidents: Incidents
+    ) -> tuple[EpisodeBatch, np.ndarray]:
+        """The batch that writing the incidents to the planes makes, and (B, K) bool: incidents that pass.
+
+        Takes ``values``, the measures of the clean twin, over and changes them to the final ones.
+        """
+        catalogue = self.config.catalogue
+        twin_daily = values[: catalogue.num_steps].copy()
+        flat = values.reshape(-1)
+        at = np.arange(0, len(flat), len(flat) // len(values))[:, None] + incidents.cell
+        before, after = flat.take(at), incidents.measures(catalogue)
+        flat[at.reshape(-1)] = after.reshape(-1)
+        final = measure.deviations(catalogue, self.episode.difficulty, values)
+        classes, passed = label(plan, final, incidents, after - before, catalogue.measure_of_entity)
+        redraws = np.zeros(len(plan.active), np.int64)
+        return EpisodeBatch(planes, twin_daily, final, plan, classes, redraws), passed
 
 
 def generate_batch(config: GeneratorConfig, episode: EpisodeConfig, keys: np.ndarray) -> EpisodeBatch:

@@ -31,7 +31,7 @@ def daily_traffic(config: GeneratorConfig, keys: np.ndarray) -> np.ndarray:
     day = np.arange(config.num_days)
     mean = config.base_daily_count * np.array(config.weekday_factors)[config.weekdays]
     mean = mean * np.maximum(1.0 + config.trend_per_day * day, 0.05)
-    draw = rng.uniforms(keys, Stream.DAYS, config.num_days).T
+    draw = np.ascontiguousarray(rng.uniforms(keys, Stream.DAYS, config.num_days).T)
     return np.maximum(np.rint(mean * (1.0 + config.day_noise * (2.0 * draw - 1.0))), 1.0)
 
 

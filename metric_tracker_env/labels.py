@@ -6,7 +6,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from metric_tracker_env.anomalies import Plan
+from metric_tracker_env.anomalies import Incidents, Plan
 from metric_tracker_env.measure import Deviations
 
 MIN_MOVE = 0.5  # thresholds that a cell must have moved from its clean twin to belong to an incident
@@ -22,15 +22,15 @@ class CellClass(IntEnum):
 
 
 def label(
-    plan: Plan, final: Deviations, at: np.ndarray, moves: np.ndarray, measure_of_entity: np.ndarray
+    plan: Plan, final: Deviations, incidents: Incidents, moves: np.ndarray, measure_of_entity: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Class of each cell, measured on the final data.
 
     Args:
         plan: Incidents that were injected.
         final: Deviations of the final data.
-        at: (n,) int64, ``b * D + d`` of each active incident.
-        moves: (M, n) float64, how far the measures of its date are from the clean twin's.
+        incidents: Where they are, n active ones.
+        moves: (M, n) float64, how far the measures of their dates are from the clean twin's.
         measure_of_entity: (E,) int64.
 
     Returns:
@@ -38,18 +38,24 @@ def label(
         planned direction and moved there from its twin by at least half its threshold.
     """
     classes = final.flagged.view(np.int8) * np.int8(CellClass.NATURAL)
-    lane, place = np.nonzero(plan.active)
-    root, sign, column = plan.entity[lane, place], plan.sign[lane, place], np.arange(len(lane))
-    flat = classes.reshape(len(classes), -1)
-    on_date = flat.take(at, axis=1)
-    flagged = on_date > 0
-    move = moves.take(measure_of_entity, axis=0) / final.thresholds.take(lane, axis=1)
-    on_date[flagged & ((move >= MIN_MOVE) | (move <= -MIN_MOVE))] = CellClass.CONSEQUENCE
-    ratio = final.ratios.reshape(len(classes), -1)[root, at]
-    confirmed = flagged[root, column] & (sign * ratio > 0) & (sign * move[root, column] >= MIN_MOVE)
-    on_date[root[confirmed], column[confirmed]] = CellClass.EXPECTED
-    for row, row_on_date in zip(flat, on_date, strict=True):
-        row[at] = row_on_date
+    flat, count = classes.reshape(-1), len(incidents.cell)
+    index = np.arange(0, len(flat), len(flat) // len(classes))[:, None] + incidents.cell
+    flagged = final.flagged.reshape(-1).take(index)
+    move = moves.take(measure_of_entity, axis=0)
+    move /= final.thresholds.take(incidents.lane, axis=1)
+    moved = np.abs(move) >= MIN_MOVE
+    moved &= flagged
+    on_date = flagged * np.int8(CellClass.NATURAL)
+    on_date -= moved * np.int8(CellClass.NATURAL - CellClass.CONSEQUENCE)
+
+    active = plan.active.reshape(-1)
+    spot = np.flatnonzero(active)
+    root = plan.entity.reshape(-1)[spot] * count + np.arange(count)
+    sign = plan.sign.reshape(-1)[spot]
+    ratio = final.ratios.reshape(-1)[index.reshape(-1)[root]]
+    confirmed = flagged.reshape(-1)[root] & (sign * ratio > 0) & (sign * move.reshape(-1)[root] >= MIN_MOVE)
+    on_date.reshape(-1)[root[confirmed]] = CellClass.EXPECTED
+    flat[index.reshape(-1)] = on_date.reshape(-1)
     passed = np.zeros_like(plan.active)
-    passed[lane, place] = confirmed
+    passed.reshape(-1)[spot] = confirmed
     return classes, passed

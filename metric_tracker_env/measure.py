@@ -6,6 +6,7 @@ observations, rendering and scoring take their values from here.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -61,13 +62,14 @@ def share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 def excess(hourly: np.ndarray) -> np.ndarray:
-    """Events by which a step's hourly count passes the step before it: (S, H, ...) -> (S-1, ...)."""
-    return np.maximum(hourly[1:] - hourly[:-1], 0).sum(axis=1, dtype=np.float64)
+    """Events by which a step's hourly count passes the step before it: (S, H, ...) -> (S-1, ...) float64."""
+    above = np.subtract(hourly[1:], hourly[:-1])
+    return np.maximum(above, 0, out=above).sum(axis=1).astype(np.float64)
 
 
 def daytime(hourly_entry: np.ndarray) -> np.ndarray:
     """First-step events of the daytime hours: (H, ...) -> (...) float64."""
-    return hourly_entry[DAYTIME_HOURS.start : DAYTIME_HOURS.stop].sum(axis=0, dtype=np.float64)
+    return hourly_entry[DAYTIME_HOURS.start : DAYTIME_HOURS.stop].sum(axis=0).astype(np.float64)
 
 
 def measures(catalogue: Catalogue, daily: np.ndarray, day_part: np.ndarray, excesses: np.ndarray) -> np.ndarray:
@@ -118,19 +120,39 @@ def std_dev_from_median(values: np.ndarray, median: float) -> float:
     return float(np.sqrt(np.mean((values - median) ** 2)))
 
 
+class ThresholdTable(NamedTuple):
+    """Thresholds as ``clip(share * median, floor, ceiling)``, each in the entity's unit."""
+
+    share: np.ndarray  # (E,) float64
+    floor: np.ndarray  # (E,) float64
+    ceiling: np.ndarray  # (E,) float64
+
+    def of(self, baselines: np.ndarray) -> np.ndarray:
+        """(E, ...) medians -> (E, ...) thresholds."""
+        share, floor, ceiling = (a.reshape(-1, *[1] * (baselines.ndim - 1)) for a in self)
+        return np.minimum(np.maximum(baselines * share, floor), ceiling)
+
+    def rows(self, chosen: np.ndarray) -> ThresholdTable:
+        """The table of (n,) entities."""
+        return ThresholdTable(*(a.take(chosen) for a in self))
+
+
+@lru_cache(maxsize=64)
+def threshold_table(catalogue: Catalogue, difficulty: Difficulty) -> ThresholdTable:
+    """How each entity's threshold follows from its median."""
+    rules: dict[EntityType, tuple[float, float, float]] = {
+        "event_count": (COUNT_THRESHOLD_SHARE[difficulty], COUNT_THRESHOLD_FLOOR, np.inf),
+        "conversion_rate": (RATE_THRESHOLD_SHARE[difficulty], RATE_THRESHOLD_FLOOR, RATE_THRESHOLD_POINTS[difficulty]),
+        "funnel_step": (1.0 - FUNNEL_STEP_KEEP, RATE_THRESHOLD_FLOOR, np.inf),
+        "hourly_mix": (0.0, SHARE_THRESHOLD[difficulty], SHARE_THRESHOLD[difficulty]),
+        "data_quality": (0.0, EXCESS_THRESHOLD, EXCESS_THRESHOLD),
+    }
+    return ThresholdTable(*np.array([rules[entity.entity_type] for entity in catalogue.entities]).T.copy())
+
+
 def thresholds(catalogue: Catalogue, difficulty: Difficulty, baselines: np.ndarray) -> np.ndarray:
     """Smallest |delta| that the detection methods flag: (M, ...) medians -> (E, ...) in each entity's unit."""
-    out = baselines[catalogue.measure_of_entity]
-    at = catalogue.slices
-    out[at["event_count"]] *= COUNT_THRESHOLD_SHARE[difficulty]
-    out[at["event_count"]] = np.maximum(out[at["event_count"]], COUNT_THRESHOLD_FLOOR)
-    rates = np.minimum(out[at["conversion_rate"]] * RATE_THRESHOLD_SHARE[difficulty], RATE_THRESHOLD_POINTS[difficulty])
-    out[at["conversion_rate"]] = np.maximum(rates, RATE_THRESHOLD_FLOOR)
-    funnel = out[at["funnel_step"]] * (1.0 - FUNNEL_STEP_KEEP)
-    out[at["funnel_step"]] = np.maximum(funnel, RATE_THRESHOLD_FLOOR)
-    out[at["hourly_mix"]] = SHARE_THRESHOLD[difficulty]
-    out[at["data_quality"]] = EXCESS_THRESHOLD
-    return out
+    return threshold_table(catalogue, difficulty).of(baselines.take(catalogue.measure_of_entity, axis=0))
 
 
 def deviations(catalogue: Catalogue, difficulty: Difficulty, values: np.ndarray) -> Deviations:

@@ -119,9 +119,11 @@ class ViewState:
     def on_step(self, paid: np.ndarray, cost: np.ndarray) -> None:
         """The step is over: ``paid`` lanes spent ``cost`` (n,) units."""
         play, config = self.play, self.play.config
+        self._buffer[:, self._steps_at] = 1.0 - play.steps * np.float32(1.0 / config.step_limit)
+        if not len(paid):
+            return
         budget = play.budget[paid]
         self._buffer[paid, self._budget_at] = budget * np.float32(1.0 / config.budget)
-        self._buffer[:, self._steps_at] = 1.0 - play.steps * np.float32(1.0 / config.step_limit)
         short = budget < self._dearest
         if short.any():
             lanes, budget, before = paid[short], budget[short], (budget + cost)[short]
@@ -193,7 +195,7 @@ class BoardView(ViewState):
 
     def on_scan(self, lanes: np.ndarray, actions: np.ndarray) -> None:
         """Write the flags; the scan is not legal again."""
-        self._dates[lanes, :, self._at["flags"]] = FLAG_OF_LEVEL[self.play.known[lanes].transpose(0, 2, 1)]
+        self._dates[lanes, :, self._at["flags"]] = FLAG_OF_LEVEL.take(self.play.known[lanes])
         self._buffer[lanes, self._scans_at + actions - self.play.table.scan_start] = 1.0
         self.mask[lanes, actions] = False
 
@@ -205,40 +207,45 @@ class BoardView(ViewState):
 
 
 class FocusView(ViewState):
-    """One date in focus, and the flags of all dates."""
+    """One date in focus, the next flagged date, and the flags of all dates."""
 
     def __init__(self, play: Play) -> None:
-        days, entities = play.days, play.entities
+        days, entities, calendar = play.days, play.entities, DAYS_PER_WEEK + 1
         layout = Layout()
-        at: dict[str, slice] = {}
-        at["revealed"] = layout.add("revealed", entities, "1 where a tool has revealed the cell of the date in focus")
-        at["deviation"] = layout.add("deviation", entities, "signed deviation / threshold of revealed cells, clipped to +-5")
-        at["reportable"] = layout.add("reportable", entities, "1 where the cell may be reported")
-        at["reported"] = layout.add("reported", entities, "1 where the cell is in the draft")
-        at["season"] = layout.add("season", 1, "deviation of the first step from weekday and trend / threshold")
-        at["focus_flags"] = layout.add("focus_flags", FAMILIES, "flags of the date in focus, see flags")
-        at["focus_calendar"] = layout.add("focus_calendar", DAYS_PER_WEEK + 1, "weekday one-hot, position in the range; 0 before any focus")
-        at["next_flags"] = layout.add("next_flags", FAMILIES, "flags of the next flagged date that was not opened yet")
-        at["next_calendar"] = layout.add("next_calendar", DAYS_PER_WEEK + 1, "its weekday one-hot and position; 0 when there is none")
-        at["waiting"] = layout.add("waiting", 1, "flagged dates that were not opened yet / dates")
-        at["flags"] = layout.add("flags", FAMILIES * days, "largest multiplier at which a scan flagged the date, by family")
-        at["opened"] = layout.add("opened", days, "1 where the date was opened")
+        self._revealed = layout.add("revealed", entities, "1 where a tool has revealed the cell of the date in focus")
+        self._deviation = layout.add("deviation", entities, "its signed deviation / threshold, clipped to +-5")
+        self._reportable = layout.add("reportable", entities, "1 where the cell may be reported")
+        self._reported = layout.add("reported", entities, "1 where the cell is in the draft")
+        self._season = layout.add("season", 1, "deviation of the first step from weekday and trend / threshold")
+        self._focus_flags = layout.add("focus_flags", FAMILIES, "flags of the date in focus, see flags")
+        self._focus_day = layout.add("focus_calendar", calendar, "weekday one-hot, position; 0 before any focus")
+        next_at = layout.add("next_flags", FAMILIES, "flags of the next flagged date that was not opened yet")
+        layout.add("next_calendar", calendar, "its weekday one-hot and position; 0 when there is none")
+        self._next_part = slice(next_at.start, layout.add("waiting", 1, "flagged, unopened dates / dates").stop)
+        start = layout.size
+        columns = {
+            "flags": (FAMILIES, "largest multiplier at which a scan flagged the date, by family"),
+            "opened": (1, "1 where the date was opened"),
+        }
+        at = layout.add_table(days, columns)
         layout.add("globals", 3 + SCANS, "reported rows x 0.1, budget left, steps left, scans made")
         super().__init__(play, layout, row=layout.size)
-        self._at = at
-        self._calendar = np.concatenate([calendar_features(play.config), np.zeros((1, DAYS_PER_WEEK + 1), np.float32)])
+        self._dates = self._buffer[:, start : start + days * at["opened"].stop].reshape(play.lanes, days, -1)
+        self._flags, self._opened = at["flags"], at["opened"].start
+        self._calendar = np.concatenate([calendar_features(play.config), np.zeros((1, calendar), np.float32)])
         table = play.table
-        self._open = slice(0, days)
+        inspect = np.flatnonzero((table.op == Op.DATE) & (table.day == Day.FOCUSED))
+        self._inspect_costs = self._costs[inspect]
+        self._inspected = table.reveals[1:].argmax(axis=1)  # a cell of each further tool; it reveals all or none
         self._next = int(np.flatnonzero(table.day == Day.NEXT_FLAGGED)[0])
-        self._inspect = np.flatnonzero((table.op == Op.DATE) & (table.day == Day.FOCUSED))
-        self._inspected = table.reveals[1:].T.astype(np.float32)
-        self._reports = slice(table.report_start, table.report_start + entities)
+        self._on_focus = slice(int(inspect[0]), table.report_start + entities)  # further tools, then reports
+        self._open = slice(0, days)
         self._fresh = np.isin(table.op, (Op.SCAN, Op.SURVEY, Op.SUBMIT)) & (self._costs <= play.config.budget)
         self._fresh[self._open] = self._costs[0] <= play.config.budget
 
     def load(self, lanes: np.ndarray) -> None:
         """No date is in focus."""
-        self.observations[lanes] = 0.0
+        self._buffer[lanes] = 0.0
         self._load_globals(lanes)
         self.mask[lanes] = self._fresh
 
@@ -246,62 +253,69 @@ class FocusView(ViewState):
         self, lanes: np.ndarray, days: np.ndarray, tools: np.ndarray, seen: np.ndarray, fresh: np.ndarray
     ) -> None:
         """Show the date in focus."""
-        play, obs, at = self.play, self.observations, self._at
+        play, data, entities = self.play, self.play.data, self.play.entities
         row = lanes * play.days + days
-        ratios = play.data.ratios.reshape(-1, play.entities).take(row, axis=0)
-        reported = play.reported.reshape(-1, play.entities).take(row, axis=0)
-        reportable = (play.data.classes.reshape(-1, play.entities).take(row, axis=0) > 0) & seen & ~reported
-        entities = play.entities
-        shown = np.empty((len(lanes), 4 * entities + 1), np.float32)
-        shown[:, :entities] = seen
-        np.multiply(ratios, seen * UNPACK, out=shown[:, entities : 2 * entities])
-        shown[:, 2 * entities : 3 * entities] = reportable
-        shown[:, 3 * entities : -1] = reported
-        shown[:, -1] = play.data.season.reshape(-1).take(row) * UNPACK
-        obs[lanes, : shown.shape[1]] = shown
-        obs[lanes, at["focus_calendar"]] = self._calendar[days]
-        obs[lanes, at["focus_flags"]] = FLAG_OF_LEVEL[play.known[lanes, :, days]]
-        self.mask[lanes, self._reports] = reportable
+        reported = play.reported.reshape(-1, entities).take(row, axis=0)
+        legal = np.empty((len(lanes), len(self._inspected) + entities), bool)
+        reportable = legal[:, -entities:]
+        np.greater(data.classes.reshape(-1, entities).take(row, axis=0), 0, out=reportable)
+        reportable &= seen
+        np.greater(reportable, reported, out=reportable)
         budget = play.budget[lanes][:, None]
-        hidden = (~seen).astype(np.float32) @ self._inspected > 0
-        self.mask[lanes[:, None], self._inspect] = hidden & (self._costs[self._inspect] <= budget)
-        opened = np.flatnonzero(tools == 0)
-        if len(opened):
-            lanes, days = lanes[opened], days[opened]
-            obs[lanes, at["opened"].start + days] = 1.0
-            self.mask[lanes, self._open] = self._costs[0] <= budget[opened]
+        np.greater(self._inspect_costs <= budget, seen.take(self._inspected, axis=1), out=legal[:, :-entities])
+        self.mask[lanes, self._on_focus] = legal
+
+        shown = np.empty((len(lanes), self._focus_day.stop), np.float32)
+        shown[:, self._revealed] = seen
+        np.multiply(seen, UNPACK, out=shown[:, self._deviation])
+        shown[:, self._deviation] *= data.ratios.reshape(-1, entities).take(row, axis=0)
+        shown[:, self._reportable] = reportable
+        shown[:, self._reported] = reported
+        shown[:, self._season.start] = data.season.reshape(-1).take(row) * UNPACK
+        shown[:, self._focus_flags] = FLAG_OF_LEVEL.take(play.known.reshape(-1, FAMILIES).take(row, axis=0))
+        shown[:, self._focus_day] = self._calendar.take(days, axis=0)
+        self._buffer[lanes, : shown.shape[1]] = shown
+        opened = tools == 0
+        if not opened.all():
+            lanes, days, budget = lanes[opened], days[opened], budget[opened]
+        if len(lanes):
+            self._dates[lanes, days, self._opened] = 1.0
+            self.mask[lanes, self._open] = self._costs[0] <= budget
             self.mask[lanes, days] = False
             self._update_next(lanes)
 
     def on_scan(self, lanes: np.ndarray, actions: np.ndarray) -> None:
         """Write the flags; the scan is not legal again."""
-        play, at = self.play, self._at
-        self.observations[lanes, at["flags"]] = FLAG_OF_LEVEL[play.known[lanes].reshape(len(lanes), -1)]
-        self.observations[lanes, self._scans_at + actions - play.table.scan_start] = 1.0
+        play = self.play
+        self._dates[lanes, :, self._flags] = FLAG_OF_LEVEL.take(play.known[lanes])
+        self._buffer[lanes, self._scans_at + actions - play.table.scan_start] = 1.0
         self.mask[lanes, actions] = False
         focused = lanes[play.focus[lanes] >= 0]
-        self.observations[focused, at["focus_flags"]] = FLAG_OF_LEVEL[play.known[focused, :, play.focus[focused]]]
+        self._buffer[focused, self._focus_flags] = FLAG_OF_LEVEL.take(play.known[focused, play.focus[focused]])
         self._update_next(lanes)
 
     def on_report(self, lanes: np.ndarray, days: np.ndarray, entities: np.ndarray, actions: np.ndarray) -> None:
         """Mark the cell as reported."""
-        self.observations[lanes, self._at["reportable"].start + entities] = 0.0
-        self.observations[lanes, self._at["reported"].start + entities] = 1.0
-        self.observations[lanes, self._reported_at] += np.float32(REPORTED_SCALE)
+        self._buffer[lanes, self._reportable.start + entities] = 0.0
+        self._buffer[lanes, self._reported.start + entities] = 1.0
+        self._buffer[lanes, self._reported_at] += np.float32(REPORTED_SCALE)
         self.mask[lanes, actions] = False
 
     def _update_next(self, lanes: np.ndarray) -> None:
         """Find the next flagged date that was not opened yet."""
-        play, obs, at = self.play, self.observations, self._at
-        waiting = play.flagged_dates[lanes] & ~play.opened[lanes]
+        play = self.play
+        waiting = play.flagged_dates[lanes] > play.opened[lanes]
         number = waiting.sum(axis=1)
-        day = np.where(number > 0, waiting.argmax(axis=1), play.days)
-        play.next_flagged[lanes] = np.where(number > 0, day, -1)
-        obs[lanes, at["waiting"].start] = number / np.float32(play.days)
-        obs[lanes, at["next_calendar"]] = self._calendar[day]
-        known = FLAG_OF_LEVEL[play.known[lanes, :, np.minimum(day, play.days - 1)]]
-        obs[lanes, at["next_flags"]] = known * (number > 0)[:, None]
-        self.mask[lanes, self._next] = (number > 0) & (self._costs[self._next] <= play.budget[lanes])
+        some = number > 0
+        day = np.where(some, waiting.argmax(axis=1), play.days)
+        play.next_flagged[lanes] = np.where(some, day, -1)
+        shown = np.empty((len(lanes), FAMILIES + self._calendar.shape[1] + 1), np.float32)
+        known = play.known[lanes, np.minimum(day, play.days - 1)]
+        shown[:, :FAMILIES] = FLAG_OF_LEVEL.take(known * some[:, None])
+        shown[:, FAMILIES:-1] = self._calendar.take(day, axis=0)
+        shown[:, -1] = number * np.float32(1.0 / play.days)
+        self._buffer[lanes, self._next_part] = shown
+        self.mask[lanes, self._next] = some & (self._costs[self._next] <= play.budget[lanes])
 
 
 VIEWS: dict[str, type[BoardView] | type[FocusView]] = {"focus": FocusView, "board": BoardView}

@@ -29,6 +29,7 @@ class Stream(IntEnum):
     PLAN = 32
     REDRAW = 33
     GENERATORS = 34
+    RANKS = 35
 
 
 def mix(state: np.ndarray, scratch: np.ndarray | None = None) -> np.ndarray:
@@ -49,6 +50,15 @@ def words(keys: np.ndarray, stream: int, count: int, first: int = 0) -> np.ndarr
     index = np.arange(first + 1, first + count + 1, dtype=np.uint64)
     index += np.uint64(stream << STREAM_SHIFT)
     return mix((index * GAMMA)[:, None] + keys)
+
+
+def words_at(keys: np.ndarray, stream: int, first: np.ndarray, count: int) -> np.ndarray:
+    """``count`` words of a stream from a position of each key's own on: (n,) keys and int64 ``first`` -> (count, n)."""
+    index = first.astype(np.uint64) + np.arange(1, count + 1, dtype=np.uint64)[:, None]
+    index += np.uint64(stream << STREAM_SHIFT)
+    index *= GAMMA
+    index += keys
+    return mix(index)
 
 
 def unit(drawn: np.ndarray) -> np.ndarray:

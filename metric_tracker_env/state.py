@@ -21,7 +21,7 @@ class Play:
         self.reported = np.zeros((lanes, self.days, self.entities), bool)
         self.opened = np.zeros((lanes, self.days), bool)
         # How many SCAN_MULTIPLIERS each family is known to reach on each date.
-        self.known = np.zeros((lanes, len(ANOMALY_TYPES), self.days), np.int8)
+        self.known = np.zeros((lanes, self.days, len(ANOMALY_TYPES)), np.int8)
         self.flagged_dates = np.zeros((lanes, self.days), bool)  # known > 0 for some family
         self.focus = np.full(lanes, -1, np.int64)  # day index, -1 for none
         self.next_flagged = np.full(lanes, -1, np.int64)  # day index, -1 for none

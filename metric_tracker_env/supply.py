@@ -24,7 +24,7 @@ class LaneData:
 
     ratios: np.ndarray  # (n, D, E) int16, signed deviation x RATIO_SCALE, clipped
     classes: np.ndarray  # (n, D, E) int8 of CellClass
-    levels: np.ndarray  # (n, 7, D) int8, how many SCAN_MULTIPLIERS each family reaches
+    levels: np.ndarray  # (n, D, 7) int8, how many SCAN_MULTIPLIERS each family reaches
     season: np.ndarray  # (n, D) int16, deviation of the first step from weekday and trend, like ratios
     expected: np.ndarray  # (n,) int64, number of expected rows
 
@@ -34,7 +34,7 @@ class LaneData:
         return cls(
             ratios=np.zeros((lanes, days, entities), np.int16),
             classes=np.zeros((lanes, days, entities), np.int8),
-            levels=np.zeros((lanes, len(ANOMALY_TYPES), days), np.int8),
+            levels=np.zeros((lanes, days, len(ANOMALY_TYPES)), np.int8),
             season=np.zeros((lanes, days), np.int16),
             expected=np.zeros(lanes, np.int64),
         )
@@ -52,7 +52,7 @@ class LaneData:
         return cls(
             ratios=_packed(final.ratios).transpose(1, 2, 0).copy(),
             classes=batch.classes.transpose(1, 2, 0).copy(),
-            levels=levels.transpose(1, 0, 2).copy(),
+            levels=levels.transpose(1, 2, 0).copy(),
             season=_packed(season),
             expected=(batch.classes == CellClass.EXPECTED).sum(axis=(0, 2)),
         )
