@@ -27,7 +27,101 @@ ONE_LANE = np.zeros(1, np.int64)
 
 
 class MetricTrackerEnv(gym.Env[np.ndarray, np.int64]):
-    """DOC"""
+    """An analyst's work: find the incidents in weeks of funnel metrics with a budget of analysis tools.
+
+    ## Description
+    An episode is ``num_weeks`` (4) of daily and hourly counts of a funnel (app opens, menu opens, cart, orders,
+    payments) with a few incidents, at most one a date. The agent spends a budget on tools that reveal cells (a date and
+    an entity: a count, a conversion rate, a funnel step, the hourly mix, or data quality), reports the cells that it
+    holds for root causes, and submits. Cells that follow from an incident, and cells that only weekday and trend carry
+    past a threshold, look like incidents and are not.
+
+    ## Action Space
+    ``Discrete(A)``; ``env.unwrapped.actions`` encodes, decodes and spells actions. With D dates and E entities:
+
+    | view | first | number | tool | cost |
+    |---|---|---|---|---|
+    | focus | 0 | 28 | rows_for_date of each date: focus it, reveal its counts and rates | open |
+    | focus | 28 | 1 | rows_for_date of the earliest date that a scan flagged and that was not opened | open |
+    | focus | 29 | 1 | hourly_rows_for_date of the date in focus | inspect |
+    | focus | 30 | 1 | detect_funnel_break of the date in focus | inspect |
+    | focus | 31 | 1 | check_impossible_counts of the date in focus | inspect |
+    | focus | 32 | 20 | report of each entity of the date in focus | free |
+    | focus | 52 | 21 | the scan of each family at 0.7, 1.0 and 1.5 thresholds | scan |
+    | focus | 73 | 1 | list_suspicious_dates: all families at once | survey |
+    | focus | 74 | 1 | submit | free |
+    | board | 35 d + 0 | 1 | rows_for_date of date d | open |
+    | board | 35 d + 1 | 1 | hourly_rows_for_date | inspect |
+    | board | 35 d + 2 | 1 | detect_funnel_break | inspect |
+    | board | 35 d + 3 | 1 | check_impossible_counts | inspect |
+    | board | 35 d + 4 | 5 | compare_count_to_median of each count | inspect |
+    | board | 35 d + 9 | 6 | compare_rate_to_median of each conversion | inspect |
+    | board | 35 d + 15 | 20 | report of each entity | free |
+    | board | 980 | 21 | the scan of each family at 0.7, 1.0 and 1.5 thresholds | scan |
+    | board | 1001 | 1 | list_suspicious_dates | survey |
+    | board | 1002 | 1 | submit | free |
+
+    The mask ``info["action_mask"]`` (int8) and ``action_masks()`` (bool) tell which actions are legal. A tool is legal
+    while the budget can pay it and it can tell something new (in the focus view every date but the one in focus may be
+    opened again). ``report`` needs evidence: a tool has revealed the cell and its detection method confirms it.
+    ``submit`` is always legal. An illegal action changes nothing and costs a step.
+
+    ## Observation Space
+    ``Box(L,)`` float32; ``env.unwrapped.observation_layout`` names the parts. Deviations are signed and in detection
+    thresholds, clipped to +-5, and 0 until revealed. Flags hold the largest multiplier at which a scan flagged a date.
+
+    | view | part | shape | first |
+    |---|---|---|---|
+    | focus | revealed | (20,) | 0 |
+    | focus | deviation | (20,) | 20 |
+    | focus | reportable | (20,) | 40 |
+    | focus | reported | (20,) | 60 |
+    | focus | season | (1,) | 80 |
+    | focus | focus_flags | (7,) | 81 |
+    | focus | focus_calendar | (8,) | 88 |
+    | focus | next_flags | (7,) | 96 |
+    | focus | next_calendar | (8,) | 103 |
+    | focus | waiting | (1,) | 111 |
+    | focus | flags | (28, 7) | 112 |
+    | focus | opened | (28,) | 119 |
+    | focus | globals | (25,) | 336 |
+    | board | revealed | (28, 20) | 0 |
+    | board | deviation | (28, 20) | 20 |
+    | board | season | (28,) | 40 |
+    | board | reported | (28, 20) | 41 |
+    | board | flags | (28, 7) | 61 |
+    | board | calendar | (28, 8) | 68 |
+    | board | globals | (25,) | 2128 |
+
+    ## Rewards
+    ``reward="terminal"``: at the end the score of the draft, minus ``step_cost`` (0.005) for each unit spent.
+    ``reward="dense"``: the change of the draft's score at each report instead, with the same return; it tells whether a
+    report was right, so it is for training only. The score is 2 x right rows / (rows + expected rows), see ``scoring``.
+
+    ## Starting State
+    Nothing is revealed, no date is in focus, the whole budget is left. ``reset(seed=s)`` plays the episode that
+    ``MetricDataGenerator.generate_episode`` makes of seed s; ``reset()`` goes on with the stream of that seed.
+
+    ## Episode End
+    Terminated after ``submit`` or at step ``step_limit`` (48), where the draft is submitted as it stands. Never truncated.
+
+    ## Information
+    ``action_mask`` (A,) int8 and ``illegal_action`` (whether the last action was) at every step; at the end also
+    ``score``, ``precision``, ``recall``, ``f1``, ``matched``, ``missing``, ``extra``, ``submitted``, ``expected``,
+    ``cost`` and ``tool_calls``. ``env.unwrapped.grade()`` and ``.episode()`` tell the truth then, and only then.
+
+    ## Arguments
+    ``task``: name of a task; or ``config``: an ``EnvConfig``, a dict, or the path of a preset. On top of either, any field
+    of ``EnvConfig`` by name: ``difficulty``, ``scenario_family``, ``anomaly_count``, ``anomaly_density``,
+    ``anomaly_generators``, ``view``, ``reward``, ``budget``, ``costs``, ``step_cost``, ``step_limit``, ``generator``.
+    ``render_mode``: "ansi" or "rgb_array". ``reset`` takes the fields of an episode as ``options``, for one episode.
+
+    ## Vectorized environment
+    ``gymnasium.make_vec`` builds ``MetricTrackerVectorEnv``: the same engine with many lanes, in all three autoreset modes.
+
+    ## Version History
+    * v0: first version.
+    """
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": list(RENDER_MODES), "render_fps": RENDER_FPS}
 
