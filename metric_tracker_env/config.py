@@ -43,7 +43,7 @@ class FunnelStep(StrictModel):
 
     name: Identifier
     rate: float = Field(gt=0, lt=1, description="Mean share of the previous step's events.")
-    noise_scale: float = Field(1.0, ge=0, le=10, description="Multiple of the difficulty's hourly rate noise.")
+    noise_scale: float = Field(default=1.0, ge=0, le=10, description="Multiple of the difficulty's hourly rate noise.")
 
 
 def _conversion(numerator: str, denominator: str, name: str) -> ConversionMetricDefinition:
@@ -78,35 +78,35 @@ DEFAULT_HOURLY_WEIGHTS = (
 class RateNoise(StrictModel):
     """Half-width of the uniform hourly noise of a step rate, relative, by difficulty."""
 
-    easy: float = Field(0.015, ge=0, lt=0.5)
-    medium: float = Field(0.025, ge=0, lt=0.5)
-    hard: float = Field(0.035, ge=0, lt=0.5)
+    easy: float = Field(default=0.015, ge=0, lt=0.5)
+    medium: float = Field(default=0.025, ge=0, lt=0.5)
+    hard: float = Field(default=0.035, ge=0, lt=0.5)
 
 
 class GeneratorConfig(StrictModel):
     """The funnel, its calendar and its clean traffic; the default is a food-delivery app."""
 
-    entry_step: Identifier = Field("app_opens", description="First step of the funnel.")
-    steps: tuple[FunnelStep, ...] = Field(DEFAULT_STEPS, min_length=1, max_length=11)
-    conversion_definitions: tuple[ConversionMetricDefinition, ...] = Field(DEFAULT_CONVERSIONS, max_length=40)
-    num_weeks: StrictInt = Field(4, ge=1, le=12)
+    entry_step: Identifier = Field(default="app_opens", description="First step of the funnel.")
+    steps: tuple[FunnelStep, ...] = Field(default=DEFAULT_STEPS, min_length=1, max_length=11)
+    conversion_definitions: tuple[ConversionMetricDefinition, ...] = Field(default=DEFAULT_CONVERSIONS, max_length=40)
+    num_weeks: StrictInt = Field(default=4, ge=1, le=12)
     end_date: dt.date | None = Field(
-        dt.date(2026, 3, 31),
+        default=dt.date(2026, 3, 31),
         description="Last day of the data; None is yesterday, resolved once when the config is made.",
     )
-    base_daily_count: Positive = Field(18000, le=50_000_000, description="First-step events of a mean day 0.")
+    base_daily_count: Positive = Field(default=18000, le=50_000_000, description="First-step events of a mean day 0.")
     weekday_factors: tuple[Positive, ...] = Field(
-        (0.95, 1.0, 1.02, 1.04, 1.06, 1.12, 1.08),
+        default=(0.95, 1.0, 1.02, 1.04, 1.06, 1.12, 1.08),
         min_length=DAYS_PER_WEEK,
         max_length=DAYS_PER_WEEK,
         description="Traffic factor of Monday to Sunday.",
     )
-    trend_per_day: float = Field(0.0025, gt=-0.01, lt=0.05, description="Added share of the base a day.")
-    day_noise: float = Field(0.02, ge=0, lt=0.5, description="Half-width of the uniform day noise, relative.")
+    trend_per_day: float = Field(default=0.0025, gt=-0.01, lt=0.05, description="Added share of the base a day.")
+    day_noise: float = Field(default=0.02, ge=0, lt=0.5, description="Half-width of the uniform day noise, relative.")
     hourly_weights: tuple[Positive, ...] = Field(
         DEFAULT_HOURLY_WEIGHTS, min_length=HOURS_PER_DAY, max_length=HOURS_PER_DAY
     )
-    hour_noise: float = Field(0.08, ge=0, lt=0.5, description="Half-width of the uniform hour-weight noise.")
+    hour_noise: float = Field(default=0.08, ge=0, lt=0.5, description="Half-width of the uniform hour-weight noise.")
     rate_noise: RateNoise = RateNoise()
 
     @model_validator(mode="before")
@@ -125,6 +125,7 @@ class GeneratorConfig(StrictModel):
             )
         position = {name: i for i, name in enumerate(names)}
         seen: set[str] = set(names)
+        seen |= {f"{num}_from_{den}" for num, den in zip(names[1:], names[:-1], strict=True)}
         for item in self.conversion_definitions:
             if item.name in seen:
                 raise ValueError(f"conversion_definitions: the name {item.name!r} is used twice")
@@ -264,11 +265,11 @@ class EpisodeConfig(StrictModel):
 class ToolCosts(StrictModel):
     """Budget units that a tool call of each class costs."""
 
-    free: StrictInt = Field(0, ge=0, le=0, description="Calendar, names, the draft: always free.")
-    open: StrictInt = Field(1, ge=1, le=1000, description="rows_for_date: open a date.")
-    inspect: StrictInt = Field(1, ge=1, le=1000, description="A further tool on one date or one metric.")
-    scan: StrictInt = Field(1, ge=1, le=1000, description="One family over all dates.")
-    survey: StrictInt = Field(4, ge=1, le=1000, description="All families over all dates, or raw data.")
+    free: StrictInt = Field(default=0, ge=0, le=0, description="Calendar, names, the draft: always free.")
+    open: StrictInt = Field(default=1, ge=1, le=1000, description="rows_for_date: open a date.")
+    inspect: StrictInt = Field(default=1, ge=1, le=1000, description="A further tool on one date or one metric.")
+    scan: StrictInt = Field(default=1, ge=1, le=1000, description="One family over all dates.")
+    survey: StrictInt = Field(default=4, ge=1, le=1000, description="All families over all dates, or raw data.")
 
 
 class EnvConfig(StrictModel):
@@ -282,10 +283,10 @@ class EnvConfig(StrictModel):
     anomaly_generators: tuple[SyntheticAnomalyGenerator, ...] = ()
     view: View = "focus"
     reward: Reward = "terminal"
-    budget: StrictInt = Field(16, ge=1, le=100_000, description="Units to spend on tools in an episode.")
+    budget: StrictInt = Field(default=16, ge=1, le=100_000, description="Units to spend on tools in an episode.")
     costs: ToolCosts = ToolCosts()
-    step_cost: float = Field(0.005, ge=0, le=1, description="Reward lost per unit spent.")
-    step_limit: StrictInt = Field(48, ge=1, le=1_000_000, description="Steps after which the draft is submitted.")
+    step_cost: float = Field(default=0.005, ge=0, le=1, description="Reward lost per unit spent.")
+    step_limit: StrictInt = Field(default=48, ge=1, le=1_000_000, description="Steps after which the draft is submitted.")
 
     @model_validator(mode="after")
     def _check_fits(self) -> Self:

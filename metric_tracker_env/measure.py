@@ -223,6 +223,7 @@ def severity(entity_type: EntityType, delta: float, baseline: float) -> Severity
         size = size / baseline if baseline > 0 else np.inf
     elif entity_type == "hourly_mix":
         size *= 100.0
+    size = round(size, 9)  # 0.6 - 0.5 is a delta of 0.1
     medium, high, critical = SEVERITY_STEPS[entity_type]
     if size >= critical:
         return "critical"
@@ -239,12 +240,14 @@ def rounded(value: float) -> float:
 def scan_strength(catalogue: Catalogue, ratios: np.ndarray) -> np.ndarray:
     """How strongly each family shows on each date: (E, B, D) ratios -> (7, B, D), in ``ANOMALY_TYPES`` order.
 
+    Floats or scaled integers; the result has the same dtype.
     The largest signed deviation, in thresholds, of the entities that the family's scan looks at. A scan with
     multiplier m flags the dates where it is at least m.
     """
     at = catalogue.slices
     rates, counts = ratios[at["conversion_rate"]], ratios[at["event_count"]]
-    out = np.full((len(ANOMALY_TYPES), *ratios.shape[1:]), -np.inf)
+    least = -np.inf if ratios.dtype.kind == "f" else np.iinfo(ratios.dtype).min
+    out = np.full((len(ANOMALY_TYPES), *ratios.shape[1:]), least, ratios.dtype)
     if len(rates):
         out[0] = -rates.min(axis=0)
         rates.max(axis=0, out=out[1])

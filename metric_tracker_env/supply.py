@@ -8,7 +8,6 @@ import numpy as np
 
 from metric_tracker_env.config import EnvConfig, EpisodeConfig
 from metric_tracker_env.episode import CHUNK, EpisodeBatch, EpisodeData, EpisodeSource, episode_of_key
-from metric_tracker_env.labels import CellClass
 from metric_tracker_env.measure import SCAN_MULTIPLIERS, scan_strength, seasonal_baseline
 from metric_tracker_env.rng import KeyStream
 from metric_tracker_env.schema import ANOMALY_TYPES
@@ -43,18 +42,19 @@ class LaneData:
     def of(cls, source: EpisodeSource, batch: EpisodeBatch) -> LaneData:
         """The playing data of a batch."""
         catalogue, final = source.config.catalogue, batch.final
-        strength = scan_strength(catalogue, final.ratios)
+        ratios = _packed(final.ratios)
+        strength = scan_strength(catalogue, ratios)
         levels = np.zeros(strength.shape, np.int8)
         for multiplier in SCAN_MULTIPLIERS:
-            levels += strength >= multiplier
+            levels += strength >= multiplier * RATIO_SCALE
         entry = final.values[0]
         season = (entry - seasonal_baseline(entry)) / final.thresholds[0][:, None]
         return cls(
-            ratios=_packed(final.ratios).transpose(1, 2, 0).copy(),
+            ratios=ratios.transpose(1, 2, 0).copy(),
             classes=batch.classes.transpose(1, 2, 0).copy(),
             levels=levels.transpose(1, 2, 0).copy(),
             season=_packed(season),
-            expected=(batch.classes == CellClass.EXPECTED).sum(axis=(0, 2)),
+            expected=batch.plan.active.sum(axis=1),
         )
 
     @classmethod
@@ -71,7 +71,9 @@ class LaneData:
 
 
 def _packed(ratios: np.ndarray) -> np.ndarray:
-    return np.rint(np.clip(ratios, -RATIO_CLIP, RATIO_CLIP) * RATIO_SCALE).astype(np.int16)
+    """Ratios as int16; cutting off, not rounding, keeps a ratio below a multiplier below it."""
+    scaled = ratios * RATIO_SCALE
+    return np.clip(scaled, -RATIO_CLIP * RATIO_SCALE, RATIO_CLIP * RATIO_SCALE, out=scaled).astype(np.int16)
 
 
 class EpisodeSupply:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -77,13 +78,17 @@ class MetricTrackerVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._engine = Engine(self.config, self.num_envs)
         self.single_observation_space = observation_space(self._engine)
         self.single_action_space = spaces.Discrete(len(self._engine.table))
-        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self._all = np.arange(self.num_envs)
         self._everywhere = np.ones(self.num_envs, bool)
         self._seeded = np.zeros(self.num_envs, bool)
         self._started = np.zeros(self.num_envs, bool)
         self._ended = np.zeros(self.num_envs, bool)  # the last step of these lanes ended an episode
+
+    @cached_property
+    def observation_space(self) -> spaces.Space[np.ndarray]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Box of all lanes' observations; made when asked for, as its bounds weigh 20 KB a lane in the board view."""
+        return batch_space(self.single_observation_space, self.num_envs)
 
     @property
     def actions(self) -> ActionTable:

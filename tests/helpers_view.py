@@ -40,15 +40,15 @@ def tiny_view() -> MetricView:
     0.9 points; funnel steps 15 and 6 points; daytime share 0.035.
 
     - Wednesday: 30 signups and 6 orders an hour. 720 signups, 144 orders, 30 % and 6 %: a broken first step.
-    - Thursday: 120 / 60 / 12 in the hours 8 to 19, 80 / 40 / 8 in the others. Daytime share 0.6, all else plain.
+    - Thursday: 130 / 65 / 13 in the hours 8 to 19, 70 / 35 / 7 in the others. Daytime share 0.65, all else plain.
     - Friday: 105 signups at 3 h and 120 at 4 h, with 100 visits. 1325 signups, excess 25.
     - Saturday: everything x 1.25. 3000 visits, 1500 signups, 300 orders.
     """
     hourly = np.empty((7, HOURS_PER_DAY, 3), dtype=np.int32)
     hourly[:] = (100, 50, 10)
     hourly[2] = (100, 30, 6)
-    hourly[3] = (80, 40, 8)
-    hourly[3, 8:20] = (120, 60, 12)
+    hourly[3] = (70, 35, 7)
+    hourly[3, 8:20] = (130, 65, 13)
     hourly[4, 3, 1], hourly[4, 4, 1] = 105, 120
     hourly[5, 0::2], hourly[5, 1::2] = (125, 62, 12), (125, 63, 13)
     return make_view(TINY_CONFIG, hourly)

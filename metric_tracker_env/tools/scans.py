@@ -31,7 +31,7 @@ class ScanTools(ViewTools):
         """
         view = self._view
         shows = np.stack([family_cells(view, family).any(axis=0) for family in ANOMALY_TYPES])
-        strength = np.where(shows, view.strength, 0.0).max(axis=0)
+        strength = view.strength.max(axis=0)
         days = np.flatnonzero(shows.any(axis=0))
         strongest = days[np.argsort(-strength[days], kind="stable")]
         return SuspiciousDates(

@@ -1,0 +1,210 @@
+"""The JSON schemas of the tools: complete, valid, and in step with what a call accepts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, get_args
+
+import pytest
+from helpers_view import MON, SUN, TINY_CONFIG, tiny_view
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from metric_tracker_env.config import FunnelStep, GeneratorConfig, ToolCosts
+from metric_tracker_env.schema import MetricSubmissionRow
+from metric_tracker_env.tools import TOOLS, CostClass, SharedAnalysisToolkit, call_tool, tool_schemas
+from metric_tracker_env.tools.registry import ViewTools, parse_docstring, tool
+from metric_tracker_env.tools.results import EntityList
+
+DEFAULT = GeneratorConfig()
+NO_RATES = GeneratorConfig(steps=(FunnelStep(name="orders", rate=0.5),), conversion_definitions=(), num_weeks=1)
+# Keywords of JSON Schema 2020-12 that the schemas use, and what each holds.
+KEYWORDS: dict[str, type | tuple[type, ...]] = {
+    "type": str,
+    "description": str,
+    "default": (int, float, type(None)),
+    "enum": list,
+    "format": str,
+    "properties": dict,
+    "required": list,
+    "additionalProperties": bool,
+    "items": dict,
+    "anyOf": list,
+    "minItems": int,
+    "maxItems": int,
+    "uniqueItems": bool,
+    "minimum": (int, float),
+    "maximum": (int, float),
+    "exclusiveMinimum": (int, float),
+}
+TYPES = {"object", "array", "string", "number", "integer", "null"}
+
+
+def parameters_of(config: GeneratorConfig) -> dict[str, dict[str, Any]]:
+    """Parameter schema by tool name."""
+    return {item["function"]["name"]: item["function"]["parameters"] for item in tool_schemas(config)}
+
+
+def assert_valid_schema(schema: Mapping[str, Any]) -> None:
+    """Only known keywords with values of the right kind, non-empty enums, and requirements that exist."""
+    for keyword, value in schema.items():
+        assert keyword in KEYWORDS, keyword
+        assert isinstance(value, KEYWORDS[keyword]), (keyword, value)
+    assert schema.get("type") in TYPES or "anyOf" in schema
+    assert schema.get("enum", ["any"])
+    assert set(schema.get("required", [])) <= set(schema.get("properties", {}))
+    parts = [*schema.get("properties", {}).values(), *schema.get("anyOf", [])]
+    for part in [*parts, *([schema["items"]] if "items" in schema else [])]:
+        assert_valid_schema(part)
+
+
+def from_schema(schema: Mapping[str, Any], config: GeneratorConfig) -> st.SearchStrategy[Any]:
+    """Values that a schema allows."""
+    if "anyOf" in schema:
+        return st.one_of([from_schema(option, config) for option in schema["anyOf"]])
+    if "enum" in schema:
+        return st.sampled_from(schema["enum"])
+    if schema.get("format") == "date":
+        return st.sampled_from(config.date_names)
+    match schema["type"]:
+        case "null":
+            return st.none()
+        case "integer":
+            return st.integers(schema["minimum"], schema["maximum"])
+        case "number":
+            low = schema.get("minimum", schema.get("exclusiveMinimum", -1e9))
+            excluded = "exclusiveMinimum" in schema
+            return st.floats(low, schema.get("maximum", 1e9), exclude_min=excluded, allow_nan=False)
+        case "array":
+            items = from_schema(schema["items"], config)
+            unique = schema.get("uniqueItems", False)
+            return st.lists(items, min_size=schema.get("minItems", 0), max_size=3, unique=unique)
+        case "object":
+            fields = {name: from_schema(part, config) for name, part in schema["properties"].items()}
+            required = {name: fields[name] for name in schema["required"]}
+            optional = {name: part for name, part in fields.items() if name not in required}
+            return st.fixed_dictionaries(required, optional=optional)
+        case other:
+            raise AssertionError(other)
+
+
+@pytest.mark.parametrize("config", [DEFAULT, TINY_CONFIG, NO_RATES], ids=["default", "tiny", "no rates"])
+def test_schemas_are_valid_and_complete(config: GeneratorConfig) -> None:
+    """Every tool is a function with a description, and every argument has one; nothing else is accepted."""
+    for item in tool_schemas(config):
+        assert set(item) == {"type", "function"}
+        assert item["type"] == "function"
+        function = item["function"]
+        assert set(function) == {"name", "description", "parameters"}
+        assert function["description"].count("Returns: ") == 1
+        parameters = function["parameters"]
+        assert parameters["type"] == "object"
+        assert parameters["additionalProperties"] is False
+        assert_valid_schema(parameters)
+        for name, argument in parameters["properties"].items():
+            assert name in TOOLS[function["name"]].parameters
+            assert argument["description"].endswith("."), name
+        assert json.loads(json.dumps(item)) == item
+
+
+def test_every_tool_has_a_schema() -> None:
+    """The default funnel has something for all 24 tools, and each argument is in its schema."""
+    found = parameters_of(DEFAULT)
+    assert list(found) == list(TOOLS)
+    assert {name: tuple(schema["properties"]) for name, schema in found.items()} == {
+        name: spec.parameters for name, spec in TOOLS.items()
+    }
+
+
+def test_names_and_dates_are_those_of_the_configuration() -> None:
+    """Enums hold the metrics of the funnel, and the calendar is told with each date."""
+    found = parameters_of(TINY_CONFIG)
+    rate, count = found["compare_rate_to_median"]["properties"], found["compare_count_to_median"]["properties"]
+    assert rate["entity_name"]["enum"] == ["visit_to_signup", "visit_to_order"]
+    assert count["entity_name"]["enum"] == ["visits", "signups", "orders"]
+    assert count["date"]["format"] == "date"
+    assert count["date"]["description"].endswith(f"From {MON} to {SUN}.")
+    several = found["get_metric_median"]["properties"]["metric_names"]["anyOf"][0]
+    assert several["items"]["enum"] == ["visits", "signups", "orders", "visit_to_signup", "visit_to_order"]
+    assert len(found["payload_generator"]["properties"]["generator_methods"]["items"]["enum"]) == 7
+
+
+def test_rows_have_the_schema_of_a_submission_row() -> None:
+    """The rows of a preview are described field by field."""
+    row = parameters_of(TINY_CONFIG)["preview_submission"]["properties"]["rows"]["items"]
+    assert set(row["properties"]) == set(row["required"]) == set(MetricSubmissionRow.model_fields)
+    assert "visits:daytime_share" in row["properties"]["entity_name"]["enum"]
+
+
+def test_a_funnel_without_rates_has_no_arguments_for_them() -> None:
+    """An argument without a legal value is left out, and so is the tool that cannot do without it."""
+    found = parameters_of(NO_RATES)
+    assert set(TOOLS) - set(found) == {"compare_rate_to_median"}
+    assert list(found["get_rate_drop_from_median_rows"]["properties"]) == ["threshold_multiplier"]
+
+
+@pytest.mark.parametrize("name", list(TOOLS))
+def test_whatever_the_schema_allows_the_tool_accepts(name: str) -> None:
+    """Arguments drawn from a tool's schema are accepted, and the result is JSON."""
+    toolkit = SharedAnalysisToolkit(tiny_view())
+
+    @settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+    @given(from_schema(parameters_of(TINY_CONFIG)[name], TINY_CONFIG))
+    def accepts(arguments: dict[str, object]) -> None:
+        if arguments.get("metric_name") is not None:
+            arguments.pop("metric_names", None)  # the one rule that spans two arguments
+        result = call_tool(toolkit, name, arguments)
+        assert json.loads(json.dumps(result, allow_nan=False)) == result
+
+    accepts()
+
+
+def test_cost_classes_are_the_fields_of_tool_costs() -> None:
+    """A cost class is a field of the config's costs, so that each tool has a price."""
+    assert set(get_args(CostClass)) == set(ToolCosts.model_fields)
+    assert all(getattr(ToolCosts(), spec.cost) >= 0 for spec in TOOLS.values())
+
+
+def test_registry_refuses_duplicates_unknown_costs_and_bare_docstrings() -> None:
+    """A taken name, a cost class without a price, and an argument that nobody described are errors at import."""
+
+    def list_entities(self: ViewTools) -> EntityList:
+        """List again."""
+        raise NotImplementedError
+
+    def undescribed(self: ViewTools, limit: int) -> EntityList:
+        """List some."""
+        raise NotImplementedError
+
+    unknown: Any = "cheap"
+    with pytest.raises(ValueError, match="'list_entities' is registered already"):
+        tool(cost="free")(list_entities)
+    with pytest.raises(ValueError, match=r"describes \[\]; its arguments are \['limit'\]"):
+        tool(cost="free")(undescribed)
+    with pytest.raises(ValueError, match="'cheap' is not one of"):
+        tool(cost=unknown)
+    assert len(TOOLS) == 24
+
+
+def test_parse_docstring_reads_google_style() -> None:
+    """Summary, paragraphs and returns make the description; each argument keeps its folded lines."""
+    text = """Do it.
+
+        More about it,
+        on two lines.
+
+        Args:
+            first: The first
+                of two.
+            second: The second.
+
+        Returns:
+            Events a day.
+
+        Raises:
+            ValueError: never.
+        """
+    description, arguments = parse_docstring(text)
+    assert description == "Do it.\n\nMore about it, on two lines.\n\nReturns: Events a day."
+    assert arguments == {"first": "The first of two.", "second": "The second."}
