@@ -193,7 +193,7 @@ class ActionTable:
         if tool not in names:
             raise ValueError(f"tool {tool!r} is not an action of the {self.view} view; allowed: {names}")
         example = next(str(a) for a in self._actions if a.tool == tool)
-        raise ValueError(f"arguments {arguments!r} of {tool!r} are not an action of the {self.view} view; e.g. {example}")
+        raise ValueError(f"{Action(tool, arguments)} is not an action of the {self.view} view; one is {example}")
 
     def text(self, index: int) -> str:
         """An action as text, ``tool(argument='value')``."""

@@ -48,9 +48,7 @@ class FunnelStep(StrictModel):
 
 def _conversion(numerator: str, denominator: str, name: str) -> ConversionMetricDefinition:
     description = f"{numerator} / {denominator} * 100"
-    return ConversionMetricDefinition(
-        name=name, numerator=numerator, denominator=denominator, description=description
-    )
+    return ConversionMetricDefinition(name=name, numerator=numerator, denominator=denominator, description=description)
 
 
 DEFAULT_STEPS = (
@@ -104,7 +102,7 @@ class GeneratorConfig(StrictModel):
     trend_per_day: float = Field(default=0.0025, gt=-0.01, lt=0.05, description="Added share of the base a day.")
     day_noise: float = Field(default=0.02, ge=0, lt=0.5, description="Half-width of the uniform day noise, relative.")
     hourly_weights: tuple[Positive, ...] = Field(
-        DEFAULT_HOURLY_WEIGHTS, min_length=HOURS_PER_DAY, max_length=HOURS_PER_DAY
+        default=DEFAULT_HOURLY_WEIGHTS, min_length=HOURS_PER_DAY, max_length=HOURS_PER_DAY
     )
     hour_noise: float = Field(default=0.08, ge=0, lt=0.5, description="Half-width of the uniform hour-weight noise.")
     rate_noise: RateNoise = RateNoise()
@@ -120,9 +118,7 @@ class GeneratorConfig(StrictModel):
     def _check_funnel(self) -> Self:
         names = (self.entry_step, *(step.name for step in self.steps))
         if len(set(names)) != len(names) or {"date", "hour", "counts"} & set(names):
-            raise ValueError(
-                f"steps: names {list(names)} must be distinct and none of 'date', 'hour', 'counts'"
-            )
+            raise ValueError(f"steps: names {list(names)} must be distinct and none of 'date', 'hour', 'counts'")
         position = {name: i for i, name in enumerate(names)}
         seen: set[str] = set(names)
         seen |= {f"{num}_from_{den}" for num, den in zip(names[1:], names[:-1], strict=True)}
@@ -132,9 +128,7 @@ class GeneratorConfig(StrictModel):
             seen.add(item.name)
             for side in (item.numerator, item.denominator):
                 if side not in position:
-                    raise ValueError(
-                        f"conversion_definitions: {item.name!r} uses {side!r}, not one of {list(names)}"
-                    )
+                    raise ValueError(f"conversion_definitions: {item.name!r} uses {side!r}, not one of {list(names)}")
             if position[item.numerator] <= position[item.denominator]:
                 raise ValueError(
                     f"conversion_definitions: {item.name!r} needs its numerator {item.numerator!r} "
@@ -164,7 +158,7 @@ class GeneratorConfig(StrictModel):
 
     @property
     def max_incidents(self) -> int:
-        """Most incidents that fit: one a candidate date, and fewer than half of all days, so that medians stay clean."""
+        """Most incidents that fit: one a candidate date, fewer than half of all days, so that medians stay clean."""
         candidates = self.num_days - FIRST_CANDIDATE_DAY - LAST_CLEAN_DAYS
         return min(candidates, (self.num_days - 1) // 2)
 
@@ -198,9 +192,7 @@ class GeneratorConfig(StrictModel):
         """
         name = date.isoformat() if isinstance(date, dt.date) else date
         if name not in self.date_names:
-            raise ValueError(
-                f"date {date!r} is not an ISO date from {self.date_names[0]} to {self.date_names[-1]}"
-            )
+            raise ValueError(f"date {date!r} is not an ISO date from {self.date_names[0]} to {self.date_names[-1]}")
         return self.date_names.index(name)
 
 
@@ -241,7 +233,8 @@ class EpisodeConfig(StrictModel):
     difficulty: Difficulty = "medium"
     anomaly_density: Density = "medium"
     anomaly_count: Annotated[StrictInt, Field(ge=1)] | CountRange | None = Field(
-        3, description="Incidents: a number, a (low, high) range, or None = by density (low 3, medium 5, high 7)."
+        default=3,
+        description="Incidents: a number, a (low, high) range, or None = by density (low 3, medium 5, high 7).",
     )
     anomaly_generators: tuple[SyntheticAnomalyGenerator, ...] = ()
 
@@ -286,7 +279,7 @@ class EnvConfig(StrictModel):
     budget: StrictInt = Field(default=16, ge=1, le=100_000, description="Units to spend on tools in an episode.")
     costs: ToolCosts = ToolCosts()
     step_cost: float = Field(default=0.005, ge=0, le=1, description="Reward lost per unit spent.")
-    step_limit: StrictInt = Field(default=48, ge=1, le=1_000_000, description="Steps after which the draft is submitted.")
+    step_limit: StrictInt = Field(default=48, ge=1, le=1_000_000, description="The draft is submitted at this step.")
 
     @model_validator(mode="after")
     def _check_fits(self) -> Self:

@@ -11,7 +11,7 @@ from metric_tracker_env.config import EnvConfig
 from metric_tracker_env.episode import EpisodeData, EpisodeSource
 from metric_tracker_env.labels import CellClass
 from metric_tracker_env.measure import SCAN_MULTIPLIERS
-from metric_tracker_env.observation import VIEWS, Layout
+from metric_tracker_env.observation import VIEWS, Evidence, Layout, Reported
 from metric_tracker_env.schema import ANOMALY_TYPES
 from metric_tracker_env.scoring import soft_f1
 from metric_tracker_env.state import Play
@@ -173,7 +173,7 @@ class Engine:
         seen, fresh = before | shown, shown > before
         revealed[row] = seen
         play.opened.reshape(-1)[row[tools == 0]] = True
-        self._view.on_date(lanes, days, tools, seen, fresh)
+        self._view.on_date(Evidence(lanes, days, row, tools, seen, fresh))
 
     def _scan(self, lanes: np.ndarray, actions: np.ndarray) -> None:
         """Scans and surveys: tell which dates show which families."""
@@ -207,7 +207,7 @@ class Engine:
         play.reported.reshape(-1)[cell] = True
         play.reports[lanes] += 1
         play.correct[lanes] += play.data.classes.reshape(-1)[cell] == CellClass.EXPECTED
-        self._view.on_report(lanes, days, entities, actions)
+        self._view.on_report(Reported(lanes, days, entities, actions))
         return self._score(lanes) - before if dense else np.zeros(len(lanes))
 
     def _score(self, lanes: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -22,6 +22,7 @@ from metric_tracker_env.tasks import build_config
 
 RENDER_MODES = ("ansi", "rgb_array")
 RENDER_FPS = 4
+METADATA: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": RENDER_FPS}
 EPISODE_OPTIONS = ("scenario_family", "difficulty", "anomaly_density", "anomaly_count", "anomaly_generators")
 ONE_LANE = np.zeros(1, np.int64)
 
@@ -95,15 +96,17 @@ class MetricTrackerEnv(gym.Env[np.ndarray, np.int64]):
 
     ## Rewards
     ``reward="terminal"``: at the end the score of the draft, minus ``step_cost`` (0.005) for each unit spent.
-    ``reward="dense"``: the change of the draft's score at each report instead, with the same return; it tells whether a
-    report was right, so it is for training only. The score is 2 x right rows / (rows + expected rows), see ``scoring``.
+    ``reward="dense"``: the change of the draft's score at each report instead, with the same return; it tells whether
+    a report was right, so it is for training only. The score is 2 x right rows / (rows + expected rows), see
+    ``scoring``.
 
     ## Starting State
     Nothing is revealed, no date is in focus, the whole budget is left. ``reset(seed=s)`` plays the episode that
     ``MetricDataGenerator.generate_episode`` makes of seed s; ``reset()`` goes on with the stream of that seed.
 
     ## Episode End
-    Terminated after ``submit`` or at step ``step_limit`` (48), where the draft is submitted as it stands. Never truncated.
+    Terminated after ``submit`` or at step ``step_limit`` (48), where the draft is submitted as it stands. Never
+    truncated.
 
     ## Information
     ``action_mask`` (A,) int8 and ``illegal_action`` (whether the last action was) at every step; at the end also
@@ -111,8 +114,8 @@ class MetricTrackerEnv(gym.Env[np.ndarray, np.int64]):
     ``cost`` and ``tool_calls``. ``env.unwrapped.grade()`` and ``.episode()`` tell the truth then, and only then.
 
     ## Arguments
-    ``task``: name of a task; or ``config``: an ``EnvConfig``, a dict, or the path of a preset. On top of either, any field
-    of ``EnvConfig`` by name: ``difficulty``, ``scenario_family``, ``anomaly_count``, ``anomaly_density``,
+    ``task``: name of a task; or ``config``: an ``EnvConfig``, a dict, or the path of a preset. On top of either, any
+    field of ``EnvConfig`` by name: ``difficulty``, ``scenario_family``, ``anomaly_count``, ``anomaly_density``,
     ``anomaly_generators``, ``view``, ``reward``, ``budget``, ``costs``, ``step_cost``, ``step_limit``, ``generator``.
     ``render_mode``: "ansi" or "rgb_array". ``reset`` takes the fields of an episode as ``options``, for one episode.
 
@@ -123,7 +126,7 @@ class MetricTrackerEnv(gym.Env[np.ndarray, np.int64]):
     * v0: first version.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": list(RENDER_MODES), "render_fps": RENDER_FPS}
+    metadata = METADATA
 
     def __init__(
         self,

@@ -78,6 +78,26 @@ def calendar_features(config: EnvConfig) -> np.ndarray:
     return out
 
 
+class Evidence(NamedTuple):
+    """What tools on one date each revealed on n lanes."""
+
+    lanes: np.ndarray  # (n,) int64
+    days: np.ndarray  # (n,) int64
+    row: np.ndarray  # (n,) int64, lane x D + day
+    tools: np.ndarray  # (n,) int64, rows of ActionTable.reveals
+    seen: np.ndarray  # (n, E) bool, revealed on that date now
+    fresh: np.ndarray  # (n, E) bool, revealed just now
+
+
+class Reported(NamedTuple):
+    """Cells that n lanes reported."""
+
+    lanes: np.ndarray  # (n,) int64
+    days: np.ndarray  # (n,) int64
+    entities: np.ndarray  # (n,) int64
+    actions: np.ndarray  # (n,) int64
+
+
 class ViewState:
     """Observation and mask of B lanes in one view; the engine tells it what happened."""
 
@@ -102,17 +122,15 @@ class ViewState:
         """A new episode begins on these lanes."""
         raise NotImplementedError
 
-    def on_date(
-        self, lanes: np.ndarray, days: np.ndarray, tools: np.ndarray, seen: np.ndarray, fresh: np.ndarray
-    ) -> None:
-        """A tool on one date revealed cells: ``seen`` (n, E) bool are revealed there now, ``fresh`` are new."""
+    def on_date(self, found: Evidence) -> None:
+        """A tool on one date revealed cells."""
         raise NotImplementedError
 
     def on_scan(self, lanes: np.ndarray, actions: np.ndarray) -> None:
         """A scan or survey told which dates show which families."""
         raise NotImplementedError
 
-    def on_report(self, lanes: np.ndarray, days: np.ndarray, entities: np.ndarray, actions: np.ndarray) -> None:
+    def on_report(self, row: Reported) -> None:
         """A cell was reported."""
         raise NotImplementedError
 
@@ -174,12 +192,10 @@ class BoardView(ViewState):
         self._load_globals(lanes)
         self.mask[lanes] = self._fresh
 
-    def on_date(
-        self, lanes: np.ndarray, days: np.ndarray, tools: np.ndarray, seen: np.ndarray, fresh: np.ndarray
-    ) -> None:
+    def on_date(self, found: Evidence) -> None:
         """Write the revealed cells of the date; its confirmed cells may be reported."""
         play, data, entities = self.play, self.play.data, self.play.entities
-        row = lanes * play.days + days
+        lanes, days, row, tools, seen, fresh = found
         shown = np.empty((len(lanes), self._evidence), np.float32)
         shown[:, :entities] = seen
         np.multiply(seen, UNPACK, out=shown[:, entities:-1])
@@ -199,8 +215,9 @@ class BoardView(ViewState):
         self._buffer[lanes, self._scans_at + actions - self.play.table.scan_start] = 1.0
         self.mask[lanes, actions] = False
 
-    def on_report(self, lanes: np.ndarray, days: np.ndarray, entities: np.ndarray, actions: np.ndarray) -> None:
+    def on_report(self, row: Reported) -> None:
         """Mark the cell as reported."""
+        lanes, days, entities, actions = row
         self._rows[lanes * self._lane_rows + days, self._at["reported"].start + entities] = 1.0
         self._buffer[lanes, self._reported_at] += np.float32(REPORTED_SCALE)
         self.mask[lanes, actions] = False
@@ -249,12 +266,10 @@ class FocusView(ViewState):
         self._load_globals(lanes)
         self.mask[lanes] = self._fresh
 
-    def on_date(
-        self, lanes: np.ndarray, days: np.ndarray, tools: np.ndarray, seen: np.ndarray, fresh: np.ndarray
-    ) -> None:
+    def on_date(self, found: Evidence) -> None:
         """Show the date in focus."""
         play, data, entities = self.play, self.play.data, self.play.entities
-        row = lanes * play.days + days
+        lanes, days, row, tools, seen, _ = found
         reported = play.reported.reshape(-1, entities).take(row, axis=0)
         legal = np.empty((len(lanes), len(self._inspected) + entities), bool)
         reportable = legal[:, -entities:]
@@ -294,8 +309,9 @@ class FocusView(ViewState):
         self._buffer[focused, self._focus_flags] = FLAG_OF_LEVEL.take(play.known[focused, play.focus[focused]])
         self._update_next(lanes)
 
-    def on_report(self, lanes: np.ndarray, days: np.ndarray, entities: np.ndarray, actions: np.ndarray) -> None:
+    def on_report(self, row: Reported) -> None:
         """Mark the cell as reported."""
+        lanes, _, entities, actions = row
         self._buffer[lanes, self._reportable.start + entities] = 0.0
         self._buffer[lanes, self._reported.start + entities] = 1.0
         self._buffer[lanes, self._reported_at] += np.float32(REPORTED_SCALE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -154,7 +154,8 @@ class SyntheticGeneratorApplication(StrictModel):
     formula: str
 
 
-class Entity(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Entity:
     """A thing that can be anomalous on a date."""
 
     index: int
@@ -187,12 +188,15 @@ class Catalogue:
     @cached_property
     def entities(self) -> tuple[Entity, ...]:
         """All entities of a date: counts, conversions, funnel steps, hourly mix, data quality."""
-        names: list[tuple[EntityType, str]] = [("event_count", name) for name in self.count_metrics]
-        names += [("conversion_rate", item.name) for item in self.conversions]
-        names += [("funnel_step", f"{num}_from_{den}") for num, den in self.funnel_steps]
-        names += [("hourly_mix", f"{self.count_metrics[0]}:{HOURLY_MIX_SUFFIX}")]
-        names += [("data_quality", f"{num}_lte_{den}") for num, den in self.funnel_steps]
-        return tuple(Entity(i, kind, name, METHOD_OF_ENTITY_TYPE[kind]) for i, (kind, name) in enumerate(names))
+        names: dict[EntityType, list[str]] = {
+            "event_count": list(self.count_metrics),
+            "conversion_rate": [item.name for item in self.conversions],
+            "funnel_step": [f"{num}_from_{den}" for num, den in self.funnel_steps],
+            "hourly_mix": [f"{self.count_metrics[0]}:{HOURLY_MIX_SUFFIX}"],
+            "data_quality": [f"{num}_lte_{den}" for num, den in self.funnel_steps],
+        }
+        pairs: list[tuple[EntityType, str]] = [(kind, name) for kind in ENTITY_TYPES for name in names[kind]]
+        return tuple(Entity(i, kind, name, METHOD_OF_ENTITY_TYPE[kind]) for i, (kind, name) in enumerate(pairs))
 
     @property
     def num_entities(self) -> int:

@@ -167,8 +167,7 @@ def _apply(
         target_value=rounded(target),
         actual_value=rounded(target),
         formula=(
-            f"{name} = median {operator} max(stddev_factor * std_dev_from_median, "
-            f"{SHIFT_MARGIN} * detection threshold)"
+            f"{name} = median {operator} max(stddev_factor * std_dev_from_median, {SHIFT_MARGIN} * detection threshold)"
         ),
     )
 

@@ -17,8 +17,7 @@ from metric_tracker_env.actions import ActionTable
 from metric_tracker_env.config import MAX_SEED, EnvConfig
 from metric_tracker_env.engine import Engine, Outcome
 from metric_tracker_env.env import (
-    RENDER_FPS,
-    RENDER_MODES,
+    METADATA,
     check_render_mode,
     check_seed,
     episode_source,
@@ -66,11 +65,7 @@ class MetricTrackerVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         except ValueError as error:
             allowed = [mode.value for mode in AutoresetMode]
             raise ValueError(f"autoreset_mode {autoreset_mode!r} is not one of {allowed}") from error
-        self.metadata = {
-            "render_modes": list(RENDER_MODES),
-            "render_fps": RENDER_FPS,
-            "autoreset_mode": self.autoreset_mode,
-        }
+        self.metadata = METADATA | {"autoreset_mode": self.autoreset_mode}
         self.num_envs = int(num_envs)
         self.copy = copy
         self.render_mode = render_mode
@@ -110,7 +105,7 @@ class MetricTrackerVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
         Args:
             seed: An int s seeds lane i with s + i; a list gives each lane its own; None goes on with the streams.
-            options: ``reset_mask``, (num_envs,) bool with at least one True; further options as in ``MetricTrackerEnv``.
+            options: ``reset_mask``, (num_envs,) bool with at least one True; others as in ``MetricTrackerEnv``.
 
         Returns:
             Observations (num_envs, L) float32 and info.
@@ -141,9 +136,7 @@ class MetricTrackerVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._ended[lanes] = False
         return self._observations(), self._info(chosen, np.zeros(self.num_envs, bool))
 
-    def step(
-        self, actions: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Do one action on every lane.
 
         Args:
@@ -163,13 +156,12 @@ class MetricTrackerVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         if not self._started.all():
             raise gym.error.ResetNeeded("step was called before the first reset; call reset")
         renewed = np.flatnonzero(self._ended)
-        if len(renewed):
-            if self.autoreset_mode is AutoresetMode.DISABLED:
-                raise gym.error.ResetNeeded(
-                    f"step was called while the episodes of lanes {renewed.tolist()[:8]} have ended; "
-                    "reset them with options={'reset_mask': ...}"
-                )
-            # NEXT_STEP: these lanes are not playing, so the engine passes them over; they are dealt below.
+        if len(renewed) and self.autoreset_mode is AutoresetMode.DISABLED:
+            raise gym.error.ResetNeeded(
+                f"step was called while the episodes of lanes {renewed.tolist()[:8]} have ended; "
+                "reset them with options={'reset_mask': ...}"
+            )
+        # In NEXT_STEP mode these lanes are not playing, so the engine passes them over; they are dealt below.
         rewards, done, illegal = self._engine.step(chosen)
         if len(renewed):
             self._engine.deal(renewed)

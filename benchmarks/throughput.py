@@ -1,0 +1,232 @@
+"""How fast and how small: episodes, steps and resets a CPU second on one core, bytes a lane; beside CartPole.
+
+Every figure is process CPU time. Rounds of all rows alternate, and the median round counts, so that a noisy
+machine slows all rows alike; compare the ratios.
+
+    python benchmarks/throughput.py [--seconds 1.0] [--rounds 5] [--json results/throughput.json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+import metric_tracker_env
+from metric_tracker_env import EpisodeConfig, GeneratorConfig, rng
+from metric_tracker_env.episode import EpisodeSource
+
+ENV = f"metric_tracker_env:{metric_tracker_env.ENV_ID}"
+LANES = 1024
+BATCH = 256
+REACH: dict[str, float] = {
+    "episodes, batch 256": 100_000,
+    "board steps, 1,024 lanes, in place": 2_000_000,
+    "board steps, 1,024 lanes, copies": 1_000_000,
+    "single steps": 50_000,
+    "single resets": 3_000,
+}
+Work = Callable[[], tuple[int, float]]  # units done, and CPU seconds of it that do not count
+
+
+def episodes(difficulty: str) -> Work:
+    """Generate batches with hourly data, clean twin and labels; the count of episodes."""
+    source = EpisodeSource(GeneratorConfig(), EpisodeConfig.model_validate({"difficulty": difficulty}))
+    draw = np.random.default_rng(0)
+
+    def work() -> tuple[int, float]:
+        source.generate(draw.integers(2**63, size=BATCH, dtype=np.uint64))
+        return BATCH, 0.0
+
+    return work
+
+
+def philox() -> Work:
+    """What NumPy's Philox, keyed per episode, would cost for an episode's 16-bit draws alone."""
+    bits = np.random.Philox(0)
+    state = bits.state
+    config = GeneratorConfig()
+    words = (len(config.steps) + 1) * 24 * config.num_days // 4
+    out = np.empty((BATCH, words), np.uint64)
+
+    def work() -> tuple[int, float]:
+        for episode in range(BATCH):
+            state["state"]["key"][0] = episode
+            state["state"]["counter"][:] = 0
+            bits.state = state
+            out[episode] = bits.random_raw(words)
+        return BATCH, 0.0
+
+    return work
+
+
+def splitmix() -> Work:
+    """The same draws from the package's own streams."""
+    config = GeneratorConfig()
+    draws = rng.Draws16(24, config.num_days)
+    keys = np.arange(BATCH, dtype=np.uint64)
+
+    def work() -> tuple[int, float]:
+        for step in range(len(config.steps) + 1):
+            draws.draw(keys, rng.Stream.HOURS + step)
+        return BATCH, 0.0
+
+    return work
+
+
+def vector_steps(view: str, copy: bool, legal: bool = False) -> Work:
+    """Steps of the native vector environment, autoreset included; uniform over all actions, or over legal ones."""
+    mode = AutoresetMode.SAME_STEP
+    envs = gym.make_vec(ENV, num_envs=LANES, view=view, copy=copy, autoreset_mode=mode, difficulty="medium")
+    _, info = envs.reset(seed=0)
+    draw = np.random.default_rng(0)
+    actions = draw.integers(envs.single_action_space.n, size=(512, LANES))  # pyright: ignore[reportAttributeAccessIssue]
+    state = {"info": info, "at": 0}
+
+    def work() -> tuple[int, float]:
+        for _ in range(16):
+            state["at"] = (state["at"] + 1) % len(actions)
+            state["info"] = envs.step(actions[state["at"]])[4]
+        return 16 * LANES, 0.0
+
+    def legal_work() -> tuple[int, float]:
+        begin = time.process_time()
+        mask = state["info"]["action_mask"]
+        chosen = (draw.random(mask.shape, dtype=np.float32) * mask).argmax(axis=1)
+        drawing = time.process_time() - begin
+        state["info"] = envs.step(chosen)[4]
+        return LANES, drawing
+
+    return legal_work if legal else work
+
+
+def cartpole_vector() -> Work:
+    """Steps of Gymnasium's CartPole in a SyncVectorEnv of as many lanes."""
+    envs = SyncVectorEnv([lambda: gym.make("CartPole-v1")] * LANES, autoreset_mode=AutoresetMode.SAME_STEP)
+    envs.reset(seed=0)
+    actions = np.random.default_rng(0).integers(2, size=(64, LANES))
+    state = {"at": 0}
+
+    def work() -> tuple[int, float]:
+        state["at"] = (state["at"] + 1) % len(actions)
+        envs.step(actions[state["at"]])
+        return LANES, 0.0
+
+    return work
+
+
+def single_steps(env_id: str, **options: object) -> Work:
+    """Steps of one environment from ``gymnasium.make``, resets included, uniform over all actions."""
+    env = gym.make(env_id, **options)  # pyright: ignore[reportArgumentType]
+    env.reset(seed=0)
+    actions = np.random.default_rng(0).integers(env.action_space.n, size=1000).tolist()  # pyright: ignore[reportAttributeAccessIssue]
+
+    def work() -> tuple[int, float]:
+        for action in actions:
+            _, _, terminated, truncated, _ = env.step(action)
+            if terminated or truncated:
+                env.reset()
+        return len(actions), 0.0
+
+    return work
+
+
+def single_resets(env_id: str, **options: object) -> Work:
+    """Resets of one environment from ``gymnasium.make``."""
+    env = gym.make(env_id, **options)  # pyright: ignore[reportArgumentType]
+    env.reset(seed=0)
+
+    def work() -> tuple[int, float]:
+        for _ in range(64):
+            env.reset()
+        return 64, 0.0
+
+    return work
+
+
+def _peak_of_lanes(lanes: int) -> int:
+    """Peak resident bytes of a process that plays that many lanes; 0 lanes: of one that only imports."""
+    if lanes:
+        envs = gym.make_vec(ENV, num_envs=lanes, view="board", copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
+        envs.reset(seed=0)
+        draw = np.random.default_rng(0)
+        for _ in range(64):
+            envs.step(draw.integers(envs.single_action_space.n, size=lanes))  # pyright: ignore[reportAttributeAccessIssue]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def memory() -> tuple[float, float]:
+    """Bytes a lane, and bytes besides, over a process that has imported the package."""
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1, maxtasksperchild=1) as pool:
+        idle, few, many = (pool.apply(_peak_of_lanes, (lanes,)) for lanes in (0, 1024, 8192))
+    lane = (many - few) / (8192 - 1024)
+    return lane, few - idle - 1024 * lane
+
+
+def measure(rows: dict[str, Work], seconds: float, rounds: int) -> dict[str, float]:
+    """Units a CPU second of each row: the median over alternating rounds."""
+    rates: dict[str, list[float]] = {name: [] for name in rows}
+    for work in rows.values():
+        work()
+    for _ in range(rounds):
+        for name, work in rows.items():
+            begin, done, unused = time.process_time(), 0, 0.0
+            while time.process_time() - begin < seconds + unused:
+                units, aside = work()
+                done, unused = done + units, unused + aside
+            rates[name].append(done / (time.process_time() - begin - unused))
+    return {name: statistics.median(values) for name, values in rates.items()}
+
+
+def main() -> None:
+    """Measure, print a table, and write JSON if asked."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--seconds", type=float, default=1.0, help="CPU seconds of a row in a round")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, default=None, help="write the figures to this file")
+    options = parser.parse_args()
+    rows: dict[str, Work] = {
+        "CartPole steps, SyncVectorEnv 1,024": cartpole_vector(),
+        "board steps, 1,024 lanes, in place": vector_steps("board", copy=False),
+        "board steps, 1,024 lanes, copies": vector_steps("board", copy=True),
+        "focus steps, 1,024 lanes, in place": vector_steps("focus", copy=False),
+        "board steps, legal actions only, in place": vector_steps("board", copy=False, legal=True),
+        "focus steps, legal actions only, in place": vector_steps("focus", copy=False, legal=True),
+        "episodes, batch 256": episodes("medium"),
+        "episodes, batch 256, hard": episodes("hard"),
+        "draws of an episode, SplitMix64": splitmix(),
+        "draws of an episode, NumPy Philox": philox(),
+        "CartPole single steps": single_steps("CartPole-v1"),
+        "single steps": single_steps(ENV),
+        "single steps, board": single_steps(ENV, view="board"),
+        "single resets": single_resets(ENV),
+    }
+    rates = measure(rows, options.seconds, options.rounds)
+    peers = {"vector": rates["CartPole steps, SyncVectorEnv 1,024"], "single": rates["CartPole single steps"]}
+    print(f"| {'what':42s} | {'a CPU second':>12s} | {'reach':>9s} | {'x CartPole':>10s} |")
+    print(f"|{'-' * 44}|{'-' * 13}:|{'-' * 10}:|{'-' * 11}:|")
+    for name, rate in rates.items():
+        reach = f"{REACH[name]:,.0f}" if name in REACH else ""
+        peer = peers["single"] if "single" in name else peers["vector"]
+        ratio = f"{rate / peer:.2f}" if "steps" in name else ""
+        print(f"| {name:42s} | {rate:12,.0f} | {reach:>9s} | {ratio:>10s} |")
+    lane, besides = memory()
+    print(f"\nmemory: {lane / 1024:.1f} KB a lane + {besides / 2**20:.1f} MB (reach: 16 KB a lane + 30 MB)")
+    if options.json is not None:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        figures = {"rates": rates, "bytes_a_lane": lane, "bytes_besides": besides}
+        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
