@@ -147,6 +147,12 @@ class GeneratorConfig(StrictModel):
                     )
         return self
 
+    def __eq__(self, other: object) -> bool:
+        # Pydantic compares the cached properties too, and the truth value of an array is ambiguous.
+        if not isinstance(other, GeneratorConfig):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in type(self).model_fields)
+
     def noise_of(self, step: FunnelStep, difficulty: Difficulty) -> float:
         """Half-width of the hourly noise of a step's rate, relative."""
         return getattr(self.rate_noise, difficulty) * step.noise_scale
