@@ -29,12 +29,15 @@ View = Literal["focus", "board"]
 Reward = Literal["terminal", "dense"]
 
 MAX_SEED = 2**63 - 1
+MAX_DAILY_COUNT = 500_000_000  # events; twice as many an hour still fit in an int32
 FIRST_CANDIDATE_DAY = 3  # incidents leave the first 3 and the last 2 days clean
 LAST_CLEAN_DAYS = 2
 COUNT_OF_DENSITY: dict[Density, int] = {"low": 3, "medium": 5, "high": 7}
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]  # an int will do, text and bool will not
+Positive = Annotated[Real, Field(gt=0)]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=40)]
+Name = Annotated[StrictStr, Field(min_length=1)]
 Seed = Annotated[StrictInt, Field(ge=0, le=MAX_SEED)]
 
 
@@ -42,8 +45,8 @@ class FunnelStep(StrictModel):
     """A funnel step after the first: its events are a share of the events of the step before it."""
 
     name: Identifier
-    rate: float = Field(gt=0, lt=1, description="Mean share of the previous step's events.")
-    noise_scale: float = Field(default=1.0, ge=0, le=10, description="Multiple of the difficulty's hourly rate noise.")
+    rate: Real = Field(gt=0, lt=1, description="Mean share of the previous step's events.")
+    noise_scale: Real = Field(default=1.0, ge=0, le=10, description="Multiple of the difficulty's hourly rate noise.")
 
 
 def _conversion(numerator: str, denominator: str, name: str) -> ConversionMetricDefinition:
@@ -76,9 +79,9 @@ DEFAULT_HOURLY_WEIGHTS = (
 class RateNoise(StrictModel):
     """Half-width of the uniform hourly noise of a step rate, relative, by difficulty."""
 
-    easy: float = Field(default=0.015, ge=0, lt=0.5)
-    medium: float = Field(default=0.025, ge=0, lt=0.5)
-    hard: float = Field(default=0.035, ge=0, lt=0.5)
+    easy: Real = Field(default=0.015, ge=0, lt=0.5)
+    medium: Real = Field(default=0.025, ge=0, lt=0.5)
+    hard: Real = Field(default=0.035, ge=0, lt=0.5)
 
 
 class GeneratorConfig(StrictModel):
@@ -90,21 +93,22 @@ class GeneratorConfig(StrictModel):
     num_weeks: StrictInt = Field(default=4, ge=1, le=12)
     end_date: dt.date | None = Field(
         default=dt.date(2026, 3, 31),
+        ge=dt.date(1900, 1, 1),
         description="Last day of the data; None is yesterday, resolved once when the config is made.",
     )
-    base_daily_count: Positive = Field(default=18000, le=50_000_000, description="First-step events of a mean day 0.")
+    base_daily_count: Positive = Field(default=18000, ge=500, description="First-step events of a mean day 0.")
     weekday_factors: tuple[Positive, ...] = Field(
         default=(0.95, 1.0, 1.02, 1.04, 1.06, 1.12, 1.08),
         min_length=DAYS_PER_WEEK,
         max_length=DAYS_PER_WEEK,
         description="Traffic factor of Monday to Sunday.",
     )
-    trend_per_day: float = Field(default=0.0025, gt=-0.01, lt=0.05, description="Added share of the base a day.")
-    day_noise: float = Field(default=0.02, ge=0, lt=0.5, description="Half-width of the uniform day noise, relative.")
+    trend_per_day: Real = Field(default=0.0025, gt=-0.01, lt=0.05, description="Added share of the base a day.")
+    day_noise: Real = Field(default=0.02, ge=0, lt=0.5, description="Half-width of the uniform day noise, relative.")
     hourly_weights: tuple[Positive, ...] = Field(
         default=DEFAULT_HOURLY_WEIGHTS, min_length=HOURS_PER_DAY, max_length=HOURS_PER_DAY
     )
-    hour_noise: float = Field(default=0.08, ge=0, lt=0.5, description="Half-width of the uniform hour-weight noise.")
+    hour_noise: Real = Field(default=0.08, ge=0, lt=0.5, description="Half-width of the uniform hour-weight noise.")
     rate_noise: RateNoise = RateNoise()
 
     @model_validator(mode="before")
@@ -137,6 +141,13 @@ class GeneratorConfig(StrictModel):
         pairs = [(item.numerator, item.denominator) for item in self.conversion_definitions]
         if len(set(pairs)) != len(pairs):
             raise ValueError(f"conversion_definitions: a (numerator, denominator) pair is used twice in {pairs}")
+        growth = 1 + max(self.trend_per_day, 0) * self.num_days
+        peak = self.base_daily_count * max(self.weekday_factors) * growth * (1 + self.day_noise)
+        if peak > MAX_DAILY_COUNT:
+            raise ValueError(
+                f"base_daily_count: with weekday_factors, trend_per_day and day_noise a day reaches {peak:.3g} events; "
+                f"at most {MAX_DAILY_COUNT:.3g}"
+            )
         for step in self.steps:
             for difficulty in DIFFICULTIES:
                 peak = step.rate * (1 + self.noise_of(step, difficulty))
@@ -146,12 +157,6 @@ class GeneratorConfig(StrictModel):
                         "it must stay below 1"
                     )
         return self
-
-    def __eq__(self, other: object) -> bool:
-        # Pydantic compares the cached properties too, and the truth value of an array is ambiguous.
-        if not isinstance(other, GeneratorConfig):
-            return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in type(self).model_fields)
 
     def noise_of(self, step: FunnelStep, difficulty: Difficulty) -> float:
         """Half-width of the hourly noise of a step's rate, relative."""
@@ -174,7 +179,7 @@ class GeneratorConfig(StrictModel):
         names = (self.entry_step, *(step.name for step in self.steps))
         return Catalogue(names, self.conversion_definitions)
 
-    @cached_property
+    @property
     def dates(self) -> np.ndarray:
         """(D,) datetime64[D], oldest first."""
         last = np.datetime64(self.end_date, "D")
@@ -185,7 +190,7 @@ class GeneratorConfig(StrictModel):
         """ISO dates, oldest first."""
         return tuple(str(day) for day in self.dates)
 
-    @cached_property
+    @property
     def weekdays(self) -> np.ndarray:
         """(D,) int64, Monday 0 to Sunday 6."""
         return (self.dates.astype(np.int64) + 3) % DAYS_PER_WEEK  # 1970-01-01 was a Thursday
@@ -210,22 +215,29 @@ class SyntheticAnomalyGenerator(StrictModel):
     """
 
     method_name: Literal["metric_stddev_shift"] = "metric_stddev_shift"
-    metric_name: StrictStr | None = None
-    metric_names: tuple[StrictStr, ...] = ()
-    date: StrictStr | None = None
-    dates: tuple[StrictStr, ...] = ()
-    stddev_factor: float = Field(gt=0, le=1000, allow_inf_nan=False)
+    metric_name: Name | None = None
+    metric_names: tuple[Name, ...] = ()
+    date: Name | None = None
+    dates: tuple[Name, ...] = ()
+    stddev_factor: Real = Field(gt=0, le=1000)
     direction: Direction | Literal["auto"] = "auto"
+
+    @model_validator(mode="after")
+    def _check_once(self) -> Self:
+        for field, names in (("date and dates", self.all_dates), ("metric_name and metric_names", self.all_metrics)):
+            if len(set(names)) != len(names):
+                raise ValueError(f"{field}: {list(names)} names something twice; each once")
+        return self
 
     @property
     def all_dates(self) -> tuple[str, ...]:
-        """``dates`` and ``date`` together, each once, in order."""
-        return tuple(dict.fromkeys((*self.dates, *((self.date,) if self.date else ()))))
+        """``dates`` and ``date`` together, in order."""
+        return (*self.dates, *((self.date,) if self.date is not None else ()))
 
     @property
     def all_metrics(self) -> tuple[str, ...]:
-        """``metric_names`` and ``metric_name`` together, each once, in order."""
-        return tuple(dict.fromkeys((*self.metric_names, *((self.metric_name,) if self.metric_name else ()))))
+        """``metric_names`` and ``metric_name`` together, in order."""
+        return (*self.metric_names, *((self.metric_name,) if self.metric_name is not None else ()))
 
 
 CountRange = tuple[Annotated[StrictInt, Field(ge=1)], Annotated[StrictInt, Field(ge=1)]]
@@ -284,7 +296,7 @@ class EnvConfig(StrictModel):
     reward: Reward = "terminal"
     budget: StrictInt = Field(default=16, ge=1, le=100_000, description="Units to spend on tools in an episode.")
     costs: ToolCosts = ToolCosts()
-    step_cost: float = Field(default=0.005, ge=0, le=1, description="Reward lost per unit spent.")
+    step_cost: Real = Field(default=0.005, ge=0, le=1, description="Reward lost per unit spent.")
     step_limit: StrictInt = Field(default=48, ge=1, le=1_000_000, description="The draft is submitted at this step.")
 
     @model_validator(mode="after")
