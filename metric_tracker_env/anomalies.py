@@ -298,17 +298,21 @@ class Planner:
         self.candidates = np.arange(FIRST_CANDIDATE_DAY, config.num_days - LAST_CLEAN_DAYS)
 
     def draw(self, keys: np.ndarray, twin: np.ndarray) -> tuple[Plan, np.ndarray]:
-        """Plan a batch: (B,) keys and (M, B, D) measures of the clean twin -> plan, and (B, K) draws used."""
+        """Plan a batch: (B,) keys and (M, B, D) measures of the clean twin -> plan, and (B, K) redraws used."""
         episodes, places = len(keys), self.high
         plan = Plan.empty(episodes, places, self.config.catalogue.num_steps)
-        draws = rng.uniforms(keys, Stream.PLAN, 1 + 2 * places)
+        draws = rng.uniforms(keys, Stream.PLAN, 1 + 4 * places)
         number = self.low + (draws[0] * (self.high - self.low + 1)).astype(np.int64)
         np.less(np.arange(places), number[:, None], out=plan.active)
-        plan.day[:] = self._distinct_days(draws[1 : 1 + places])
-        plan.day[~plan.active] = -1
-        plan.family[:] = self.wanted[(draws[1 + places :] * len(self.wanted)).astype(np.int64)].T
+        plan.day[:] = np.where(plan.active, self._distinct_days(draws[1 : 1 + places]), -1)
+        spot = np.flatnonzero(plan.active)
+        draws = draws[1 + places :].reshape(3, places, episodes).transpose(0, 2, 1).reshape(3, -1)[:, spot]
+        family = self.wanted[(draws[0] * len(self.wanted)).astype(np.int64)]
+        plan.family.reshape(-1)[spot] = family
+        proposed = self._propose(twin, spot // places, plan.day.reshape(-1)[spot], family, draws[1], draws[2])
+        self._accept(keys, plan, spot, np.zeros_like(spot), proposed)
         attempts = np.zeros((episodes, places), np.int64)
-        self._first(keys, twin, plan, attempts)
+        self._retry(keys, twin, plan, attempts, spot[~proposed.fits])
         return plan, attempts
 
     def _distinct_days(self, draws: np.ndarray) -> np.ndarray:
@@ -328,19 +332,6 @@ class Planner:
     def redraw(self, keys: np.ndarray, twin: np.ndarray, plan: Plan, attempts: np.ndarray, failed: np.ndarray) -> None:
         """Draw entity, date and size of the ``failed`` (B, K) incidents again; their families stay."""
         self._retry(keys, twin, plan, attempts, np.flatnonzero(failed))
-
-    def _first(self, keys: np.ndarray, twin: np.ndarray, plan: Plan, attempts: np.ndarray) -> None:
-        """Propose entity and size of every incident on the dates of the plan; those that do not fit are drawn again."""
-        spot = np.flatnonzero(plan.active)
-        lane = spot // self.high
-        attempts.reshape(-1)[spot] = 1
-        start = (spot - lane * self.high) * WORDS_PER_DRAW
-        unit = rng.unit(rng.words_at(keys[lane], Stream.REDRAW, start, WORDS_PER_DRAW)[1:])
-        family = plan.family.reshape(-1)[spot]
-        day = plan.day.reshape(-1)[spot]
-        proposed = self._propose(twin, lane, day, family, unit[0], unit[1])
-        self._accept(keys, plan, spot, np.zeros_like(spot), proposed)
-        self._retry(keys, twin, plan, attempts, spot[~proposed.fits])
 
     def _retry(self, keys: np.ndarray, twin: np.ndarray, plan: Plan, attempts: np.ndarray, spot: np.ndarray) -> None:
         """Draw the incidents at ``spot``, (n,) places in the flat (B, K) plan, until they fit on dates of their own.
@@ -374,7 +365,7 @@ class Planner:
             done[np.unique(cell, return_index=True)[1]] = True
             done &= cell >= 0
             chosen = chosen[done]
-            self._accept(keys, plan, spot[done], turn[chosen], proposed.take(chosen))
+            self._accept(keys, plan, spot[done], 1 + turn[chosen], proposed.take(chosen))
             spot = spot[~done]
 
     def _propose(
@@ -488,23 +479,36 @@ def shift_hours(entry: np.ndarray, moved: np.ndarray) -> np.ndarray:
     return out
 
 
+def shift_traffic(before: np.ndarray, moved: np.ndarray) -> np.ndarray:
+    """(S, H, n) counts after ``shift_hours`` of the first step; each hour's funnel follows at its own rates."""
+    after = np.empty_like(before)
+    after[0] = shift_hours(before[0], moved)
+    rates = before[1:] / np.maximum(before[:-1], 1.0)
+    for step, rate in enumerate(rates, start=1):
+        np.minimum(np.rint(after[step - 1] * rate), after[step - 1], out=after[step])
+    return after
+
+
 class Incidents(NamedTuple):
     """The hours that n incidents change; nothing is written to the planes yet."""
 
     cell: np.ndarray  # (n,) int64, ``b * D + d``, lane by lane
     lane: np.ndarray  # (n,) int64
-    index: np.ndarray  # (H, n) int64, places in the flat planes of one step
+    impossible: np.ndarray  # (m,) int64, which of the n have impossible counts
+    place: np.ndarray  # (H, n) int64, places in the flat planes of one step
     counts: np.ndarray  # (S, H, n), events an hour after the incidents
 
     def write(self, planes: np.ndarray) -> None:
         """Put the counts into C-contiguous planes (S, H, B, D)."""
-        index = self.index.reshape(-1)
+        place = self.place.reshape(-1)
         for plane, counts in zip(planes, self.counts, strict=True):
-            plane.reshape(-1)[index] = counts.reshape(-1)
+            plane.reshape(-1)[place] = counts.reshape(-1)
 
     def measures(self, catalogue: Catalogue) -> np.ndarray:
         """(M, n) float64 measures of the dates with the incidents."""
-        return measures(catalogue, self.counts.sum(axis=1), daytime(self.counts[0]), excess(self.counts))
+        excesses = np.zeros((len(self.counts) - 1, len(self.cell)))
+        excesses[:, self.impossible] = excess(self.counts.take(self.impossible, axis=2))
+        return measures(catalogue, self.counts.sum(axis=1), daytime(self.counts[0]), excesses)
 
 
 def inject(config: GeneratorConfig, difficulty: Difficulty, planes: np.ndarray, plan: Plan) -> Incidents:
@@ -513,36 +517,30 @@ def inject(config: GeneratorConfig, difficulty: Difficulty, planes: np.ndarray, 
     spot = np.flatnonzero(plan.active)
     lane = spot // plan.active.shape[1]
     cell = lane * days + plan.day.reshape(-1)[spot]
-    index = np.arange(0, hours * episodes * days, episodes * days)[:, None] + cell
-    old = np.empty((steps, hours, len(cell)), planes.dtype)
-    for plane, kept in zip(planes, old, strict=True):
-        plane.reshape(-1).take(index, out=kept, mode="clip")
-    new = old * plan.factor.reshape(-1, steps)[spot].T.astype(planes.dtype)[:, None]
+    place = np.arange(0, hours * episodes * days, episodes * days)[:, None] + cell
+    new = np.empty((steps, hours, len(cell)), planes.dtype)
+    for plane, counts in zip(planes, new, strict=True):
+        plane.reshape(-1).take(place, out=counts, mode="clip")
+    family = plan.family.reshape(-1)[spot]
+    mixed = np.flatnonzero(family == MIX_FAMILY)
+    before = new.take(mixed, axis=2)
+    new *= plan.factor.reshape(-1, steps)[spot].T.astype(planes.dtype)[:, None]
     np.rint(new, out=new)
     alone = plan.alone.reshape(-1)[spot]
     for step in range(1, steps):
         if step < steps - 1:  # rounding must not put a lone count below the step after it
-            np.maximum(new[step], old[step + 1] * (alone == step), out=new[step])
+            np.maximum(new[step], new[step + 1] * (alone == step), out=new[step])
         np.minimum(new[step], new[step - 1], out=new[step])
-
-    family = plan.family.reshape(-1)[spot]
-    chosen = np.flatnonzero(family == MIX_FAMILY)
-    if len(chosen):
-        moved = (plan.sign * plan.size).reshape(-1)[spot[chosen]] * SHARE_THRESHOLD[difficulty]
-        before = old.take(chosen, axis=2).astype(np.float64)
-        after = np.empty_like(before)
-        after[0] = shift_hours(before[0], moved)
-        rates = before[1:] / np.maximum(before[:-1], 1.0)
-        for step in range(1, steps):
-            np.minimum(np.rint(after[step - 1] * rates[step - 1]), after[step - 1], out=after[step])
-        new[:, :, chosen] = after
-    chosen = np.flatnonzero(family == QUALITY_FAMILY)
-    if len(chosen):
-        at = spot[chosen]
+    if len(mixed):
+        moved = (plan.sign * plan.size).reshape(-1)[spot[mixed]] * SHARE_THRESHOLD[difficulty]
+        new[:, :, mixed] = shift_traffic(before.astype(np.float64), moved)
+    impossible = np.flatnonzero(family == QUALITY_FAMILY)
+    if len(impossible):
+        at = spot[impossible]
         ranks = plan.hours.reshape(-1, hours)[at]
         picked = np.argsort(ranks, axis=1, kind="stable")[:, : IMPOSSIBLE_HOURS[difficulty]]
         step = (1 + plan.entity.reshape(-1)[at] - config.catalogue.slices["data_quality"].start)[:, None]
-        upstream = new[step - 1, picked, chosen[:, None]]
+        upstream = new[step - 1, picked, impossible[:, None]]
         extra = np.maximum(np.rint(upstream * plan.size.reshape(-1)[at][:, None].astype(planes.dtype)), 1.0)
-        new[step, picked, chosen[:, None]] = upstream + extra
-    return Incidents(cell, lane, index, new)
+        new[step, picked, impossible[:, None]] = upstream + extra
+    return Incidents(cell, lane, impossible, place, new)

@@ -89,9 +89,7 @@ class EpisodeSource:
         parts = [self._chunk(self._planner, keys[i : i + CHUNK]) for i in range(0, len(keys), CHUNK)]
         return _join(parts)
 
-    def generate_with_records(
-        self, keys: np.ndarray
-    ) -> tuple[EpisodeBatch, list[SyntheticGeneratorApplication]]:
+    def generate_with_records(self, keys: np.ndarray) -> tuple[EpisodeBatch, list[SyntheticGeneratorApplication]]:
         """One episode, (1,) keys, with the records of its explicit generators: applied as asked or refused."""
         if self._planner is not None:
             return self.generate(keys), []
@@ -103,8 +101,8 @@ class EpisodeSource:
         for application, confirmed in zip(applications, passed[0], strict=True):
             if not confirmed:
                 raise GenerationError(
-                    f"anomaly_generators: {application.metric_name!r} on {application.date} goes {application.direction} "
-                    "but its detection method does not confirm that beside the other anomalies; raise stddev_factor, "
+                    f"anomaly_generators: {application.metric_name!r} on {application.date} goes "
+                    f"{application.direction} but its detection method does not confirm that beside the other anomalies; raise stddev_factor, "
                     "or choose another date or fewer anomalies"
                 )
         incidents.write(planes)

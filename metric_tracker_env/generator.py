@@ -13,6 +13,7 @@ from metric_tracker_env.config import GeneratorConfig
 from metric_tracker_env.rng import DRAW_LEVELS, Draws16, Stream
 from metric_tracker_env.schema import HOURS_PER_DAY, Difficulty
 
+BLOCK = 1 << 16  # draws made at a time: fewer calls for few episodes, within the cache for many
 FLOAT32_LIMIT = 1 << 20  # daily counts below this are exact in float32 with room for a cumulative sum
 
 
@@ -23,14 +24,15 @@ def plane_dtype(config: GeneratorConfig) -> type[np.float32] | type[np.float64]:
     return np.float32 if 4 * peak < FLOAT32_LIMIT else np.float64
 
 
-def daily_traffic(config: GeneratorConfig, keys: np.ndarray) -> np.ndarray:
-    """First-step events of each day: (B,) keys -> (B, D) float64, whole numbers.
+def mean_traffic(config: GeneratorConfig) -> np.ndarray:
+    """(D,) float64 first-step events of each day without noise: base x weekday factor x (1 + trend x day)."""
+    trend = np.maximum(1.0 + config.trend_per_day * np.arange(config.num_days), 0.05)
+    return config.base_daily_count * np.array(config.weekday_factors)[config.weekdays] * trend
 
-    base x weekday factor x (1 + trend x day) x uniform day noise.
-    """
-    day = np.arange(config.num_days)
-    mean = config.base_daily_count * np.array(config.weekday_factors)[config.weekdays]
-    mean = mean * np.maximum(1.0 + config.trend_per_day * day, 0.05)
+
+def daily_traffic(config: GeneratorConfig, keys: np.ndarray, mean: np.ndarray | None = None) -> np.ndarray:
+    """First-step events of each day: (B,) keys -> (B, D) float64, whole numbers; ``mean`` x uniform day noise."""
+    mean = mean_traffic(config) if mean is None else mean
     draw = np.ascontiguousarray(rng.uniforms(keys, Stream.DAYS, config.num_days).T)
     return np.maximum(np.rint(mean * (1.0 + config.day_noise * (2.0 * draw - 1.0))), 1.0)
 
@@ -41,35 +43,54 @@ class CleanTraffic:
     def __init__(self, config: GeneratorConfig, difficulty: Difficulty) -> None:
         self.config = config
         self.dtype = plane_dtype(config)
-        weights = np.array(config.hourly_weights)[:, None, None]
-        means = [weights / weights.sum(), *(np.full((1, 1, 1), step.rate) for step in config.steps)]
-        noises = [config.hour_noise, *(config.noise_of(step, difficulty) for step in config.steps)]
+        self._mean = mean_traffic(config)
+        weights = np.array(config.hourly_weights)
+        rates = np.array([[step.rate] * HOURS_PER_DAY for step in config.steps])
+        means = np.concatenate([[weights / weights.sum()], rates])[:, :, None, None]
+        noise = np.array([config.hour_noise, *(config.noise_of(step, difficulty) for step in config.steps)])
+        noise = noise[:, None, None, None]
         # mean x (1 + uniform(-noise, noise)) = slope x draw + least, for one 16-bit draw
-        self._slope = [(m * (2.0 * n / DRAW_LEVELS)).astype(self.dtype) for m, n in zip(means, noises, strict=True)]
-        self._least = [(m * (1.0 - n + n / DRAW_LEVELS)).astype(self.dtype) for m, n in zip(means, noises, strict=True)]
-        self._draws = Draws16(HOURS_PER_DAY, config.num_days)
+        self._slope = (means * (2.0 * noise / DRAW_LEVELS)).astype(self.dtype)
+        self._least = (means * (1.0 - noise + noise / DRAW_LEVELS)).astype(self.dtype)
+        streams = [Stream.HOURS + step for step in range(len(means))]
+        self._draws = Draws16(streams, HOURS_PER_DAY, config.num_days)
 
     def planes(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(B,) uint64 keys -> (S, H, B, D) whole numbers in ``plane_dtype``; and (S, B, D), their sums over the hours."""
+        """Counts of (B,) uint64 keys.
+
+        Returns:
+            (S, H, B, D) whole numbers in ``plane_dtype``; and (S, B, D), their sums over the hours.
+        """
         steps, episodes, days = len(self._slope), len(keys), self.config.num_days
         planes = np.empty((steps, HOURS_PER_DAY, episodes, days), self.dtype)
         daily = np.empty((steps, episodes, days), self.dtype)
-        traffic = daily_traffic(self.config, keys).astype(self.dtype)
-        for step, out in enumerate(planes):
-            np.copyto(out, self._draws.draw(keys, Stream.HOURS + step))
-            out *= self._slope[step]
-            out += self._least[step]
-            if step:
-                out *= planes[step - 1]
-                np.rint(out, out=out)
-                np.add.reduce(out, axis=0, out=daily[step])
-                continue
-            # Cumulative rounding splits the day's exact total over the noisy hour weights.
-            for hour in range(1, HOURS_PER_DAY):  # 30 times as fast as np.add.accumulate along the first axis
-                out[hour] += out[hour - 1]
-            out *= traffic / out[-1]
-            np.rint(out, out=out)
-            daily[0] = out[-1]
-            for hour in range(HOURS_PER_DAY - 1, 0, -1):
-                out[hour] -= out[hour - 1]
+        traffic = daily_traffic(self.config, keys, self._mean).astype(self.dtype)
+        together = max(1, BLOCK // planes[0].size)
+        for first in range(0, steps, together):
+            block = slice(first, first + together)
+            np.copyto(planes[block], self._draws.draw(keys, block))
+            planes[block] *= self._slope[block]
+            planes[block] += self._least[block]
+            for step in range(steps)[block]:
+                if step:
+                    self._convert(planes[step - 1], planes[step], daily[step])
+                else:
+                    self._split(traffic, planes[0], daily[0])
         return planes, daily
+
+    @staticmethod
+    def _split(traffic: np.ndarray, out: np.ndarray, daily: np.ndarray) -> None:
+        """Split the days' exact totals over noisy hour weights, in place, by cumulative rounding."""
+        for hour in range(1, HOURS_PER_DAY):  # 30 times as fast as np.add.accumulate along the first axis
+            out[hour] += out[hour - 1]
+        out *= traffic / out[-1]
+        np.rint(out, out=out)
+        daily[:] = out[-1]
+        np.subtract(out[1:], out[:-1], out=out[1:])
+
+    @staticmethod
+    def _convert(before: np.ndarray, out: np.ndarray, daily: np.ndarray) -> None:
+        """Multiply noisy rates, in place, with the counts of the step before."""
+        out *= before
+        np.rint(out, out=out)
+        np.add.reduce(out, axis=0, out=daily)

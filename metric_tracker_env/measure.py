@@ -57,7 +57,7 @@ class Deviations(NamedTuple):
 
 
 def share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """part / whole, and 0 where the whole is 0."""
+    """Part / whole, and 0 where the whole is 0."""
     return part / np.where(whole > 0, whole, np.inf)
 
 
@@ -159,10 +159,16 @@ def deviations(catalogue: Catalogue, difficulty: Difficulty, values: np.ndarray)
     """Measure every cell: (M, B, D) measures -> deviations from the median in threshold units."""
     baselines = medians(catalogue, values)
     limits = thresholds(catalogue, difficulty, baselines)
-    rows = catalogue.measure_of_entity
-    ratios = values.take(rows, axis=0)
-    ratios -= baselines[rows][..., None]
-    ratios /= limits[..., None]
+    at, steps, share_row = catalogue.slices, catalogue.num_steps, catalogue.share_row
+    deltas = values[: share_row + 1] - baselines[: share_row + 1, :, None]
+    conversions = at["conversion_rate"]
+    ratios = np.empty((catalogue.num_entities, *values.shape[1:]))
+    np.divide(deltas[:steps], limits[:steps, :, None], out=ratios[:steps])
+    deltas.take(catalogue.measure_of_entity[conversions], axis=0, out=ratios[conversions], mode="clip")
+    ratios[conversions] /= limits[conversions, :, None]
+    np.divide(deltas[steps : 2 * steps - 1], limits[at["funnel_step"], :, None], out=ratios[at["funnel_step"]])
+    np.divide(deltas[share_row:], limits[at["hourly_mix"], :, None], out=ratios[at["hourly_mix"]])
+    np.divide(values[share_row + 1 :], EXCESS_THRESHOLD, out=ratios[at["data_quality"]])
     return Deviations(values, baselines, limits, ratios, flagged(catalogue, ratios))
 
 
@@ -172,10 +178,11 @@ def flagged(catalogue: Catalogue, ratios: np.ndarray) -> np.ndarray:
     Counts, rates and the hourly mix in both directions; a funnel step only when it loses, an impossible
     count only when there is an excess.
     """
-    out = ratios >= 1.0
-    out |= ratios <= -1.0
+    out = ratios <= -1.0
     funnel = catalogue.slices["funnel_step"]
     np.less(ratios[funnel], -1.0, out=out[funnel])
+    for both in (slice(0, funnel.start), slice(funnel.stop, len(ratios))):
+        out[both] |= ratios[both] >= 1.0
     return out
 
 

@@ -74,24 +74,24 @@ def uniforms(keys: np.ndarray, stream: int, count: int, first: int = 0) -> np.nd
 class Draws16:
     """16-bit draws for blocks of episodes; keeps its buffers, which costs less than fresh memory."""
 
-    def __init__(self, rows: int, columns: int) -> None:
-        self.rows, self.columns = rows, columns
+    def __init__(self, streams: list[int], rows: int, columns: int) -> None:
+        self._rows, self._columns = rows, columns
         self._words = -(-columns // DRAWS_PER_WORD)  # words of an episode in a row
+        first = np.array(streams, np.uint64)[:, None] << np.uint64(STREAM_SHIFT)
+        self._start = (first + np.arange(rows, dtype=np.uint64) * np.uint64(self._words)) * GAMMA
+        self._step = np.arange(1, self._words + 1, dtype=np.uint64) * GAMMA
         self._buffers = (np.empty(0, np.uint64), np.empty(0, np.uint64))
 
-    def draw(self, keys: np.ndarray, stream: int) -> np.ndarray:
-        """(b,) keys -> (rows, b, columns) uint16, a view that the next call overwrites."""
-        shape = (self.rows, len(keys) * self._words)
-        size = shape[0] * shape[1]
+    def draw(self, keys: np.ndarray, streams: slice) -> np.ndarray:
+        """(b,) keys -> (streams, rows, b, columns) uint16, a view that the next call overwrites."""
+        start = self._start[streams]
+        size = start.size * len(keys) * self._words
         if len(self._buffers[0]) < size:
             self._buffers = (np.empty(size, np.uint64), np.empty(size, np.uint64))
-        state, scratch = (buffer[:size].reshape(shape) for buffer in self._buffers)
-        start = np.arange(1, self._words + 1, dtype=np.uint64) + np.uint64(stream << STREAM_SHIFT)
-        base = (start * GAMMA + keys[:, None]).reshape(1, -1)
-        offset = np.arange(0, self.rows * self._words, self._words, dtype=np.uint64)[:, None] * GAMMA
-        np.add(offset, base, out=state)
+        state, scratch = (buffer[:size].reshape(start.size, -1) for buffer in self._buffers)
+        np.add(start.reshape(-1, 1), (self._step + keys[:, None]).reshape(-1), out=state)
         drawn = mix(state, scratch).astype("<u8", copy=False).view("<u2")
-        return drawn.reshape(self.rows, len(keys), self._words * DRAWS_PER_WORD)[:, :, : self.columns]
+        return drawn.reshape(*start.shape, len(keys), self._words * DRAWS_PER_WORD)[..., : self._columns]
 
 
 class KeyStream:
