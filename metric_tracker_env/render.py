@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from metric_tracker_env.render_frame import INSTALL_HINT, frame
+from metric_tracker_env.render_frame import frame
 from metric_tracker_env.render_scene import Scene
+from metric_tracker_env.render_sheet import INSTALL_HINT
 from metric_tracker_env.render_text import text
 
 

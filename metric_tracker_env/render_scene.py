@@ -34,10 +34,15 @@ class DraftRow(NamedTuple):
 class Truth(NamedTuple):
     """What is told when the episode is over."""
 
-    expected: np.ndarray  # (D, E) bool: root cells of the incidents
+    classes: np.ndarray  # (D, E) int8 of CellClass
     twin_ratios: np.ndarray  # (D, S) float64: the counts without injection, as ``Scene.ratios``
     missed: tuple[DraftRow, ...]
     grade: Grade
+
+    @property
+    def expected(self) -> np.ndarray:
+        """(D, E) bool: root cells of the incidents."""
+        return self.classes == CellClass.EXPECTED
 
 
 class Scene:
@@ -49,7 +54,8 @@ class Scene:
         generator: Funnel and calendar.
         difficulty: Of this episode.
         config: Budget and step limit.
-        ratios: (D, E) float64 signed deviation in thresholds; NaN where no tool has revealed it and the episode is not over.
+        ratios: (D, E) float64 signed deviation in thresholds; NaN where no tool has revealed it,
+            unless the episode is over.
         progress: What the agent has seen and done.
         draft: Reported cells by date.
         truth: None before the end.
@@ -101,7 +107,7 @@ def _truth(episode: EpisodeData, reported: np.ndarray, draft: tuple[DraftRow, ..
     steps, measured = episode.generator_config.catalogue.num_steps, episode.deviations
     expected = episode.classes == CellClass.EXPECTED
     return Truth(
-        expected=expected,
+        classes=episode.classes.copy(),
         twin_ratios=(episode.twin_daily - measured.medians[:steps, 0]) / measured.thresholds[:steps, 0],
         missed=_rows(episode, expected & ~reported),
         grade=score_submission([item.row for item in draft], episode),

@@ -62,7 +62,7 @@ def _header(scene: Scene) -> str:
 def _board(scene: Scene) -> str:
     progress, names = scene.progress, scene.generator.date_names
     labels = codes(scene.catalogue)
-    left = len("> 03-04 We ") + len(ANOMALY_TYPES) + 1
+    left = len(">03-04 We ") + len(ANOMALY_TYPES) + 1
     width = max(1, min(5, (WIDTH - left) // len(labels)))
     lines = [" " * (left - len(head) - 1) + head for head in FAMILY_HEADS]
     if width > max(map(len, labels)):
@@ -75,7 +75,7 @@ def _board(scene: Scene) -> str:
             lines[len(lines) - upright + place] = f"{lines[len(lines) - upright + place]:<{left}}{head}"
     for day, name in enumerate(names):
         focused = day == progress.focus
-        date = f"{'>' if focused else ' '} {name[5:]} {WEEKDAYS[scene.generator.weekdays[day]]} "
+        date = f"{'>' if focused else ' '}{name[5:]} {WEEKDAYS[scene.generator.weekdays[day]]} "
         seen = bool(progress.opened[day] or progress.revealed[day].any())
         scans = "".join(LEVEL_MARKS[level] for level in progress.known[:, day])
         cells = "".join(_cell(scene, day, entity, width) for entity in range(len(labels)))
@@ -94,12 +94,12 @@ def _cell(scene: Scene, day: int, entity: int, width: int) -> str:
     if np.isnan(ratio):
         value, styles = "·", (DIM,)
     else:
-        shown = float(np.clip(ratio, -9.9, 9.9))
-        value = {1: f"{shown:+.0f}"[0], 2: f"{shown:+.0f}"[0]}.get(width, f"{shown:+.0f}" if width < 5 else f"{shown:+.1f}")
-        colours = UP if ratio > 0 else DOWN
-        styles = (colours[int(abs(ratio) >= 2)],) if abs(ratio) >= 1 else ()
-        if scene.over and not scene.progress.revealed[day, entity]:
-            styles = (DIM, *styles) if abs(ratio) < 1 else styles
+        size, sign = min(abs(ratio), 9.9), "-" if ratio < 0 else "+"
+        digits = f"{int(size * 10) / 10:.1f}"  # cut, not rounded: 1.0 is over the threshold, 0.9 is not
+        value = sign + (digits if width >= 5 else digits[0])
+        if width < 3:
+            value = sign if size >= 1 else "0"
+        styles = ((UP if ratio > 0 else DOWN)[int(size >= 2)],) if size >= 1 else (DIM,)
     if width == 1:
         return _paint(mark, style) if mark.strip() else _paint(value, *styles)
     return " " * (width - 1 - len(value)) + _paint(value, *styles) + _paint(mark, style)
