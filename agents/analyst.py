@@ -63,6 +63,8 @@ class SignatureScript(Script):
 
     def root(self, day: int) -> int:
         """The root that the evidence on a date names, or ``NO_INCIDENT``."""
+        if not self.desk.confirmed(day).any():
+            return NO_INCIDENT
         return int(self.rule.name(self.moves(day))[0])
 
     def use(self, action: int) -> Iterator[int]:
@@ -122,6 +124,8 @@ class OneByOne(SignatureScript):
             if not desk.may(desk.open(day)):
                 break
             yield desk.open(day)
+            if np.abs(desk.deviation(day)[desk.catalogue.num_steps :]).max() < 0.5 and not desk.confirmed(day).any():
+                continue
             moves = self.moves(day)
             moved = (moves.rates - 1.0)[:, 0] / moves.limits[:, 0]
             after = np.append(moved[1:], -np.inf)

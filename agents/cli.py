@@ -15,9 +15,9 @@ from pydantic import ValidationError
 from agents.base import AGENTS, get_agent
 from agents.evaluate import Evaluation, check_count, evaluate, held_out_seeds, worker_pool
 from agents.report import Comparison, draw_chart, table_of
-from metric_tracker_env.config import EnvConfig, Reward, View, load_config
+from metric_tracker_env.config import Reward, View
 from metric_tracker_env.schema import Difficulty, ScenarioFamily
-from metric_tracker_env.tasks import HELD_OUT_SEEDS
+from metric_tracker_env.tasks import HELD_OUT_SEEDS, build_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,11 +74,11 @@ def run(
         "step_limit": step_limit,
     }
     options = {name: value for name, value in given.items() if value is not None}
-    preset = None if config is None else load_config(config, EnvConfig)
+    build_config(task, config, options)  # a bad value is told before anything is drawn
     with progress_bar(episodes) as advance:
         advance.describe(agent)
         seeds = range(first_seed, first_seed + episodes)
-        evaluation = evaluate(agent, seeds, task, preset, options, workers, progress=advance)
+        evaluation = evaluate(agent, seeds, task, config, options, workers, progress=advance)
     Console().print(table_of([evaluation], title=f"{agent}, {episodes} episodes, seeds from {first_seed}"))
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)

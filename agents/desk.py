@@ -9,7 +9,7 @@ import numpy as np
 
 from metric_tracker_env import MetricTrackerEnv
 from metric_tracker_env.actions import FOCUSED, INSPECT_TOOLS, OPEN_TOOL, REPORT, SUBMIT, SURVEY_TOOL
-from metric_tracker_env.schema import ANOMALY_TYPES, EntityType
+from metric_tracker_env.schema import Entity, EntityType
 
 FUNNEL_TOOL, HOURLY_TOOL, QUALITY_TOOL = "detect_funnel_break", "hourly_rows_for_date", "check_impossible_counts"
 TOOL_OF_TYPE: dict[EntityType, str] = {
@@ -35,8 +35,9 @@ class Desk:
         self.catalogue = game.config.generator.catalogue
         self.days = game.config.generator.num_days
         self._focus = game.config.view == "focus"
-        self._layout = game.observation_layout
-        self._observation = np.zeros(self._layout.size, np.float32)
+        layout = game.observation_layout
+        self._places = {name: layout.parts[name].places for name in ("revealed", "deviation", "season", "flags")}
+        self._observation = np.zeros(layout.size, np.float32)
         self._mask = np.zeros(len(game.actions), np.int8)
         encode = game.actions.encode
         dates = game.config.generator.date_names
@@ -50,7 +51,7 @@ class Desk:
         ]
 
     @property
-    def entities(self) -> tuple[Any, ...]:
+    def entities(self) -> tuple[Entity, ...]:
         """The entities of a date."""
         return self.catalogue.entities
 
@@ -76,8 +77,7 @@ class Desk:
 
     def flags(self) -> np.ndarray:
         """(7, D) float32: largest multiplier at which a scan flagged each date, families as in ``ANOMALY_TYPES``."""
-        flags = self._layout.view(self._observation, "flags")
-        return flags if flags.shape == (len(ANOMALY_TYPES), self.days) else flags.T
+        return self._observation[self._places["flags"]].T
 
     def revealed(self, day: int) -> np.ndarray:
         """(E,) bool: cells of a date (the one in focus) that a tool has revealed."""
@@ -89,12 +89,12 @@ class Desk:
 
     def season(self, day: int) -> float:
         """Deviation / threshold of the first step from weekday and trend on a date (the one in focus)."""
-        return float(self._of_date("season", day).reshape(-1)[0])
+        return float(self._of_date("season", day).item())
 
     def confirmed(self, day: int) -> np.ndarray:
         """(E,) bool: cells of a date (the one in focus) that may be reported now."""
         return self._mask[self._report[0 if self._focus else day]] > 0
 
     def _of_date(self, name: str, day: int) -> np.ndarray:
-        part = self._layout.view(self._observation, name)
-        return part if self._focus else part[day]
+        places = self._places[name]
+        return self._observation[places if self._focus else places[day]]

@@ -26,7 +26,7 @@ LEVEL = 0.95
 Figure = Literal["score", "f1", "precision", "recall", "episode_return", "cost", "tool_calls", "steps"]
 
 
-class Interval(NamedTuple):
+class Interval(StrictModel):
     """A mean and its bootstrap confidence interval."""
 
     mean: float
@@ -86,7 +86,7 @@ class Evaluation(StrictModel):
         distinct, number = np.unique(values, return_counts=True)
         picked = draws.multinomial(len(values), number / len(values), size=resamples)
         low, high = np.quantile(picked @ distinct / len(values), [(1 - level) / 2, (1 + level) / 2])
-        return Interval(float(values.mean()), float(low), float(high))
+        return Interval(mean=float(values.mean()), low=float(low), high=float(high))
 
     def to_json(self, path: str | Path) -> None:
         """Write the evaluation to a file."""

@@ -51,24 +51,25 @@ class Comparison(StrictModel):
 
 
 def table_of(evaluations: Sequence[Evaluation], title: str) -> Table:
-    """A line for each evaluation: score with interval, precision, recall, return, units and steps an episode."""
+    """A line for each evaluation: score with interval, precision, recall, return and units spent an episode."""
+    from rich import box
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column("task")
-    table.add_column("agent")
-    for name in ("score", "95 % interval", "precision", "recall", "return", "units spent", "steps"):
-        table.add_column(name, justify="right")
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE, padding=(0, 1, 0, 0))
+    table.add_column("task", no_wrap=True)
+    table.add_column("agent", no_wrap=True)
+    for name in ("score", "95 % interval", "precision", "recall", "return", "units"):
+        table.add_column(name, justify="right", no_wrap=True)
     last = ""
-    for evaluation in sorted(evaluations, key=lambda e: [other.task for other in evaluations].index(e.task)):
+    tasks = list(dict.fromkeys(evaluation.task for evaluation in evaluations))
+    for evaluation in sorted(evaluations, key=lambda e: (tasks.index(e.task), e.interval("score").mean)):
         task = evaluation.task or evaluation.config.difficulty
         if last and task != last:
             table.add_section()
         score = evaluation.interval("score")
         shares = [f"{evaluation.interval(figure).mean:.3f}" for figure in FIGURES[2:5]]
-        numbers = [f"{evaluation.interval(figure).mean:.1f}" for figure in ("cost", "steps")]
-        bounds = f"{score.low:.3f} to {score.high:.3f}"
-        table.add_row("" if task == last else task, evaluation.agent, f"{score.mean:.3f}", bounds, *shares, *numbers)
+        bounds, units = f"{score.low:.3f}-{score.high:.3f}", f"{evaluation.interval('cost').mean:.1f}"
+        table.add_row("" if task == last else task, evaluation.agent, f"{score.mean:.3f}", bounds, *shares, units)
         last = task
     return table
 
@@ -103,10 +104,10 @@ def draw_chart(comparison: Comparison, path: str | Path) -> None:
             label=task or "configured",
         )
         for place, score in zip(places, scores, strict=True):
-            axes.text(score.high + 0.012, place, f"{score.mean:.2f}", va="center", fontsize=8, color="#333333")
+            axes.text(score.high + 0.012, place, f"{score.mean:.3f}", va="center", fontsize=8, color="#333333")
     axes.set_yticks(range(len(agents)), agents, fontsize=10)
     axes.set_ylim(-0.6, len(agents) - 0.4)
-    axes.set_xlim(0, 1.08)
+    axes.set_xlim(0, 1.1)
     axes.set_xticks([i / 5 for i in range(6)])
     axes.set_xlabel("mean score of an episode (0 to 1, soft F1); bars: 95 % bootstrap interval")
     axes.set_ylabel("agent")
