@@ -42,8 +42,8 @@ FUNNEL_BREAK_KEEP: dict[Difficulty, tuple[float, float]] = {
 }
 IMPOSSIBLE_HOURS: dict[Difficulty, int] = {"easy": 5, "medium": 4, "hard": 3}
 IMPOSSIBLE_EXCESS: dict[Difficulty, float] = {"easy": 0.12, "medium": 0.08, "hard": 0.05}
-SHIFT_DAY_HOURS = list(range(9, 19))
-SHIFT_NIGHT_HOURS = [21, 22, 23, 0, 1, 2, 3, 4]
+SHIFT_DAY_HOURS = slice(9, 19)
+SHIFT_NIGHT_HOURS = (slice(0, 5), slice(21, 24))
 SHIFT_LIMIT = 0.9  # most of the traffic of the hours it leaves that a mix shift may take
 TRAFFIC_FLOOR = 0.05  # least share of its traffic that a drop leaves
 PLAN_MARGIN = 1.08  # thresholds from the twin's median that a planned cell must reach
@@ -167,8 +167,8 @@ def feasible_variants(config: GeneratorConfig, difficulty: Difficulty) -> list[V
             offer("funnel_break", i, -1, *FUNNEL_BREAK_KEEP[difficulty])
         elif kind == "hourly_mix":
             weights = np.array(config.hourly_weights) / sum(config.hourly_weights)
-            for sign, hours in ((-1, SHIFT_DAY_HOURS), (+1, SHIFT_NIGHT_HOURS)):
-                most = SHIFT_LIMIT * weights[hours].sum() / limits[i]
+            for sign, hours in ((-1, (SHIFT_DAY_HOURS,)), (+1, SHIFT_NIGHT_HOURS)):
+                most = SHIFT_LIMIT * sum(weights[part].sum() for part in hours) / limits[i]
                 offer("hourly_traffic_mix_shift", i, sign, low, min(high, most))
         elif kind == "data_quality":
             size = IMPOSSIBLE_EXCESS[difficulty]
@@ -380,25 +380,25 @@ class Planner:
         """Work out n incidents: the factors of a move of ``size`` thresholds from the twin's own value."""
         table = self.table
         _, episodes, days = twin.shape
-        variant = table.start[family] + (variant_draw * table.count[family]).astype(np.int64)
-        size = table.low[variant] + size_draw * table.span[variant]
-        sign = table.sign[variant]
+        variant = table.start.take(family) + (variant_draw * table.count.take(family)).astype(np.int64)
+        size = table.low.take(variant) + size_draw * table.span.take(variant)
+        sign = table.sign.take(variant)
         series = twin.reshape(-1, days)
-        row = table.measure[variant] * episodes + lane
-        value = series.reshape(-1)[row * days + day]
+        row = table.measure.take(variant) * episodes + lane
+        value = series.reshape(-1).take(row * days + day)
         median = median_of_sorted(np.sort(series.take(row, axis=0), axis=-1))
         limit = table.limits.rows(variant).of(median)
 
         factor = np.where(family == FUNNEL_FAMILY, size, 1.0 + sign * size * (limit / np.maximum(value, 1e-9)))
-        factor = np.minimum(np.maximum(factor, table.least[variant]), table.most[variant])
-        factors = np.where(table.scaled[variant], factor[:, None], 1.0)
-        several = np.flatnonzero(table.several[variant])
+        factor = np.minimum(np.maximum(factor, table.least.take(variant)), table.most.take(variant))
+        factors = np.where(table.scaled.take(variant, axis=0), factor[:, None], 1.0)
+        several = np.flatnonzero(table.several.take(variant))
         if len(several):
             chain = self._common_share(twin, lane[several], day[several], variant[several], (sign * size)[several])
             factors[several, 1:] = chain
             factor[several] = chain[:, -1]
         reach = sign * (value * factor - median) / limit
-        return Proposals(day, variant, size, factors, reach >= table.margin[variant])
+        return Proposals(day, variant, size, factors, reach >= table.margin.take(variant))
 
     def _common_share(
         self, twin: np.ndarray, lane: np.ndarray, day: np.ndarray, variant: np.ndarray, share: np.ndarray
@@ -419,12 +419,12 @@ class Planner:
         """Write proposals into the flat places ``spot`` of the plan."""
         table, variant = self.table, chosen.variant
         plan.day.reshape(-1)[spot] = chosen.day
-        plan.entity.reshape(-1)[spot] = table.entity[variant]
-        plan.sign.reshape(-1)[spot] = table.sign[variant]
+        plan.entity.reshape(-1)[spot] = table.entity.take(variant)
+        plan.sign.reshape(-1)[spot] = table.sign.take(variant)
         plan.size.reshape(-1)[spot] = chosen.size
-        plan.alone.reshape(-1)[spot] = table.alone[variant]
+        plan.alone.reshape(-1)[spot] = table.alone.take(variant)
         plan.factor.reshape(-1, plan.factor.shape[-1])[spot] = chosen.factors
-        impossible = np.flatnonzero(table.family[variant] == QUALITY_FAMILY)
+        impossible = np.flatnonzero(table.family.take(variant) == QUALITY_FAMILY)
         if len(impossible):
             spot, attempt = spot[impossible], attempt[impossible]
             lane = spot // self.high
@@ -467,11 +467,13 @@ def shift_hours(entry: np.ndarray, moved: np.ndarray) -> np.ndarray:
         (H, n) whole numbers with the same totals.
     """
     total = entry.sum(axis=0)
-    day, night = entry[SHIFT_DAY_HOURS].sum(axis=0), entry[SHIFT_NIGHT_HOURS].sum(axis=0)
-    amount = np.clip(moved * total, -SHIFT_LIMIT * day, SHIFT_LIMIT * night)
+    day = entry[SHIFT_DAY_HOURS].sum(axis=0)
+    night = sum(entry[part].sum(axis=0) for part in SHIFT_NIGHT_HOURS)
+    amount = np.maximum(np.minimum(moved * total, SHIFT_LIMIT * night), -SHIFT_LIMIT * day)
     out = entry.copy()
     out[SHIFT_DAY_HOURS] *= 1.0 + amount / np.maximum(day, 1.0)
-    out[SHIFT_NIGHT_HOURS] *= 1.0 - amount / np.maximum(night, 1.0)
+    for part in SHIFT_NIGHT_HOURS:
+        out[part] *= 1.0 - amount / np.maximum(night, 1.0)
     out = np.add.accumulate(out.T.copy(), axis=1).T  # cumulative rounding, as for clean traffic
     out[-1] = total
     out = np.rint(out)
@@ -524,12 +526,13 @@ def inject(config: GeneratorConfig, difficulty: Difficulty, planes: np.ndarray, 
     family = plan.family.reshape(-1)[spot]
     mixed = np.flatnonzero(family == MIX_FAMILY)
     before = new.take(mixed, axis=2)
-    new *= plan.factor.reshape(-1, steps)[spot].T.astype(planes.dtype)[:, None]
+    factor = plan.factor.reshape(-1, steps).take(spot, axis=0).T
+    new *= factor.astype(planes.dtype, order="C")[:, None]
     np.rint(new, out=new)
     alone = plan.alone.reshape(-1)[spot]
     for step in range(1, steps):
         if step < steps - 1:  # rounding must not put a lone count below the step after it
-            np.maximum(new[step], new[step + 1] * (alone == step), out=new[step])
+            np.maximum(new[step], new[step + 1] * (alone == step).astype(planes.dtype), out=new[step])
         np.minimum(new[step], new[step - 1], out=new[step])
     if len(mixed):
         moved = (plan.sign * plan.size).reshape(-1)[spot[mixed]] * SHARE_THRESHOLD[difficulty]
@@ -537,8 +540,8 @@ def inject(config: GeneratorConfig, difficulty: Difficulty, planes: np.ndarray, 
     impossible = np.flatnonzero(family == QUALITY_FAMILY)
     if len(impossible):
         at = spot[impossible]
-        ranks = plan.hours.reshape(-1, hours)[at]
-        picked = np.argsort(ranks, axis=1, kind="stable")[:, : IMPOSSIBLE_HOURS[difficulty]]
+        ranks = plan.hours.reshape(-1, hours)[at].astype(np.int32) * hours + np.arange(hours, dtype=np.int32)
+        picked = np.sort(ranks, axis=1)[:, : IMPOSSIBLE_HOURS[difficulty]] % hours  # faster than a stable argsort
         step = (1 + plan.entity.reshape(-1)[at] - config.catalogue.slices["data_quality"].start)[:, None]
         upstream = new[step - 1, picked, impossible[:, None]]
         extra = np.maximum(np.rint(upstream * plan.size.reshape(-1)[at][:, None].astype(planes.dtype)), 1.0)

@@ -24,6 +24,7 @@ from metric_tracker_env.schema import (
 from metric_tracker_env.stddev_shift import plan_generators
 from metric_tracker_env.view import MetricView, describe_cell
 
+ALLOCATOR_HINT_BYTES = 8 << 20  # about what a chunk allocates
 CHUNK = 256  # episodes generated at a time: enough to amortise NumPy calls, few enough for the cache
 
 
@@ -75,6 +76,9 @@ class EpisodeSource:
             GenerationError: if the family has no entity that the funnel can carry.
         """
         self.config, self.episode = config, episode
+        # Freeing a large block once makes glibc keep freed memory up to twice its size (its dynamic mmap
+        # threshold); else a dropped chunk goes back to the system, and page faults double the next one's time.
+        np.empty(ALLOCATOR_HINT_BYTES, np.uint8)
         self._traffic = CleanTraffic(config, episode.difficulty)
         self._planner = None if episode.anomaly_generators else Planner(config, episode)
 
@@ -102,14 +106,14 @@ class EpisodeSource:
             if not confirmed:
                 raise GenerationError(
                     f"anomaly_generators: {application.metric_name!r} on {application.date} goes "
-                    f"{application.direction} but its detection method does not confirm that beside the other anomalies; raise stddev_factor, "
-                    "or choose another date or fewer anomalies"
+                    f"{application.direction} but its detection method does not confirm that beside the other "
+                    "anomalies; raise stddev_factor, or choose another date or fewer anomalies"
                 )
         incidents.write(planes)
         actual = batch.final.values[:, 0]
         rows = self.config.catalogue.measure_of_entity[plan.entity[0]]
         measured = [
-            application.model_copy(update={"actual_value": measure.rounded(actual[row, day])})
+            application.model_copy(update={"actual_value": measure.rounded(float(actual[row, day]))})
             for application, row, day in zip(applications, rows, plan.day[0], strict=True)
         ]
         return batch, measured

@@ -33,8 +33,10 @@ def mean_traffic(config: GeneratorConfig) -> np.ndarray:
 def daily_traffic(config: GeneratorConfig, keys: np.ndarray, mean: np.ndarray | None = None) -> np.ndarray:
     """First-step events of each day: (B,) keys -> (B, D) float64, whole numbers; ``mean`` x uniform day noise."""
     mean = mean_traffic(config) if mean is None else mean
-    draw = np.ascontiguousarray(rng.uniforms(keys, Stream.DAYS, config.num_days).T)
-    return np.maximum(np.rint(mean * (1.0 + config.day_noise * (2.0 * draw - 1.0))), 1.0)
+    noise = rng.draws32(keys, Stream.DAYS, config.num_days) * (2.0 * config.day_noise * 2.0**-32)
+    noise += 1.0 - config.day_noise * (1.0 - 2.0**-32)
+    noise *= mean
+    return np.maximum(np.rint(noise, out=noise), 1.0, out=noise)
 
 
 class CleanTraffic:
@@ -86,7 +88,8 @@ class CleanTraffic:
         out *= traffic / out[-1]
         np.rint(out, out=out)
         daily[:] = out[-1]
-        np.subtract(out[1:], out[:-1], out=out[1:])
+        for hour in range(HOURS_PER_DAY - 1, 0, -1):
+            out[hour] -= out[hour - 1]
 
     @staticmethod
     def _convert(before: np.ndarray, out: np.ndarray, daily: np.ndarray) -> None:

@@ -71,6 +71,13 @@ def uniforms(keys: np.ndarray, stream: int, count: int, first: int = 0) -> np.nd
     return unit(words(keys, stream, count, first))
 
 
+def draws32(keys: np.ndarray, stream: int, count: int) -> np.ndarray:
+    """32-bit draws: (B,) keys -> (B, count) uint32."""
+    index = np.arange(1, count // 2 + count % 2 + 1, dtype=np.uint64) + np.uint64(stream << STREAM_SHIFT)
+    drawn = mix(index * GAMMA + keys[:, None]).astype("<u8", copy=False).view("<u4")
+    return drawn[:, :count]
+
+
 class Draws16:
     """16-bit draws for blocks of episodes; keeps its buffers, which costs less than fresh memory."""
 
@@ -89,7 +96,7 @@ class Draws16:
         if len(self._buffers[0]) < size:
             self._buffers = (np.empty(size, np.uint64), np.empty(size, np.uint64))
         state, scratch = (buffer[:size].reshape(start.size, -1) for buffer in self._buffers)
-        np.add(start.reshape(-1, 1), (self._step + keys[:, None]).reshape(-1), out=state)
+        np.add(start.reshape(-1, 1), np.add.outer(keys, self._step).reshape(-1), out=state)
         drawn = mix(state, scratch).astype("<u8", copy=False).view("<u2")
         return drawn.reshape(*start.shape, len(keys), self._words * DRAWS_PER_WORD)[..., : self._columns]
 
