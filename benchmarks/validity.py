@@ -1,0 +1,300 @@
+"""Whether the score can be trusted: labels checked again from the hourly counts, roots identifiable, nothing for free.
+
+Over many episodes of each difficulty ("mixed", 3 incidents): expected rows that the data do not confirm, that point
+the wrong way or that did not move from the clean twin; incidents that were lost; what else is flagged; how well the
+signature rule and one-line detectors name the roots from the full data; what a submission without any tool can score;
+how dates, families and entities are spread.
+
+    python benchmarks/validity.py [--episodes 10000] [--json results/validity.json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from agents.scripts import clean_noise
+from agents.signature import NO_INCIDENT, SignatureRule, threshold_shares
+from metric_tracker_env.config import EpisodeConfig, GeneratorConfig
+from metric_tracker_env.episode import EpisodeBatch, EpisodeSource
+from metric_tracker_env.labels import MIN_MOVE, CellClass
+from metric_tracker_env.measure import (
+    COUNT_THRESHOLD_FLOOR,
+    COUNT_THRESHOLD_SHARE,
+    DAYTIME_HOURS,
+    FUNNEL_STEP_KEEP,
+    RATE_THRESHOLD_POINTS,
+    RATE_THRESHOLD_SHARE,
+    SHARE_THRESHOLD,
+    Deviations,
+)
+from metric_tracker_env.schema import ANOMALY_TYPES, DAYS_PER_WEEK, DIFFICULTIES, Catalogue, Difficulty
+from metric_tracker_env.scoring import ScoringConfig
+
+CHUNK = 250
+INCIDENTS = 3
+BLIND_QUALITY = 1 - ScoringConfig().values  # of a matched row whose values are guessed wrong and all else right
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+Detector = Callable[["Full"], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Full:
+    """All the data of a batch, and what a detector may know of the configuration."""
+
+    config: GeneratorConfig
+    difficulty: Difficulty
+    deviations: Deviations
+
+    @property
+    def cells(self) -> np.ndarray:
+        """(E, B, D) float64: |deviation| in thresholds of flagged cells, 0 elsewhere."""
+        return np.abs(self.deviations.ratios) * self.deviations.flagged
+
+
+def every_flagged(full: Full) -> np.ndarray:
+    """Report every flagged cell."""
+    return full.deviations.flagged
+
+
+def largest(full: Full, sizes: np.ndarray) -> np.ndarray:
+    """(E, B, D) sizes -> bool: the largest of each date, where it is above 0."""
+    entities = np.arange(len(sizes))[:, None, None]
+    return (sizes.argmax(axis=0) == entities) & (sizes.max(axis=0) > 0) & full.deviations.flagged
+
+
+def largest_ratio(full: Full) -> np.ndarray:
+    """Report the cell of each date that is the most thresholds away from its median."""
+    return largest(full, full.cells)
+
+
+def largest_z(full: Full) -> np.ndarray:
+    """Report the cell of each date that is the furthest from its median in its own clean noise."""
+    unit = threshold_shares(full.config, full.difficulty)
+    noise = np.maximum(clean_noise(full.config, full.difficulty), 1e-4)
+    return largest(full, full.cells * (unit / noise)[:, None, None])
+
+
+def fixed_order(full: Full) -> np.ndarray:
+    """Report the first flagged cell of each date: data quality, mix, funnel steps, counts, then rates."""
+    at = full.config.catalogue.slices
+    kinds = ("data_quality", "hourly_mix", "funnel_step", "event_count", "conversion_rate")
+    order = [i for kind in kinds for i in range(at[kind].start, at[kind].stop)]
+    rank = np.empty(len(order))
+    rank[order] = np.arange(len(order), 0, -1)
+    return largest(full, full.deviations.flagged * rank[:, None, None])
+
+
+def signature(full: Full) -> np.ndarray:
+    """The signature rule, see ``agents.signature``."""
+    named = SignatureRule(full.config, full.difficulty).name_all(full.deviations)
+    entities = np.arange(full.config.catalogue.num_entities)[:, None, None]
+    return (named == entities) & (named != NO_INCIDENT)
+
+
+DETECTORS: dict[str, Detector] = {
+    "signature rule": signature,
+    "every flagged cell": every_flagged,
+    "largest deviation of a date": largest_ratio,
+    "largest z of a date": largest_z,
+    "first flagged in a fixed order": fixed_order,
+}
+
+
+def recheck(catalogue: Catalogue, difficulty: Difficulty, batch: EpisodeBatch) -> dict[str, int]:
+    """Expected rows that fail, from the hourly counts and the twin's daily ones, without the package's measuring."""
+    found = {"expected": 0, "not confirmed": 0, "wrong direction": 0, "not moved": 0}
+    hourly = batch.hourly.astype(np.float64)  # (B, D, H, S)
+    daily, twin = hourly.sum(axis=2), batch.twin_daily.transpose(1, 2, 0)
+    for entity, episode, day in np.argwhere(batch.classes == CellClass.EXPECTED).tolist():
+        described = catalogue.entities[entity]
+        kind, first = described.entity_type, catalogue.slices[described.entity_type].start
+        step = 1 + entity - first
+        place = int(np.flatnonzero(batch.plan.day[episode] == day)[0])
+        sign = batch.plan.sign[episode, place]
+        if kind == "hourly_mix":
+            inside = hourly[episode][:, list(DAYTIME_HOURS), 0].sum(axis=1)
+            values = inside / daily[episode][:, 0]
+            # The twin's share is not kept by the hour; its median day is within 0.7 thresholds of any clean day.
+            before, limit = float(np.median(values)), SHARE_THRESHOLD[difficulty]
+        elif kind == "data_quality":
+            values = np.maximum(hourly[episode][:, :, step] - hourly[episode][:, :, step - 1], 0).sum(axis=1)
+            before, limit = 0.0, 1.0
+        elif kind == "event_count":
+            values, before = daily[episode][:, entity], twin[episode, day, entity]
+            limit = max(COUNT_THRESHOLD_FLOOR, COUNT_THRESHOLD_SHARE[difficulty] * float(np.median(values)))
+        else:
+            den, num = (step - 1, step) if kind == "funnel_step" else catalogue.spans[entity - first]
+            values = 100.0 * daily[episode][:, num] / daily[episode][:, den]
+            before = 100.0 * twin[episode, day, num] / twin[episode, day, den]
+            share = 1 - FUNNEL_STEP_KEEP if kind == "funnel_step" else RATE_THRESHOLD_SHARE[difficulty]
+            limit = share * float(np.median(values))
+            if kind == "conversion_rate":
+                limit = min(limit, RATE_THRESHOLD_POINTS[difficulty])
+        baseline = 0.0 if kind == "data_quality" else float(np.median(values))
+        delta = values[day] - baseline
+        found["expected"] += 1
+        found["not confirmed"] += abs(delta) < limit * (1 - 1e-12)
+        found["wrong direction"] += delta * sign <= 0
+        found["not moved"] += (values[day] - before) * sign < MIN_MOVE * limit * (1 - 1e-12)
+    return found
+
+
+def episode_f1(named: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """(B,) F1 of named cells, (E, B, D) bool each."""
+    right = (named & expected).sum(axis=(0, 2))
+    return 2 * right / np.maximum(named.sum(axis=(0, 2)) + expected.sum(axis=(0, 2)), 1)
+
+
+def work(job: tuple[Difficulty, int, int]) -> dict[str, object]:
+    """Figures of one chunk of episodes: (difficulty, seed of the keys, number)."""
+    difficulty, seed, number = job
+    config = GeneratorConfig()
+    catalogue = config.catalogue
+    source = EpisodeSource(config, EpisodeConfig(difficulty=difficulty, anomaly_count=INCIDENTS))
+    keys = np.random.default_rng([seed, DIFFICULTIES.index(difficulty)]).integers(2**63, size=number, dtype=np.uint64)
+    batch = source.generate(keys)
+    expected = batch.classes == CellClass.EXPECTED
+    full = Full(config, difficulty, batch.final)
+    named = {name: detector(full) for name, detector in DETECTORS.items()}
+    rule, plan = named["signature rule"], batch.plan
+    lane, place = np.nonzero(plan.active)
+    family, entity, day = (a[lane, place] for a in (plan.family, plan.entity, plan.day))
+    hit = rule[entity, lane, day]
+    extra = (rule & ~expected).sum(axis=(1, 2))
+    return {
+        "check": recheck(catalogue, difficulty, batch),
+        "lost": int(plan.active.sum() - expected.sum()),
+        "redraws": int(batch.redraws.sum()),
+        "consequences": int((batch.classes == CellClass.CONSEQUENCE).sum()),
+        "natural": int((batch.classes == CellClass.NATURAL).sum()),
+        "f1": {name: episode_f1(cells, expected).tolist() for name, cells in named.items()},
+        "cells": expected.sum(axis=1),  # (E, D)
+        "family": np.bincount(family, minlength=len(ANOMALY_TYPES)),
+        "family_hit": np.bincount(family, hit, minlength=len(ANOMALY_TYPES)),
+        "entity": np.bincount(entity, minlength=catalogue.num_entities),
+        "entity_hit": np.bincount(entity, hit, minlength=catalogue.num_entities),
+        "entity_extra": extra,
+        "family_weekday": np.bincount(
+            family * DAYS_PER_WEEK + config.weekdays[day], minlength=len(ANOMALY_TYPES) * DAYS_PER_WEEK
+        ),
+    }
+
+
+def blind_score(first: np.ndarray, second: np.ndarray, episodes: int) -> tuple[float, int]:
+    """Best fixed submission of the n likeliest cells: chosen on one half, scored on the other; and its n."""
+    order = np.argsort(-first.ravel(), kind="stable")
+    matched = np.cumsum(second.ravel()[order]) / episodes
+    rows = np.arange(1, len(order) + 1)
+    scores = 2 * BLIND_QUALITY * matched / (rows + INCIDENTS)
+    best = int(scores.argmax())
+    return float(scores[best]), best + 1
+
+
+def spread(counts: np.ndarray) -> str:
+    """Least and largest share against uniform."""
+    share = counts / counts.mean()
+    return f"{share.min():.2f} to {share.max():.2f} x uniform"
+
+
+def report(difficulty: Difficulty, parts: list[dict[str, object]], episodes: int) -> dict[str, object]:
+    """Print the figures of a difficulty; the same as a dict."""
+    catalogue = GeneratorConfig().catalogue
+
+    def total(name: str) -> np.ndarray:
+        return np.sum([np.asarray(part[name]) for part in parts], axis=0)
+
+    checks: dict[str, int] = {}
+    f1: dict[str, list[float]] = {name: [] for name in DETECTORS}
+    for part in parts:
+        check, scores = part["check"], part["f1"]
+        assert isinstance(check, dict)
+        assert isinstance(scores, dict)
+        for name, value in check.items():
+            checks[name] = checks.get(name, 0) + value
+        for name, values in scores.items():
+            f1[name] += values
+    checks["lost incidents"] = int(total("lost"))
+    means = {name: float(np.mean(values)) for name, values in f1.items()}
+    half = len(parts) // 2
+    cells = [np.asarray(part["cells"]) for part in parts]
+    blind, rows = blind_score(sum(cells[:half], np.zeros(1)), sum(cells[half:], np.zeros(1)), episodes // 2)
+    family, entity, weekday = total("family"), total("entity"), total("family_weekday").reshape(-1, DAYS_PER_WEEK)
+    recall = total("family_hit") / np.maximum(family, 1)
+    entity_recall = total("entity_hit") / np.maximum(entity, 1)
+
+    print(f"\n## {difficulty}: {episodes:,} episodes")
+    print("expected rows: " + ", ".join(f"{value:,} {name}" for name, value in checks.items()))
+    print(f"incidents drawn again after measuring: {100 * int(total('redraws')) / checks['expected']:.3f} %")
+    print(
+        f"an episode: {total('consequences') / episodes:.2f} consequences, {total('natural') / episodes:.2f} natural cells"
+    )
+    print("F1 with full data: " + "; ".join(f"{name} {value:.4f}" for name, value in means.items()))
+    print(f"best submission without a tool: score {blind:.4f} with {rows} rows")
+    print("signature rule by family: " + ", ".join(f"{n} {r:.4f}" for n, r in zip(ANOMALY_TYPES, recall, strict=True)))
+    extra = total("entity_extra")
+    print("signature rule by entity (recall, wrong rows an episode):")
+    for described in catalogue.entities:
+        i = described.index
+        if entity[i]:
+            name = f"{described.entity_type}/{described.entity_name}"
+            print(f"  {name:58s} {entity[i]:6,d} rows  {entity_recall[i]:.4f}  {extra[i] / episodes:.5f}")
+    days = total("cells").sum(axis=0)
+    days = days[days > 0]
+    print(f"dates ({len(days)}): {spread(days)}; families: {spread(family)}")
+    shares = 100 * weekday / np.maximum(weekday.sum(axis=1, keepdims=True), 1)
+    print("weekday of the incidents, % (uniform 14.3; the candidate dates hold 3 or 4 of each):")
+    print(f"  {'':36s}" + "".join(f"{name:>7s}" for name in WEEKDAYS))
+    for name, row in zip(ANOMALY_TYPES, shares, strict=True):
+        print(f"  {name:36s}" + "".join(f"{value:7.1f}" for value in row))
+    return {
+        "episodes": episodes,
+        "checks": checks,
+        "redraws": int(total("redraws")),
+        "consequences": float(total("consequences") / episodes),
+        "natural": float(total("natural") / episodes),
+        "f1": means,
+        "blind_score": blind,
+        "recall_by_family": dict(zip(ANOMALY_TYPES, recall.tolist(), strict=True)),
+        "recall_by_entity": {
+            f"{e.entity_type}/{e.entity_name}": float(entity_recall[e.index])
+            for e in catalogue.entities
+            if entity[e.index]
+        },
+        "weekday_pct": dict(zip(ANOMALY_TYPES, shares.tolist(), strict=True)),
+    }
+
+
+def main() -> None:
+    """Measure every difficulty, print, and write JSON if asked; exits with 1 if a label is wrong."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--episodes", type=int, default=10_000, help="episodes of each difficulty")
+    parser.add_argument("--seed", type=int, default=0, help="of the episode keys")
+    parser.add_argument("--json", type=Path, default=None, help="write the figures to this file")
+    options = parser.parse_args()
+    chunks = max(2, -(-options.episodes // CHUNK))
+    figures: dict[str, dict[str, object]] = {}
+    wrong = 0
+    with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
+        for difficulty in DIFFICULTIES:
+            jobs = [(difficulty, options.seed + i, CHUNK) for i in range(chunks)]
+            figures[difficulty] = report(difficulty, pool.map(work, jobs, chunksize=1), chunks * CHUNK)
+            checks = figures[difficulty]["checks"]
+            assert isinstance(checks, dict)
+            wrong += sum(value for name, value in checks.items() if name != "expected")
+    if options.json is not None:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    if wrong:
+        raise SystemExit(f"{wrong} labels are wrong")
+
+
+if __name__ == "__main__":
+    main()
