@@ -1,0 +1,256 @@
+"""How the package is built: imports point one way, nothing optional is loaded, nothing is drawn from a global."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import json
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import metric_tracker_env
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "metric_tracker_env"
+NAME = PACKAGE.name
+# The layers of the design, from the core to the border: a module imports none that stands further down.
+ORDER = (
+    *("schema", "config", "measure", "tasks", "generator", "anomalies", "labels", "episode", "scoring"),
+    *("tools", "actions", "state", "observation", "engine", "render", "env", "vector_env", "__init__"),
+)
+OPTIONAL = {"matplotlib", "torch", "rich", "tyro", "pandas", "narwhals", "stable_baselines3", "sb3_contrib", "PIL"}
+CORE = {"gymnasium", "numpy", "pydantic", NAME}  # and pydantic_core, which pydantic is made of
+CLOCK_PLACES = {("config", "today")}  # end_date=None, the one place that looks at the calendar
+RANDOM_ALLOWED = {"SeedSequence"}  # of numpy.random: a pure function of its argument
+
+
+def parsed(folder: Path) -> dict[str, ast.Module]:
+    """The modules under a folder, by their dotted name inside of it."""
+    paths = sorted(folder.rglob("*.py"))
+    return {
+        ".".join(path.relative_to(folder).with_suffix("").parts): ast.parse(path.read_text("utf-8")) for path in paths
+    }
+
+
+MODULES = parsed(PACKAGE)
+AGENTS = parsed(ROOT / "agents")
+
+
+def imports_of(tree: ast.AST) -> Iterator[tuple[str, str | None]]:
+    """(module, name) of every import; the name is None for a plain ``import``."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, None) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from ((node.module or "", alias.name) for alias in node.names)
+
+
+class ModuleLevel(ast.NodeTransformer):
+    """Leaves out what does not run at import: the bodies of functions, and what only type checkers read."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        return ast.copy_location(ast.Pass(), node)
+
+    def visit_If(self, node: ast.If) -> ast.AST:
+        if ast.unparse(node.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}:
+            return ast.copy_location(ast.Pass(), node)
+        return self.generic_visit(node)
+
+
+def own_modules(tree: ast.AST) -> set[str]:
+    """Modules of this package that a tree imports, by their name inside of it."""
+    found: set[str] = set()
+    for source, name in imports_of(tree):
+        if source.split(".")[0] == NAME:
+            inner = source.split(".")[1:]
+            candidates = [[*inner, name or ""], [*inner, name or "", "__init__"], inner, [*inner, "__init__"]]
+            found.add(next(".".join(parts) for parts in candidates if ".".join(parts) in MODULES))
+    return found
+
+
+GRAPH = {name: own_modules(tree) - {name} for name, tree in MODULES.items()}
+
+
+def layer(module: str) -> int | None:
+    """Position of a module in the order of the design; None for helpers that it does not name."""
+    first = module.split(".")[0]
+    first = "render" if first.startswith("render") else first
+    return ORDER.index(first) if first in ORDER else None
+
+
+def test_imports_have_no_cycle() -> None:
+    """The modules can be put in one order in which each imports earlier ones only, functions included."""
+    assert set().union(*GRAPH.values()) <= GRAPH.keys()
+    assert len(list(TopologicalSorter(GRAPH).static_order())) == len(MODULES)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_up_the_layers(module: str) -> None:
+    """No module imports, through whatever helper, one that stands further down the order of the design."""
+    reached: set[str] = set()
+    waiting = [module]
+    while waiting:
+        fresh = GRAPH[waiting.pop()] - reached
+        reached |= fresh
+        waiting += fresh
+    own = layer(module)
+    if own is not None:
+        below = {name for name in reached if (layer(name) or 0) > own}
+        assert not below
+
+
+def test_every_layer_exists() -> None:
+    """Each layer of the design is a module or a folder of modules."""
+    assert {ORDER[place] for place in map(layer, MODULES) if place is not None} == set(ORDER)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_module_level_imports_are_core_only(module: str) -> None:
+    """At module level only the standard library, gymnasium, numpy, pydantic and the package itself are imported."""
+    used = {name.split(".")[0] for name, _ in imports_of(ModuleLevel().visit(copy.deepcopy(MODULES[module])))}
+    assert used - CORE - {"pydantic_core"} <= sys.stdlib_module_names
+    assert not used & OPTIONAL
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_private_name_crosses_a_module(module: str) -> None:
+    """No module imports a private name of another one."""
+    crossing = {name for source, name in imports_of(MODULES[module]) if source.startswith(NAME) and name}
+    assert not {name for name in crossing if name.startswith("_") and name != "__version__"}
+
+
+@pytest.mark.parametrize("module", AGENTS)
+def test_agents_use_public_names_only(module: str) -> None:
+    """Agents import public names and reach into nobody's private attributes."""
+    tree = AGENTS[module]
+    imported = {name for source, name in imports_of(tree) if source.split(".")[0] == NAME and name}
+    assert not {name for name in imported if name.startswith("_")}
+    reached = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and node.attr.startswith("_")
+        and not node.attr.startswith("__")
+        and not (isinstance(node.value, ast.Name) and node.value.id in {"self", "cls"})
+    }
+    own = {
+        name.id if isinstance(name, ast.Name) else name.attr
+        for name in ast.walk(tree)
+        if isinstance(name, ast.Name | ast.Attribute) and isinstance(name.ctx, ast.Store)
+    }
+    defined = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    # Gymnasium and pydantic have documented names that begin with an underscore; a class may use its own.
+    assert not reached - own - defined - {"_asdict", "_replace", "_fields", "_make"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_randomness_and_time_are_arguments(module: str) -> None:
+    """No module uses the random module, numpy's global generator or the clock; one place asks for today's date."""
+    tree = MODULES[module]
+    sources = {source.split(".")[0] for source, _ in imports_of(tree)}
+    assert not sources & {"random", "time", "secrets", "uuid"}
+    drawn = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in {"np.random", "numpy.random"}
+    }
+    drawn |= {str(name) for source, name in imports_of(tree) if source.startswith("numpy.random")}
+    assert drawn <= RANDOM_ALLOWED
+    clocks = {
+        (module, node.attr)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr in {"today", "now", "utcnow", "urandom"}
+    }
+    assert clocks <= CLOCK_PLACES
+
+
+def test_today_is_asked_for_once() -> None:
+    """The one look at the calendar is in config, written once."""
+    text = "\n".join(path.read_text("utf-8") for path in PACKAGE.rglob("*.py"))
+    assert text.count(".today(") == 1
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_have_docstrings(module: str) -> None:
+    """Each module says in its docstring what it is."""
+    assert ast.get_docstring(MODULES[module])
+
+
+PROBE = f"""
+import json, sys
+opened = []
+sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "open" else None)
+import {NAME}
+print(json.dumps({{"modules": sorted({{name.split(".")[0] for name in sys.modules}}), "opened": opened}}))
+"""
+
+
+def test_import_is_quiet_and_light() -> None:
+    """Importing the package prints nothing, loads nothing optional, and reads no file but code."""
+    command = [sys.executable, "-W", "error", "-c", PROBE]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    lines = result.stdout.splitlines()
+    assert result.stderr == ""
+    assert len(lines) == 1
+    found = json.loads(lines[0])
+    assert NAME in found["modules"]
+    assert not set(found["modules"]) & OPTIONAL
+    ours = [Path(name) for name in found["opened"] if str(ROOT) in name]
+    assert {path.suffix for path in ours} <= {".py", ".pyc"}
+    assert not [path for path in ours if "configs" in path.parts]
+
+
+def test_making_an_environment_loads_nothing_optional() -> None:
+    """Playing without rendering works with the core dependencies alone."""
+    program = (
+        "import sys, gymnasium as gym\n"
+        f"env = gym.make('{NAME}:MetricTracker-v0')\n"
+        "env.reset(seed=0); env.step(0)\n"
+        f"envs = gym.make_vec('{NAME}:MetricTracker-v0', num_envs=2)\n"
+        "envs.reset(seed=0)\n"
+        "print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    )
+    command = [sys.executable, "-W", "error", "-c", program]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    assert not set(result.stdout.split()) & OPTIONAL
+    assert result.stderr == ""
+
+
+# The distribution
+
+
+def project() -> dict[str, object]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+
+def test_the_version_is_that_of_the_project() -> None:
+    """The package and pyproject.toml name the same version."""
+    assert metric_tracker_env.__version__ == project()["version"]
+
+
+def test_the_package_is_typed() -> None:
+    """The marker for type checkers is there."""
+    assert (PACKAGE / "py.typed").is_file()
+
+
+def test_core_dependencies_are_the_core() -> None:
+    """What the package needs at module level is what its core dependencies are."""
+    needed = project()["dependencies"]
+    assert isinstance(needed, list)
+    names = {str(item).split(">")[0].split("<")[0].split("=")[0].strip() for item in needed}
+    assert names == CORE - {NAME}
+
+
+def test_all_names_exist_and_are_sorted() -> None:
+    """Everything in ``__all__`` can be imported, and it holds each name once, sorted as ruff sorts."""
+    names = metric_tracker_env.__all__
+    assert len(set(names)) == len(names)
+    assert all(hasattr(metric_tracker_env, name) for name in names)
+    assert not [name for name in names if name.startswith("_")]
