@@ -228,7 +228,8 @@ def _play_chunk(work: tuple[str | AgentFactory, EnvConfig, list[int]]) -> _Playe
         episode_return, steps, over = 0.0, 0, False
         while not over:
             action = player.act(observation, info)
-            observation, reward, over, _, info = env.step(action)
+            observation, reward, terminated, truncated, info = env.step(action)
+            over = terminated or truncated
             episode_return += reward
             steps += 1
             calls[action] += 1

@@ -58,7 +58,7 @@ def table_of(evaluations: Sequence[Evaluation], title: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("task", no_wrap=True)
     table.add_column("agent", no_wrap=True)
-    for name in ("score", "95 % interval", "precision", "recall", "return", "units"):
+    for name in ("score", "interval", "prec.", "recall", "return", "units"):
         table.add_column(name, justify="right", no_wrap=True)
     last = ""
     tasks = list(dict.fromkeys(evaluation.task for evaluation in evaluations))

@@ -74,7 +74,11 @@ class Threshold(ScanScript):
 
 @register("zscore")
 class ZScore(ScanScript):
-    """Reports the confirmed cell with the largest deviation in units of its own clean noise."""
+    """Reports the confirmed cell with the largest deviation in units of its own clean noise.
+
+    It has no cut-off beside the detection thresholds. The usual one of 3.5 changes nothing at easy and medium; at
+    hard it passes over every count that stands alone, natural or not, and lifts the mean score from 0.52 to 0.73.
+    """
 
     def __init__(self, env: gym.Env[np.ndarray, Any]) -> None:
         super().__init__(env)
