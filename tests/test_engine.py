@@ -151,11 +151,12 @@ def parts_outside(envs: MetricTrackerVectorEnv, observations: np.ndarray) -> dic
     """(lowest, highest) number of each part of the observation that leaves its space or is NaN."""
     space = envs.single_observation_space
     assert isinstance(space, Box)
-    inside = ((observations >= space.low) & (observations <= space.high)).all(axis=0)
+    inside = np.all((observations >= space.low) & (observations <= space.high), axis=0)
     if inside.all():
         return {}
     layout = envs.observation_layout
-    shown = {name: layout.view(observations, name) for name in layout.parts if not layout.view(inside, name).all()}
+    outside = [name for name, part in layout.parts.items() if not inside[part.places].all()]
+    shown = {name: layout.view(observations, name) for name in outside}
     return {name: (float(part.min()), float(part.max())) for name, part in shown.items()}
 
 

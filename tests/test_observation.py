@@ -89,7 +89,7 @@ def test_bounds_of_the_parts(view: View) -> None:
 def test_bounds_are_met_by_what_is_shown() -> None:
     """Opening everything shows deviations on both sides that fill, and never leave, the declared range."""
     envs = make_lanes(200, view="board", difficulty="hard", anomaly_count=(5, 13), budget=90, step_limit=90)
-    envs.reset(seed=0)
+    observations, _ = envs.reset(seed=0)
     shown = np.zeros(0)
     for date in envs.config.generator.date_names:
         for tool in ("rows_for_date", "check_impossible_counts", "detect_funnel_break"):
@@ -105,8 +105,8 @@ def test_bounds_are_met_by_what_is_shown() -> None:
 def test_budget_and_steps_stay_within_zero_and_one(view: View, budget: int, step_limit: int) -> None:
     """The shares of budget and steps left fall from 1 to 0 and stay in their bounds to the very last step."""
     env = bare(view=view, budget=budget, step_limit=step_limit)
-    env.reset(seed=0)
-    left = []
+    _, info = env.reset(seed=0)
+    left, terminated = [], False
     for step in range(step_limit):
         observation, _, terminated, _, info = env.step(step if step < len(env.actions) - 1 else 0)
         left.append(env.observation_layout.view(observation, "globals")[1:3].astype(np.float64))
