@@ -72,12 +72,14 @@ def philox() -> Work:
 def splitmix() -> Work:
     """The same draws from the package's own streams."""
     config = GeneratorConfig()
-    draws = rng.Draws16(24, config.num_days)
-    keys = np.arange(BATCH, dtype=np.uint64)
+    streams = [rng.Stream.HOURS + step for step in range(len(config.steps) + 1)]
+    draws = rng.Draws16(streams, 24, config.num_days)
+    draw = np.random.default_rng(0)
 
     def work() -> tuple[int, float]:
-        for step in range(len(config.steps) + 1):
-            draws.draw(keys, rng.Stream.HOURS + step)
+        keys = draw.integers(2**63, size=BATCH, dtype=np.uint64)
+        for step in range(len(streams)):
+            draws.draw(keys, slice(step, step + 1))
         return BATCH, 0.0
 
     return work

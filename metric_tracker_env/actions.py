@@ -186,7 +186,8 @@ class ActionTable:
         Raises:
             ValueError: if this view has no such action; names what is allowed.
         """
-        found = self._index.get((tool, frozenset(arguments.items())))
+        plain = isinstance(tool, str) and all(isinstance(value, (str, int, float)) for value in arguments.values())
+        found = self._index.get((tool, frozenset(arguments.items()))) if plain else None
         if found is not None:
             return found
         names = sorted({a.tool for a in self._actions})
@@ -208,6 +209,9 @@ class ActionTable:
         match = re.fullmatch(r"\s*(\w+)\((.*)\)\s*", text)
         if match is None or (match[2].strip() and ARGUMENT.sub("", match[2]).strip(" ,")):
             raise ValueError(f"action {text!r} must read like {self.text(0)!r}")
+        names = [name for name, _ in ARGUMENT.findall(match[2])]
+        if len(set(names)) != len(names):
+            raise ValueError(f"action {text!r} gives an argument twice; it must read like {self.text(0)!r}")
         arguments = {
             name: value[1:-1] if value.startswith("'") else _number(value) for name, value in ARGUMENT.findall(match[2])
         }

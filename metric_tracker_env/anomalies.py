@@ -7,7 +7,6 @@ family, entity and direction. A *plan* holds the incidents of a batch as (B, K) 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -176,7 +175,6 @@ def feasible_variants(config: GeneratorConfig, difficulty: Difficulty) -> list[V
     return sorted(found)
 
 
-@lru_cache(maxsize=64)
 def variant_table(config: GeneratorConfig, difficulty: Difficulty) -> VariantTable:
     """The feasible variants of a configuration, as columns."""
     catalogue, steps = config.catalogue, config.catalogue.num_steps

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import tomllib
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -41,7 +42,20 @@ Name = Annotated[StrictStr, Field(min_length=1)]
 Seed = Annotated[StrictInt, Field(ge=0, le=MAX_SEED)]
 
 
-class FunnelStep(StrictModel):
+class ConfigModel(StrictModel):
+    """Base of the configs: an unknown key is refused with the keys that there are."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_keys(cls, data: object) -> object:
+        if isinstance(data, Mapping):
+            unknown = [key for key in data if key not in cls.model_fields]
+            if unknown:
+                raise ValueError(f"unknown key {', '.join(map(repr, unknown))}; allowed: {sorted(cls.model_fields)}")
+        return data
+
+
+class FunnelStep(ConfigModel):
     """A funnel step after the first: its events are a share of the events of the step before it."""
 
     name: Identifier
@@ -76,7 +90,7 @@ DEFAULT_HOURLY_WEIGHTS = (
 # fmt: on
 
 
-class RateNoise(StrictModel):
+class RateNoise(ConfigModel):
     """Half-width of the uniform hourly noise of a step rate, relative, by difficulty."""
 
     easy: Real = Field(default=0.015, ge=0, lt=0.5)
@@ -84,7 +98,7 @@ class RateNoise(StrictModel):
     hard: Real = Field(default=0.035, ge=0, lt=0.5)
 
 
-class GeneratorConfig(StrictModel):
+class GeneratorConfig(ConfigModel):
     """The funnel, its calendar and its clean traffic; the default is a food-delivery app."""
 
     entry_step: Identifier = Field(default="app_opens", description="First step of the funnel.")
@@ -207,7 +221,7 @@ class GeneratorConfig(StrictModel):
         return self.date_names.index(name)
 
 
-class SyntheticAnomalyGenerator(StrictModel):
+class SyntheticAnomalyGenerator(ConfigModel):
     """An explicit anomaly: move a metric to its median plus or minus a number of deviations.
 
     ``stddev_factor`` multiplies the metric's ``std_dev_from_median``; the shift is never smaller than the
@@ -243,7 +257,7 @@ class SyntheticAnomalyGenerator(StrictModel):
 CountRange = tuple[Annotated[StrictInt, Field(ge=1)], Annotated[StrictInt, Field(ge=1)]]
 
 
-class EpisodeConfig(StrictModel):
+class EpisodeConfig(ConfigModel):
     """What one episode asks of the generator."""
 
     seed: Seed = 0
@@ -273,7 +287,7 @@ class EpisodeConfig(StrictModel):
         return self.anomaly_count
 
 
-class ToolCosts(StrictModel):
+class ToolCosts(ConfigModel):
     """Budget units that a tool call of each class costs."""
 
     free: StrictInt = Field(default=0, ge=0, le=0, description="Calendar, names, the draft: always free.")
@@ -283,7 +297,7 @@ class ToolCosts(StrictModel):
     survey: StrictInt = Field(default=4, ge=1, le=1000, description="All families over all dates, or raw data.")
 
 
-class EnvConfig(StrictModel):
+class EnvConfig(ConfigModel):
     """Everything that ``gymnasium.make`` accepts: the episodes, the view, the reward and the budget."""
 
     generator: GeneratorConfig = GeneratorConfig()
@@ -352,12 +366,17 @@ def load_config(path: str | Path, model: type[ModelT] = EnvConfig) -> ModelT:
         raise ValueError(f"config file {str(file)!r} must end in .toml or .json")
     if not file.is_file():
         raise ValueError(f"config file {str(file)!r} does not exist")
-    text = file.read_text(encoding="utf-8")
     try:
+        text = file.read_text(encoding="utf-8")
         data = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text)
-    except ValueError as error:  # both decoders raise a subclass of it
+    except (ValueError, RecursionError) as error:  # the decoders' errors are ValueErrors
         raise ValueError(f"config file {str(file)!r} is malformed: {error}") from error
-    return model.model_validate(data)
+    if not isinstance(data, dict):
+        raise ValueError(f"config file {str(file)!r} holds {type(data).__name__}; it must hold a table of keys")
+    try:
+        return model.model_validate(data)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"config file {str(file)!r}: {error}") from error
 
 
 __all__ = [

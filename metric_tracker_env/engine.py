@@ -78,17 +78,15 @@ class Engine:
         """(B,) bool: an episode is under way."""
         return self._play.playing
 
-    def seed(self, lanes: np.ndarray, seeds: list[int]) -> None:
-        """Start the episode streams of lanes anew."""
-        self._supply.seed(lanes, seeds)
-
     def source(self, changes: dict[str, object]) -> EpisodeSource | None:
         """The source of episodes with options changed; None when nothing is changed."""
         return self._supply.source(changes)
 
-    def deal(self, lanes: np.ndarray, special: EpisodeSource | None = None) -> None:
-        """Begin the next episode on lanes, from a ``special`` source if given."""
-        self._supply.deal(lanes, self._play.data, special)
+    def deal(
+        self, lanes: np.ndarray, special: EpisodeSource | None = None, seeds: list[int | None] | None = None
+    ) -> None:
+        """Begin the next episode on lanes, see ``EpisodeSupply.deal``; an error changes nothing."""
+        self._supply.deal(lanes, self._play.data, special, seeds)
         self._play.clear(lanes)
         self._view.load(lanes)
 

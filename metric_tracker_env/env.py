@@ -120,7 +120,8 @@ class MetricTrackerEnv(gym.Env[np.ndarray, np.int64]):
     ``render_mode``: "ansi" or "rgb_array". ``reset`` takes the fields of an episode as ``options``, for one episode.
 
     ## Vectorized environment
-    ``gymnasium.make_vec`` builds ``MetricTrackerVectorEnv``: the same engine with many lanes, in all three autoreset modes.
+    ``gymnasium.make_vec`` builds ``MetricTrackerVectorEnv``: the same engine with many lanes, in all three autoreset
+    modes.
 
     ## Version History
     * v0: first version.
@@ -141,7 +142,6 @@ class MetricTrackerEnv(gym.Env[np.ndarray, np.int64]):
         self._engine = Engine(self.config, 1)
         self.observation_space = observation_space(self._engine)
         self.action_space = spaces.Discrete(len(self._engine.table))
-        self._seeded = False
         self._started = False
 
     @property
@@ -173,13 +173,11 @@ class MetricTrackerEnv(gym.Env[np.ndarray, np.int64]):
         """
         check_seed(seed)
         special = episode_source(self._engine, options)
-        super().reset(seed=seed)
-        if seed is not None or not self._seeded:
-            # Unseeded, the stream starts from the entropy that Gymnasium drew.
-            _ = self.np_random
-            self._engine.seed(ONE_LANE, [self.np_random_seed if seed is None else int(seed)])
-            self._seeded = True
-        self._engine.deal(ONE_LANE, special)
+        anew = None if seed is None else int(seed)
+        if seed is None and not self._started:
+            anew = self.np_random_seed  # the entropy that Gymnasium drew
+        self._engine.deal(ONE_LANE, special, [anew])
+        super().reset(seed=None if seed is None else int(seed))
         self._started = True
         return self._engine.observations[0].copy(), self._info(False)
 
@@ -326,7 +324,7 @@ def episode_source(engine: Engine, options: Mapping[str, Any] | None) -> Episode
     Raises:
         ValueError: for an unknown option or a bad value.
     """
-    if not options:
+    if options is None:
         return None
     if not isinstance(options, Mapping):
         raise ValueError(f"options {options!r} must be a dict")

@@ -118,6 +118,15 @@ class ViewState:
         self._reported_at, self._budget_at, self._steps_at, self._scans_at = start, start + 1, start + 2, start + 3
         self._globals = slice(start, start + layout.parts["globals"].width)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # The other arrays are views of these two, and a copy would cut them off.
+        return restored, (type(self), self.play, self._buffer, self.mask)
+
+    def put(self, buffer: np.ndarray, mask: np.ndarray) -> None:
+        """Take over observations and masks."""
+        self._buffer[:] = buffer
+        self.mask[:] = mask
+
     def load(self, lanes: np.ndarray) -> None:
         """A new episode begins on these lanes."""
         raise NotImplementedError
@@ -332,6 +341,13 @@ class FocusView(ViewState):
         shown[:, -1] = number * np.float32(1.0 / play.days)
         self._buffer[lanes, self._next_part] = shown
         self.mask[lanes, self._next] = some & (self._costs[self._next] <= play.budget[lanes])
+
+
+def restored(view: type[BoardView] | type[FocusView], play: Play, buffer: np.ndarray, mask: np.ndarray) -> ViewState:
+    """A copied or unpickled view."""
+    made = view(play)
+    made.put(buffer, mask)
+    return made
 
 
 VIEWS: dict[str, type[BoardView] | type[FocusView]] = {"focus": FocusView, "board": BoardView}

@@ -121,6 +121,12 @@ class KeyStream:
         """Start the streams of some lanes anew."""
         self._state[lanes] = KeyStream(seeds)._state
 
+    def copy(self) -> KeyStream:
+        """The same streams, to go back to."""
+        other = KeyStream([])
+        other._state = self._state.copy()
+        return other
+
 
 def episode_key(seed: int) -> int:
     """Key of the first episode of a seed: what ``reset(seed=seed)`` plays and ``generate_episode`` makes."""

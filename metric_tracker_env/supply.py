@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from metric_tracker_env.anomalies import GenerationError
 from metric_tracker_env.config import EnvConfig, EpisodeConfig
 from metric_tracker_env.episode import CHUNK, EpisodeBatch, EpisodeData, EpisodeSource, episode_of_key
 from metric_tracker_env.measure import SCAN_MULTIPLIERS, scan_strength, seasonal_baseline
@@ -93,13 +94,6 @@ class EpisodeSupply:
         self._stock_place = np.zeros(lanes, np.int64)  # row of the stock with the lane's next episode
         self._stock_left = np.zeros(lanes, np.int64)  # episodes in stock for the lane, in consecutive rows
 
-    def seed(self, lanes: np.ndarray, seeds: list[int]) -> None:
-        """Start the streams of lanes anew; what was generated ahead for them is dropped."""
-        self._streams.reseed(lanes, seeds)
-        self._number[lanes] = -1
-        self._stock_left[lanes] = 0
-        self._ahead = 0
-
     def source(self, changes: dict[str, object]) -> EpisodeSource | None:
         """The source of episodes with changed options; None for none.
 
@@ -115,8 +109,46 @@ class EpisodeSupply:
             self._special[request] = EpisodeSource(self._config.generator, request)
         return self._special[request]
 
-    def deal(self, lanes: np.ndarray, into: LaneData, special: EpisodeSource | None = None) -> None:
-        """Put the next episode of each lane into its place of ``into``."""
+    def deal(
+        self,
+        lanes: np.ndarray,
+        into: LaneData,
+        special: EpisodeSource | None = None,
+        seeds: list[int | None] | None = None,
+    ) -> None:
+        """Put the next episode of each lane into its place of ``into``.
+
+        Args:
+            lanes: (n,) int64.
+            into: The data that the lanes play.
+            special: Source of these episodes instead of the configured one.
+            seeds: For each of the lanes a seed that starts its stream anew, or None.
+
+        Raises:
+            GenerationError: if explicit generators cannot be applied; with ``seeds`` nothing has changed then.
+        """
+        if seeds is None:  # an automatic reset
+            self._deal(lanes, into, special, seeds)
+            return
+        before = {name: value.copy() for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        streams, stock, ahead, played = self._streams.copy(), self._stock, self._ahead, list(self._played)
+        try:
+            self._deal(lanes, into, special, seeds)
+        except GenerationError:
+            vars(self).update(before)
+            self._streams, self._stock, self._ahead, self._played = streams, stock, ahead, played
+            raise
+
+    def _deal(
+        self, lanes: np.ndarray, into: LaneData, special: EpisodeSource | None, seeds: list[int | None] | None
+    ) -> None:
+        if seeds is not None:
+            given = [(lane, seed) for lane, seed in zip(lanes.tolist(), seeds, strict=True) if seed is not None]
+            anew = np.array([lane for lane, _ in given], np.int64)
+            self._streams.reseed(anew, [seed for _, seed in given])
+            self._number[anew] = -1
+            self._stock_left[anew] = 0
+            self._ahead = 0
         self._number[lanes] += 1
         self._key[lanes] = self._streams.keys(lanes, self._number[lanes])
         source = special or self._source

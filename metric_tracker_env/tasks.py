@@ -58,7 +58,7 @@ def get_task(name: str) -> Task:
     Raises:
         ValueError: if there is none; names those there are.
     """
-    if name not in TASKS:
+    if not isinstance(name, str) or name not in TASKS:
         raise ValueError(f"task {name!r} is not one of {list(TASKS)}")
     return TASKS[name]
 

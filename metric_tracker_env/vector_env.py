@@ -14,7 +14,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from metric_tracker_env.actions import ActionTable
-from metric_tracker_env.config import MAX_SEED, EnvConfig
+from metric_tracker_env.config import EnvConfig
 from metric_tracker_env.engine import Engine, Outcome
 from metric_tracker_env.env import (
     METADATA,
@@ -76,7 +76,6 @@ class MetricTrackerVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self._all = np.arange(self.num_envs)
         self._everywhere = np.ones(self.num_envs, bool)
-        self._seeded = np.zeros(self.num_envs, bool)
         self._started = np.zeros(self.num_envs, bool)
         self._ended = np.zeros(self.num_envs, bool)  # the last step of these lanes ended an episode
 
@@ -115,23 +114,18 @@ class MetricTrackerVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """
         if options is not None and not isinstance(options, Mapping):
             raise ValueError(f"options {options!r} must be a dict")
-        further = dict(options or {})
+        further = {} if options is None else dict(options)
         chosen = check_reset_mask(further.pop("reset_mask", self._everywhere), self.num_envs)
         seeds = self._lane_seeds(seed)
         special = episode_source(self._engine, further)
         lanes = np.flatnonzero(chosen)
         if not self._started[~chosen].all():
             raise gym.error.ResetNeeded("options['reset_mask'] leaves out lanes that were never reset; reset all first")
-        super().reset(seed=None if not isinstance(seed, (int, np.integer)) else int(seed))
-        fresh = [lane for lane in lanes.tolist() if seeds[lane] is None and not self._seeded[lane]]
-        if fresh:
-            for lane, drawn in zip(fresh, self.np_random.integers(MAX_SEED, size=len(fresh)).tolist(), strict=True):
-                seeds[lane] = drawn
-        given = [lane for lane in lanes.tolist() if seeds[lane] is not None]
-        if given:
-            self._engine.seed(np.array(given), [int(seeds[lane] or 0) for lane in given])
-            self._seeded[given] = True
-        self._engine.deal(lanes, special)
+        for lane in lanes.tolist():
+            if seeds[lane] is None and not self._started[lane]:
+                seeds[lane] = int(self.np_random_seed or 0) + lane  # the entropy that Gymnasium drew
+        self._engine.deal(lanes, special, [seeds[lane] for lane in lanes.tolist()])
+        super().reset(seed=int(seed) if isinstance(seed, (int, np.integer)) else None)
         self._started[lanes] = True
         self._ended[lanes] = False
         return self._observations(), self._info(chosen, np.zeros(self.num_envs, bool))
@@ -206,6 +200,8 @@ class MetricTrackerVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         Raises:
             gymnasium.error.ResetNeeded: while an episode is under way there.
         """
+        if isinstance(lane, bool) or not isinstance(lane, (int, np.integer)) or not 0 <= lane < self.num_envs:
+            raise ValueError(f"lane {lane!r} is not an integer from 0 to {self.num_envs - 1}")
         if not self._started[lane] or self._engine.playing[lane]:
             raise gym.error.ResetNeeded(f"the truth of lane {lane} is told when its episode has ended")
         return self._engine.episode(lane)
