@@ -78,6 +78,11 @@ def calendar_features(config: EnvConfig) -> np.ndarray:
     return out
 
 
+def shares(whole: int) -> np.ndarray:
+    """(whole + 1,) float32: 0 / whole, 1 / whole, ... 1."""
+    return (np.arange(whole + 1) / whole).astype(np.float32)
+
+
 class Evidence(NamedTuple):
     """What tools on one date each revealed on n lanes."""
 
@@ -114,6 +119,7 @@ class ViewState:
         self._dearest = int(self._costs.max())
         self._levels = [int(c) for c in np.unique(self._costs) if c > 0]
         self._with_cost = {c: np.flatnonzero(self._costs == c) for c in self._levels}
+        self._steps_left, self._budget_left = shares(play.config.step_limit), shares(play.config.budget)
         start = layout.parts["globals"].start
         self._reported_at, self._budget_at, self._steps_at, self._scans_at = start, start + 1, start + 2, start + 3
         self._globals = slice(start, start + layout.parts["globals"].width)
@@ -145,12 +151,12 @@ class ViewState:
 
     def on_step(self, paid: np.ndarray, cost: np.ndarray) -> None:
         """The step is over: ``paid`` lanes spent ``cost`` (n,) units."""
-        play, config = self.play, self.play.config
-        self._buffer[:, self._steps_at] = 1.0 - play.steps * np.float32(1.0 / config.step_limit)
+        play = self.play
+        self._buffer[:, self._steps_at] = self._steps_left.take(play.config.step_limit - play.steps)
         if not len(paid):
             return
         budget = play.budget[paid]
-        self._buffer[paid, self._budget_at] = budget * np.float32(1.0 / config.budget)
+        self._buffer[paid, self._budget_at] = self._budget_left.take(budget)
         short = budget < self._dearest
         if short.any():
             lanes, budget, before = paid[short], budget[short], (budget + cost)[short]
