@@ -233,9 +233,8 @@ def report(difficulty: Difficulty, parts: list[dict[str, object]], episodes: int
     print(f"\n## {difficulty}: {episodes:,} episodes")
     print("expected rows: " + ", ".join(f"{value:,} {name}" for name, value in checks.items()))
     print(f"incidents drawn again after measuring: {100 * int(total('redraws')) / checks['expected']:.3f} %")
-    print(
-        f"an episode: {total('consequences') / episodes:.2f} consequences, {total('natural') / episodes:.2f} natural cells"
-    )
+    consequences, natural = float(total("consequences") / episodes), float(total("natural") / episodes)
+    print(f"an episode: {consequences:.2f} consequences, {natural:.2f} natural cells")
     print("F1 with full data: " + "; ".join(f"{name} {value:.4f}" for name, value in means.items()))
     print(f"best submission without a tool: score {blind:.4f} with {rows} rows")
     print("signature rule by family: " + ", ".join(f"{n} {r:.4f}" for n, r in zip(ANOMALY_TYPES, recall, strict=True)))
@@ -258,8 +257,8 @@ def report(difficulty: Difficulty, parts: list[dict[str, object]], episodes: int
         "episodes": episodes,
         "checks": checks,
         "redraws": int(total("redraws")),
-        "consequences": float(total("consequences") / episodes),
-        "natural": float(total("natural") / episodes),
+        "consequences": consequences,
+        "natural": natural,
         "f1": means,
         "blind_score": blind,
         "recall_by_family": dict(zip(ANOMALY_TYPES, recall.tolist(), strict=True)),
@@ -284,7 +283,7 @@ def main() -> None:
     wrong = 0
     with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
         for difficulty in DIFFICULTIES:
-            jobs = [(difficulty, options.seed + i, CHUNK) for i in range(chunks)]
+            jobs: list[tuple[Difficulty, int, int]] = [(difficulty, options.seed + i, CHUNK) for i in range(chunks)]
             figures[difficulty] = report(difficulty, pool.map(work, jobs, chunksize=1), chunks * CHUNK)
             checks = figures[difficulty]["checks"]
             assert isinstance(checks, dict)

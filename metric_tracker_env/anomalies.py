@@ -47,6 +47,8 @@ SHIFT_LIMIT = 0.9  # most of the traffic of the hours it leaves that a mix shift
 TRAFFIC_FLOOR = 0.05  # least share of its traffic that a drop leaves
 PLAN_MARGIN = 1.08  # thresholds from the twin's median that a planned cell must reach
 MAX_ATTEMPTS = 400
+STRETCH_AFTER = 100  # draws after which sizes grow, for calendars whose free dates are all too busy for a drop
+STRETCH = 0.01  # growth of the size a further draw
 
 RETRIES = 8  # draws of a failed incident that are looked at together: one round of calls nearly always suffices
 WORDS_PER_DRAW = 3  # date, variant, size
@@ -88,6 +90,7 @@ class VariantTable:
     most: np.ndarray  # (V,) float64
     margin: np.ndarray  # (V,) float64, thresholds from the twin's median that the planned cell must reach
     several: np.ndarray  # (V,) bool, whether the variant multiplies more than one link
+    elastic: np.ndarray  # (V,) bool, whether its size may grow
     links: np.ndarray  # (V, S-1) bool, the step rates that it multiplies
     ceiling: np.ndarray  # (S-1,) float64, largest factor of each step rate
     start: np.ndarray  # (7,) int64, first variant of each family
@@ -198,6 +201,7 @@ def variant_table(config: GeneratorConfig, difficulty: Difficulty) -> VariantTab
             scaled[row, links[0] : last + 1] = True
             least[row] = alone_floor[links[0]] if alone[row] else TRAFFIC_FLOOR
             most[row] = ceiling[links[0]]
+    several = touches.sum(axis=1) > 1
     return VariantTable(
         entity=entity,
         measure=catalogue.measure_of_entity[entity],
@@ -211,7 +215,8 @@ def variant_table(config: GeneratorConfig, difficulty: Difficulty) -> VariantTab
         least=least,
         most=most,
         margin=np.where(family == QUALITY_FAMILY, -np.inf, PLAN_MARGIN),
-        several=touches.sum(axis=1) > 1,
+        several=several,
+        elastic=~several & (family != FUNNEL_FAMILY) & (family != QUALITY_FAMILY),
         links=touches[:, 1:],
         ceiling=ceiling[1:],
         start=np.concatenate([[0], np.cumsum(count)[:-1]]),
@@ -353,7 +358,8 @@ class Planner:
             start = (turn * places + np.repeat(spot - lane * places, RETRIES)) * WORDS_PER_DRAW
             unit = rng.unit(rng.words_at(keys[lanes], Stream.REDRAW, start, WORDS_PER_DRAW))
             day = self.candidates[(unit[0] * len(self.candidates)).astype(np.int64)]
-            proposed = self._propose(twin, lanes, day, np.repeat(family, RETRIES), unit[1], unit[2])
+            stretch = 1.0 + STRETCH * np.maximum(turn - STRETCH_AFTER, 0)
+            proposed = self._propose(twin, lanes, day, np.repeat(family, RETRIES), unit[1], unit[2], stretch)
             free = (plan.day[lanes] != day[:, None]).all(axis=1)
             fits = (proposed.fits & free).reshape(-1, RETRIES)
             chosen = np.arange(len(spot)) * RETRIES + fits.argmax(axis=1)
@@ -374,12 +380,14 @@ class Planner:
         family: np.ndarray,
         variant_draw: np.ndarray,
         size_draw: np.ndarray,
+        stretch: np.ndarray | float = 1.0,
     ) -> Proposals:
         """Work out n incidents: the factors of a move of ``size`` thresholds from the twin's own value."""
         table = self.table
         _, episodes, days = twin.shape
         variant = table.start.take(family) + (variant_draw * table.count.take(family)).astype(np.int64)
         size = table.low.take(variant) + size_draw * table.span.take(variant)
+        size *= np.where(table.elastic.take(variant), stretch, 1.0)
         sign = table.sign.take(variant)
         series = twin.reshape(-1, days)
         row = table.measure.take(variant) * episodes + lane
@@ -525,8 +533,13 @@ def inject(config: GeneratorConfig, difficulty: Difficulty, planes: np.ndarray, 
     mixed = np.flatnonzero(family == MIX_FAMILY)
     before = new.take(mixed, axis=2)
     factor = plan.factor.reshape(-1, steps).take(spot, axis=0).T
+    # Cumulative rounding: the day moves by the factor even where an hour has too few events to.
+    for hour in range(1, hours):
+        new[:, hour] += new[:, hour - 1]
     new *= factor.astype(planes.dtype, order="C")[:, None]
     np.rint(new, out=new)
+    for hour in range(hours - 1, 0, -1):
+        new[:, hour] -= new[:, hour - 1]
     alone = plan.alone.reshape(-1)[spot]
     for step in range(1, steps):
         if step < steps - 1:  # rounding must not put a lone count below the step after it

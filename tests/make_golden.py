@@ -12,16 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-GOLDEN = Path(__file__).with_name("golden.json")
-SEEDS = list(range(64))
-
-if __name__ == "__main__":  # run as a script, the repository is not on the path
-    sys.path.insert(0, str(GOLDEN.parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a script, the repository is not on the path
 
 from metric_tracker_env.config import EpisodeConfig, FunnelStep, GeneratorConfig, SyntheticAnomalyGenerator
 from metric_tracker_env.episode import MetricDataGenerator
 from metric_tracker_env.schema import ConversionMetricDefinition
 
+GOLDEN = Path(__file__).with_name("golden.json")
+SEEDS = list(range(64))
 SHOP = GeneratorConfig(
     entry_step="visits",
     steps=(FunnelStep(name="carts", rate=0.2, noise_scale=1.5), FunnelStep(name="sales", rate=0.5)),
