@@ -51,9 +51,9 @@ class Engine:
     def __init__(self, config: EnvConfig, lanes: int) -> None:
         self.config, self.lanes = config, lanes
         self.table = ActionTable(config.generator, config.costs, config.view)
-        self._play = Play(config, self.table, lanes)
-        self._view = VIEWS[config.view](self._play)
         self._supply = EpisodeSupply(config, lanes)
+        self._play = Play(config, self.table, lanes, self._supply)
+        self._view = VIEWS[config.view](self._play)
         self._row = np.arange(lanes) * len(self.table)
         self._lane, self._one = np.zeros(1, np.int64), np.zeros(1, np.int64)
         self._families = np.arange(len(ANOMALY_TYPES))
@@ -86,7 +86,7 @@ class Engine:
         self, lanes: np.ndarray, special: EpisodeSource | None = None, seeds: list[int | None] | None = None
     ) -> None:
         """Begin the next episode on lanes, see ``EpisodeSupply.deal``; an error changes nothing."""
-        self._supply.deal(lanes, self._play.data, special, seeds)
+        self._supply.deal(lanes, special, seeds)
         self._play.clear(lanes)
         self._view.load(lanes)
 
@@ -171,7 +171,7 @@ class Engine:
         seen, fresh = before | shown, shown > before
         revealed[row] = seen
         play.opened.reshape(-1)[row[tools == 0]] = True
-        self._view.on_date(Evidence(lanes, days, row, tools, seen, fresh))
+        self._view.on_date(Evidence(lanes, days, row, play.slot[lanes] * play.days + days, tools, seen, fresh))
 
     def _scan(self, lanes: np.ndarray, actions: np.ndarray) -> None:
         """Scans and surveys: tell which dates show which families."""
@@ -180,7 +180,7 @@ class Engine:
         family, level = np.divmod(table.argument.take(actions), LEVELS)
         wanted = np.where(survey, SURVEY_LEVEL, level + 1).astype(np.int8)[:, None, None]
         scanned = survey[:, None] | (self._families == family[:, None])
-        found = play.data.levels[lanes] >= wanted
+        found = play.data.levels[play.slot[lanes]] >= wanted
         found &= scanned[:, None, :]
         known = np.maximum(play.known[lanes], found * wanted)
         play.known[lanes] = known
@@ -201,8 +201,8 @@ class Engine:
         days, entities = self._days(lanes, actions), self.table.argument[actions]
         dense = self.config.reward == "dense"
         before = self._score(lanes) if dense else 0.0
-        cell = (lanes * play.days + days) * play.entities + entities
-        play.reported.reshape(-1)[cell] = True
+        play.reported.reshape(-1)[(lanes * play.days + days) * play.entities + entities] = True
+        cell = (play.slot[lanes] * play.days + days) * play.entities + entities
         play.reports[lanes] += 1
         play.correct[lanes] += play.data.classes.reshape(-1)[cell] == CellClass.EXPECTED
         self._view.on_report(Reported(lanes, days, entities, actions))
@@ -211,12 +211,13 @@ class Engine:
     def _score(self, lanes: np.ndarray) -> np.ndarray:
         """(n,) float64 score of the drafts; rows from evidence are right in every field, so quality is their number."""
         play = self._play
-        return soft_f1(play.correct[lanes], play.reports[lanes], play.data.expected[lanes])
+        return soft_f1(play.correct[lanes], play.reports[lanes], play.data.expected[play.slot[lanes]])
 
     def outcome(self, lanes: np.ndarray) -> Outcome:
         """How the episodes of lanes that are over ended."""
         play = self._play
-        matched, submitted, expected = play.correct[lanes], play.reports[lanes], play.data.expected[lanes]
+        matched, submitted = play.correct[lanes], play.reports[lanes]
+        expected = play.data.expected[play.slot[lanes]]
         score = self._score(lanes)
         return Outcome(
             score=score,

@@ -82,15 +82,19 @@ class EpisodeSource:
         self._traffic = CleanTraffic(config, episode.difficulty)
         self._planner = None if episode.anomaly_generators else Planner(config, episode)
 
-    def generate(self, keys: np.ndarray) -> EpisodeBatch:
+    def generate(self, keys: np.ndarray, hourly: bool = True) -> EpisodeBatch:
         """Generate the episodes of (B,) uint64 keys; each is the same whatever else is in the batch.
+
+        Args:
+            keys: (B,) uint64.
+            hourly: Whether the planes are wanted; without, the batch has no episode in them, and takes less time.
 
         Raises:
             GenerationError: if the incidents cannot be realised.
         """
         if self._planner is None:
             return _join([self.generate_with_records(keys[i : i + 1])[0] for i in range(len(keys))])
-        parts = [self._chunk(self._planner, keys[i : i + CHUNK]) for i in range(0, len(keys), CHUNK)]
+        parts = [self._chunk(self._planner, keys[i : i + CHUNK], hourly) for i in range(0, len(keys), CHUNK)]
         return _join(parts)
 
     def generate_with_records(self, keys: np.ndarray) -> tuple[EpisodeBatch, list[SyntheticGeneratorApplication]]:
@@ -118,11 +122,14 @@ class EpisodeSource:
         ]
         return batch, measured
 
-    def _chunk(self, planner: Planner, keys: np.ndarray) -> EpisodeBatch:
+    def _chunk(self, planner: Planner, keys: np.ndarray, hourly: bool) -> EpisodeBatch:
         """Episodes generated together."""
-        planes, values = self._clean(keys)
+        planes, values = self._clean(keys, fresh=hourly)
         plan, attempts = planner.draw(keys, values)
-        return self._settle(planner, keys, planes, values, plan, attempts)
+        batch = self._settle(planner, keys, planes, values, plan, attempts, hourly)
+        if not hourly:  # the next chunk overwrites them
+            batch.planes = planes[:, :, :0]
+        return batch
 
     def _settle(
         self,
@@ -132,27 +139,30 @@ class EpisodeSource:
         values: np.ndarray,
         plan: Plan,
         attempts: np.ndarray,
+        hourly: bool,
     ) -> EpisodeBatch:
         """Inject, measure, label; incidents that do not pass are drawn again, from the clean data of their episodes."""
         incidents = inject(self.config, self.episode.difficulty, planes, plan)
         batch, passed = self._measure(planes, values, plan, incidents)
         failed = plan.active & ~passed
         if not failed.any():
-            incidents.write(planes)
+            if hourly:
+                incidents.write(planes)
             return batch
         again = np.flatnonzero(failed.any(axis=1))
         part, tried, clean = plan.take(again), attempts[again], planes.take(again, axis=2)
         twin = self._clean_measures(clean, clean.sum(axis=1))
         planner.redraw(keys[again], twin, part, tried, failed[again])
-        repaired = self._settle(planner, keys[again], clean, twin, part, tried)
+        repaired = self._settle(planner, keys[again], clean, twin, part, tried, hourly)
         repaired.redraws += failed[again].sum(axis=1)
-        incidents.write(planes)
+        if hourly:
+            incidents.write(planes)
         batch.put(again, repaired)
         return batch
 
-    def _clean(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _clean(self, keys: np.ndarray, fresh: bool = True) -> tuple[np.ndarray, np.ndarray]:
         """Planes without incidents, and what they measure to: the clean twin, (M, B, D)."""
-        planes, daily = self._traffic.planes(keys)
+        planes, daily = self._traffic.planes(keys, fresh)
         return planes, self._clean_measures(planes, daily)
 
     def _clean_measures(self, planes: np.ndarray, daily: np.ndarray) -> np.ndarray:

@@ -6,6 +6,8 @@ every machine and in every batch.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from metric_tracker_env import rng
@@ -56,15 +58,21 @@ class CleanTraffic:
         self._least = (means * (1.0 - noise + noise / DRAW_LEVELS)).astype(self.dtype)
         streams = [Stream.HOURS + step for step in range(len(means))]
         self._draws = Draws16(streams, HOURS_PER_DAY, config.num_days)
+        self._used = np.empty(0, self.dtype)  # memory of planes that are not kept
 
-    def planes(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def planes(self, keys: np.ndarray, fresh: bool = True) -> tuple[np.ndarray, np.ndarray]:
         """Counts of (B,) uint64 keys.
+
+        Args:
+            keys: (B,) uint64.
+            fresh: Whether the planes are the caller's to keep; else the next call may overwrite them.
 
         Returns:
             (S, H, B, D) whole numbers in ``plane_dtype``; and (S, B, D), their sums over the hours.
         """
         steps, episodes, days = len(self._slope), len(keys), self.config.num_days
-        planes = np.empty((steps, HOURS_PER_DAY, episodes, days), self.dtype)
+        shape = (steps, HOURS_PER_DAY, episodes, days)
+        planes = np.empty(shape, self.dtype) if fresh else self._workspace(shape)
         daily = np.empty((steps, episodes, days), self.dtype)
         traffic = daily_traffic(self.config, keys, self._mean).astype(self.dtype)
         together = max(1, BLOCK // planes[0].size)
@@ -79,6 +87,13 @@ class CleanTraffic:
                 else:
                     self._split(traffic, planes[0], daily[0])
         return planes, daily
+
+    def _workspace(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Memory that is used again, so that it stays in the cache."""
+        size = math.prod(shape)
+        if len(self._used) < size:
+            self._used = np.empty(size, self.dtype)
+        return self._used[:size].reshape(shape)
 
     @staticmethod
     def _split(traffic: np.ndarray, out: np.ndarray, daily: np.ndarray) -> None:

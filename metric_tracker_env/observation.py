@@ -89,6 +89,7 @@ class Evidence(NamedTuple):
     lanes: np.ndarray  # (n,) int64
     days: np.ndarray  # (n,) int64
     row: np.ndarray  # (n,) int64, lane x D + day
+    source: np.ndarray  # (n,) int64, slot x D + day
     tools: np.ndarray  # (n,) int64, rows of ActionTable.reveals
     seen: np.ndarray  # (n, E) bool, revealed on that date now
     fresh: np.ndarray  # (n, E) bool, revealed just now
@@ -210,14 +211,14 @@ class BoardView(ViewState):
     def on_date(self, found: Evidence) -> None:
         """Write the revealed cells of the date; its confirmed cells may be reported."""
         play, data, entities = self.play, self.play.data, self.play.entities
-        lanes, days, row, tools, seen, fresh = found
+        lanes, days, row, source, tools, seen, fresh = found
         shown = np.empty((len(lanes), self._evidence), np.float32)
         shown[:, :entities] = seen
         np.multiply(seen, UNPACK, out=shown[:, entities:-1])
-        shown[:, entities:-1] *= data.ratios.reshape(-1, entities).take(row, axis=0)
-        shown[:, -1] = data.season.reshape(-1).take(row) * (play.opened.reshape(-1).take(row) * UNPACK)
+        shown[:, entities:-1] *= data.ratios.reshape(-1, entities).take(source, axis=0)
+        shown[:, -1] = data.season.reshape(-1).take(source) * (play.opened.reshape(-1).take(row) * UNPACK)
         self._rows[lanes * self._lane_rows + days, : self._evidence] = shown
-        reportable = data.classes.reshape(-1, entities).take(row, axis=0) > 0
+        reportable = data.classes.reshape(-1, entities).take(source, axis=0) > 0
         reportable &= fresh
         block = self._blocks[lanes, days]
         block &= self._keep.take(tools, axis=0)
@@ -284,11 +285,11 @@ class FocusView(ViewState):
     def on_date(self, found: Evidence) -> None:
         """Show the date in focus."""
         play, data, entities = self.play, self.play.data, self.play.entities
-        lanes, days, row, tools, seen, _ = found
+        lanes, days, row, source, tools, seen, _ = found
         reported = play.reported.reshape(-1, entities).take(row, axis=0)
         legal = np.empty((len(lanes), len(self._inspected) + entities), bool)
         reportable = legal[:, -entities:]
-        np.greater(data.classes.reshape(-1, entities).take(row, axis=0), 0, out=reportable)
+        np.greater(data.classes.reshape(-1, entities).take(source, axis=0), 0, out=reportable)
         reportable &= seen
         np.greater(reportable, reported, out=reportable)
         budget = play.budget[lanes][:, None]
@@ -298,10 +299,10 @@ class FocusView(ViewState):
         shown = np.empty((len(lanes), self._focus_day.stop), np.float32)
         shown[:, self._revealed] = seen
         np.multiply(seen, UNPACK, out=shown[:, self._deviation])
-        shown[:, self._deviation] *= data.ratios.reshape(-1, entities).take(row, axis=0)
+        shown[:, self._deviation] *= data.ratios.reshape(-1, entities).take(source, axis=0)
         shown[:, self._reportable] = reportable
         shown[:, self._reported] = reported
-        shown[:, self._season.start] = data.season.reshape(-1).take(row) * UNPACK
+        shown[:, self._season.start] = data.season.reshape(-1).take(source) * UNPACK
         shown[:, self._focus_flags] = FLAG_OF_LEVEL.take(play.known.reshape(-1, FAMILIES).take(row, axis=0))
         shown[:, self._focus_day] = self._calendar.take(days, axis=0)
         self._buffer[lanes, : shown.shape[1]] = shown

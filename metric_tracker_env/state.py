@@ -7,16 +7,16 @@ import numpy as np
 from metric_tracker_env.actions import ActionTable
 from metric_tracker_env.config import EnvConfig
 from metric_tracker_env.schema import ANOMALY_TYPES
-from metric_tracker_env.supply import LaneData
+from metric_tracker_env.supply import EpisodeSupply
 
 
 class Play:
     """What has happened in the episodes of B lanes, and the data that they are about."""
 
-    def __init__(self, config: EnvConfig, table: ActionTable, lanes: int) -> None:
+    def __init__(self, config: EnvConfig, table: ActionTable, lanes: int, supply: EpisodeSupply) -> None:
         self.config, self.table, self.lanes = config, table, lanes
         self.days, self.entities = config.generator.num_days, config.generator.catalogue.num_entities
-        self.data = LaneData.empty(lanes, self.days, self.entities)
+        self.data, self.slot = supply.data, supply.slot  # lane i plays row slot[i] of the data
         self.revealed = np.zeros((lanes, self.days, self.entities), bool)
         self.reported = np.zeros((lanes, self.days, self.entities), bool)
         self.opened = np.zeros((lanes, self.days), bool)

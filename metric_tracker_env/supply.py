@@ -15,7 +15,7 @@ from metric_tracker_env.schema import ANOMALY_TYPES
 
 RATIO_CLIP = 5.0  # thresholds; observed deviations are clipped here
 RATIO_SCALE = 32_000 / RATIO_CLIP  # steps of int16 a threshold: a resolution of 0.00016
-AHEAD = 256  # episodes that one refill makes at least, spread over the lanes
+AHEAD = 4096  # episodes that are kept ahead at most, spread over the lanes; at least one a lane
 
 
 @dataclass
@@ -58,17 +58,10 @@ class LaneData:
             expected=batch.plan.active.sum(axis=1),
         )
 
-    @classmethod
-    def join(cls, parts: list[LaneData]) -> LaneData:
-        """Parts one after another."""
-        if len(parts) == 1:
-            return parts[0]
-        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
-
-    def put(self, lanes: np.ndarray, other: LaneData, rows: np.ndarray) -> None:
-        """Copy ``rows`` of other data into ``lanes`` of this."""
+    def put(self, rows: np.ndarray, other: LaneData) -> None:
+        """Write other data into ``rows`` of this."""
         for field in fields(self):
-            getattr(self, field.name)[lanes] = getattr(other, field.name)[rows]
+            getattr(self, field.name)[rows] = getattr(other, field.name)
 
 
 def _packed(ratios: np.ndarray) -> np.ndarray:
@@ -78,21 +71,27 @@ def _packed(ratios: np.ndarray) -> np.ndarray:
 
 
 class EpisodeSupply:
-    """Hands each lane its next episode; episode n of a lane depends on the lane's seed and n alone."""
+    """Hands each lane its next episode; episode n of a lane depends on the lane's seed and n alone.
+
+    Attributes:
+        data: The episodes that the lanes play and those made ahead: a ring of rows for each lane.
+        slot: (B,) int64, row of ``data`` with the episode that each lane plays.
+    """
 
     def __init__(self, config: EnvConfig, lanes: int) -> None:
         self._config = config
         self._source = EpisodeSource(config.generator, config.episode_config())
         self._special: dict[EpisodeConfig, EpisodeSource] = {}
         self._streams = KeyStream([0] * lanes)
-        self._number = np.full(lanes, -1, np.int64)  # number of the episode that each lane plays
-        self._key = np.zeros(lanes, np.uint64)  # its key
-        self._played: list[EpisodeSource] = [self._source] * lanes
-        self._most_ahead = max(1, AHEAD // lanes)
-        self._ahead = 0  # episodes that the next refill makes for a lane
-        self._stock: LaneData | None = None
-        self._stock_place = np.zeros(lanes, np.int64)  # row of the stock with the lane's next episode
-        self._stock_left = np.zeros(lanes, np.int64)  # episodes in stock for the lane, in consecutive rows
+        self._next = np.zeros(lanes, np.int64)  # number of the episode that each lane plays next
+        self._left = np.zeros(lanes, np.int64)  # episodes made ahead for each lane, from the next one on
+        self._key = np.zeros(lanes, np.uint64)  # of the episode that each lane plays
+        self._played: dict[int, EpisodeSource] = {}  # its source, where that is not the configured one
+        self._ring = 1 + max(1, min(CHUNK, AHEAD // lanes))
+        self._batch = 0  # a refill makes a multiple of as many episodes; 0 for just those that are asked for
+        days, entities = config.generator.num_days, config.generator.catalogue.num_entities
+        self.data = LaneData.empty(lanes * self._ring, days, entities)
+        self.slot = np.arange(lanes) * self._ring
 
     def source(self, changes: dict[str, object]) -> EpisodeSource | None:
         """The source of episodes with changed options; None for none.
@@ -110,91 +109,74 @@ class EpisodeSupply:
         return self._special[request]
 
     def deal(
-        self,
-        lanes: np.ndarray,
-        into: LaneData,
-        special: EpisodeSource | None = None,
-        seeds: list[int | None] | None = None,
+        self, lanes: np.ndarray, special: EpisodeSource | None = None, seeds: list[int | None] | None = None
     ) -> None:
-        """Put the next episode of each lane into its place of ``into``.
+        """Give each lane its next episode.
 
         Args:
             lanes: (n,) int64.
-            into: The data that the lanes play.
             special: Source of these episodes instead of the configured one.
             seeds: For each of the lanes a seed that starts its stream anew, or None.
 
         Raises:
-            GenerationError: if explicit generators cannot be applied; with ``seeds`` nothing has changed then.
+            GenerationError: if explicit generators cannot be applied; nothing has changed then.
         """
-        if seeds is None:  # an automatic reset
-            self._deal(lanes, into, special, seeds)
-            return
-        before = {name: value.copy() for name, value in vars(self).items() if isinstance(value, np.ndarray)}
-        streams, stock, ahead, played = self._streams.copy(), self._stock, self._ahead, list(self._played)
+        before = self._streams, self._next, self._left, self._batch
+        given = [(lane, seed) for lane, seed in zip(lanes.tolist(), seeds or (), strict=False) if seed is not None]
+        if given:
+            self._restart(given)
+        key = self._streams.keys(lanes, self._next[lanes])
         try:
-            self._deal(lanes, into, special, seeds)
+            if special is not None:
+                made = LaneData.of(special, special.generate(key, hourly=False))
+                self.data.put(self._rows(lanes, self._next[lanes]), made)
+                self._left[lanes] = np.maximum(self._left[lanes], 1)
+                self._played.update(dict.fromkeys(lanes.tolist(), special))
+            else:
+                if not self._left[lanes].all():
+                    self._refill(lanes)
+                if self._played:
+                    for lane in lanes.tolist():
+                        self._played.pop(lane, None)
         except GenerationError:
-            vars(self).update(before)
-            self._streams, self._stock, self._ahead, self._played = streams, stock, ahead, played
+            self._streams, self._next, self._left, self._batch = before
             raise
+        self._key[lanes] = key
+        self.slot[lanes] = self._rows(lanes, self._next[lanes])
+        self._next[lanes] += 1
+        self._left[lanes] -= 1
 
-    def _deal(
-        self, lanes: np.ndarray, into: LaneData, special: EpisodeSource | None, seeds: list[int | None] | None
-    ) -> None:
-        if seeds is not None:
-            given = [(lane, seed) for lane, seed in zip(lanes.tolist(), seeds, strict=True) if seed is not None]
-            anew = np.array([lane for lane, _ in given], np.int64)
-            self._streams.reseed(anew, [seed for _, seed in given])
-            self._number[anew] = -1
-            self._stock_left[anew] = 0
-            self._ahead = 0
-        self._number[lanes] += 1
-        self._key[lanes] = self._streams.keys(lanes, self._number[lanes])
-        source = special or self._source
-        for lane in lanes.tolist():
-            self._played[lane] = source
-        if special is not None:
-            self._stock_left[lanes] -= self._stock_left[lanes] > 0
-            self._stock_place[lanes] += 1
-            into.put(lanes, self._make(special, self._key[lanes]), np.arange(len(lanes)))
-            return
-        if not self._stock_left[lanes].all():
-            self._refill(lanes)
-        assert self._stock is not None
-        into.put(lanes, self._stock, self._stock_place[lanes])
-        self._stock_place[lanes] += 1
-        self._stock_left[lanes] -= 1
+    def _restart(self, given: list[tuple[int, int]]) -> None:
+        """Start the streams of some lanes anew, in copies; what was made ahead for them is dropped."""
+        anew = np.array([lane for lane, _ in given])
+        self._streams, self._next, self._left = self._streams.copy(), self._next.copy(), self._left.copy()
+        self._streams.reseed(anew, [seed for _, seed in given])
+        self._next[anew] = 0
+        self._left[anew] = 0
+        self._batch = 0  # a lane that is seeded anew for each episode never pays for more than it plays
+
+    def _rows(self, lanes: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        """Rows of ``data`` for episodes ``numbers`` of lanes."""
+        return lanes * self._ring + numbers % self._ring
 
     def _refill(self, wanted: np.ndarray) -> None:
-        """Make episodes for every lane of ``wanted`` whose stock is empty; later also for all other such lanes."""
-        depth = max(1, min(self._ahead, self._most_ahead))
-        empty = np.flatnonzero(self._stock_left == 0) if self._ahead else wanted[self._stock_left[wanted] == 0]
-        kept = np.flatnonzero(self._stock_left > 0)
-        self._ahead = 2 * depth  # a lane that is seeded anew for each episode never pays for more than it plays
-        first = self._number[empty] + np.where(np.isin(empty, wanted), 0, 1)
-        numbers = first[:, None] + np.arange(depth)
-        keys = self._streams.keys(np.repeat(empty, depth), numbers.ravel())
-        parts = [self._make(self._source, keys[i : i + CHUNK]) for i in range(0, len(keys), CHUNK)]
-        left = self._stock_left[kept]
-        if len(kept) and self._stock is not None:
-            old = np.repeat(self._stock_place[kept], left) + _counting(left)
-            parts.append(LaneData(*(getattr(self._stock, field.name)[old] for field in fields(LaneData))))
-            self._stock_place[kept] = len(keys) + np.cumsum(left) - left
-        self._stock = LaneData.join(parts)
-        self._stock_place[empty] = np.arange(len(empty)) * depth
-        self._stock_left[empty] = depth
-
-    @staticmethod
-    def _make(source: EpisodeSource, keys: np.ndarray) -> LaneData:
-        return LaneData.of(source, source.generate(keys))
+        """Make an episode for those ``wanted`` that have none ahead; later whole batches, the emptiest lanes first."""
+        if self._batch:
+            ahead, lanes = np.nonzero(np.arange(self._ring - 1)[:, None] >= self._left)
+            count = -(-np.count_nonzero(self._left == 0) // self._batch) * self._batch
+            ahead, lanes = ahead[:count], lanes[:count]
+        else:
+            lanes = wanted[self._left[wanted] == 0]
+            ahead = np.zeros_like(lanes)
+        keys = self._streams.keys(lanes, self._next[lanes] + ahead)
+        parts = [slice(first, first + CHUNK) for first in range(0, len(keys), CHUNK)]
+        made = [LaneData.of(self._source, self._source.generate(keys[part], hourly=False)) for part in parts]
+        rows = self._rows(lanes, self._next[lanes] + ahead)
+        for part, data in zip(parts, made, strict=True):
+            self.data.put(rows[part], data)
+        self._left += np.bincount(lanes, minlength=len(self._left))
+        self._batch = min(CHUNK, 2 * len(keys))
 
     def episode(self, lane: int) -> EpisodeData:
         """The episode that a lane plays, made again from its key."""
-        return episode_of_key(self._played[lane], int(self._key[lane]))
-
-
-def _counting(lengths: np.ndarray) -> np.ndarray:
-    """0..length-1 for each length, one after another."""
-    ends = np.cumsum(lengths)
-    return np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - lengths, lengths)
+        return episode_of_key(self._played.get(lane, self._source), int(self._key[lane]))
