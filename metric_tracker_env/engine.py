@@ -11,15 +11,25 @@ from metric_tracker_env.config import EnvConfig
 from metric_tracker_env.episode import EpisodeData, EpisodeSource
 from metric_tracker_env.labels import CellClass
 from metric_tracker_env.measure import SCAN_MULTIPLIERS
-from metric_tracker_env.observation import VIEWS, Evidence, Layout, Reported
+from metric_tracker_env.observation import VIEWS, Evidence, Layout, Reported, Scanned
 from metric_tracker_env.schema import ANOMALY_TYPES
 from metric_tracker_env.scoring import soft_f1
 from metric_tracker_env.state import Play
 from metric_tracker_env.supply import EpisodeSupply
 
-LEVELS = len(SCAN_MULTIPLIERS)
-NOBODY = np.zeros(0, np.int64)
-SURVEY_LEVEL = 1 + SCAN_MULTIPLIERS.index(SURVEY_MULTIPLIER)
+NEVER = 127  # a level that no family reaches
+# As plain numbers: the members of an enum are looked up a hundred times slower in Python 3.11.
+DATE, REPORT, SUBMIT = int(Op.DATE), int(Op.REPORT), int(Op.SUBMIT)
+FOCUSED, NEXT_FLAGGED = int(Day.FOCUSED), int(Day.NEXT_FLAGGED)
+
+
+def scan_levels() -> np.ndarray:
+    """(scans, 7) int8: the number of SCAN_MULTIPLIERS that a date must reach for each scan to flag it."""
+    families = len(ANOMALY_TYPES)
+    levels = np.arange(1, len(SCAN_MULTIPLIERS) + 1)
+    one_family = np.where(np.eye(families, dtype=bool)[:, None], levels[:, None], NEVER).reshape(-1, families)
+    survey = np.full((1, families), 1 + SCAN_MULTIPLIERS.index(SURVEY_MULTIPLIER))
+    return np.concatenate([one_family, survey]).astype(np.int8)
 
 
 class Outcome(NamedTuple):
@@ -54,9 +64,8 @@ class Engine:
         self._supply = EpisodeSupply(config, lanes)
         self._play = Play(config, self.table, lanes, self._supply)
         self._view = VIEWS[config.view](self._play)
-        self._row = np.arange(lanes) * len(self.table)
         self._lane, self._one = np.zeros(1, np.int64), np.zeros(1, np.int64)
-        self._families = np.arange(len(ANOMALY_TYPES))
+        self._scan_levels = scan_levels()
 
     @property
     def observations(self) -> np.ndarray:
@@ -100,63 +109,61 @@ class Engine:
             reward (B,) float64, terminated (B,) bool, illegal (B,) bool.
         """
         play, table = self._play, self.table
-        allowed = self.mask.reshape(-1).take(self._row + actions)
+        allowed = self._view.legal(actions)
         allowed &= play.playing
         illegal = play.playing & ~allowed
         op = table.op.take(actions)
         op *= allowed
         cost = table.cost.take(actions)
         cost *= allowed
-        play.steps += play.playing
+        play.steps_left -= play.playing
         play.budget -= cost
         paid = np.flatnonzero(cost)
         play.tool_calls[paid] += 1
 
         reward = 0.0 - cost * self.config.step_cost
         if len(paid):
-            on_date = op[paid] == Op.DATE
+            on_date = op[paid] == DATE
             for use, lanes in ((self._use_date_tools, paid[on_date]), (self._scan, paid[~on_date])):
                 if len(lanes):
                     use(lanes, actions[lanes])
-        reporting = np.flatnonzero(op == Op.REPORT)
+            self._view.on_pay(paid, cost[paid])
+        reporting = np.flatnonzero(op == REPORT)
         if len(reporting):
             reward[reporting] += self._report(reporting, actions[reporting])
-        done = (op == Op.SUBMIT) | (play.steps >= self.config.step_limit)
+        done = (op == SUBMIT) | (play.steps_left == 0)
         done &= play.playing
         ended = np.flatnonzero(done)
         if len(ended):
             play.playing[ended] = False
             if self.config.reward == "terminal":
                 reward[ended] += self._score(ended)
-        self._view.on_step(paid, cost[paid])
+        self._view.on_step()
         return reward, done, illegal
 
     def step_one(self, action: int) -> tuple[float, bool, bool]:
         """``step`` for an engine with one lane that plays, with fewer NumPy calls: reward, terminated, illegal."""
         play, table, lane = self._play, self.table, self._lane
         legal = self.mask.item(0, action)
-        play.steps[0] += 1
-        op, cost, reward, paid = Op.ILLEGAL, 0, 0.0, NOBODY
+        play.steps_left -= 1
+        op, reward = 0, 0.0
         if legal:
             self._one[0] = action
             op, cost = table.op.item(action), table.cost.item(action)
             if cost:
-                paid = lane
-                play.budget[0] -= cost
-                play.tool_calls[0] += 1
+                play.budget -= cost
+                play.tool_calls += 1
                 reward -= cost * self.config.step_cost
-                if op == Op.DATE:
-                    self._use_date_tools(lane, self._one)
-                else:
-                    self._scan(lane, self._one)
-            elif op == Op.REPORT:
+                (self._use_date_tools if op == DATE else self._scan)(lane, self._one)
+                self._view.on_pay(lane, np.array([cost]))
+            elif op == REPORT:
                 reward += self._report(lane, self._one).item()
-        done = op == Op.SUBMIT or play.steps.item(0) >= self.config.step_limit
+        done = op == SUBMIT or play.steps_left.item() == 0
         if done:
             play.playing[0] = False
             if self.config.reward == "terminal":
                 reward += self._score(lane).item()
-        self._view.on_step(paid, np.array([cost]))
+        self._view.on_step()
         return reward, done, not legal
 
     def _use_date_tools(self, lanes: np.ndarray, actions: np.ndarray) -> None:
@@ -164,36 +171,35 @@ class Engine:
         play, table = self._play, self.table
         tools = table.argument.take(actions)
         days = self._days(lanes, actions)
-        play.focus[lanes] = days
-        row = lanes * play.days + days
-        revealed = play.revealed.reshape(-1, play.entities)
-        before, shown = revealed.take(row, axis=0), table.reveals.take(tools, axis=0)
+        row, source = lanes * play.days + days, play.slot.take(lanes) * play.days + days
+        before, shown = play.revealed.take(row, axis=0), table.reveals.take(tools, axis=0)
         seen, fresh = before | shown, shown > before
-        revealed[row] = seen
-        play.opened.reshape(-1)[row[tools == 0]] = True
-        self._view.on_date(Evidence(lanes, days, row, play.slot[lanes] * play.days + days, tools, seen, fresh))
+        play.revealed[row] = seen
+        opened = play.opened.take(row)
+        first = (tools == 0) > opened
+        opened |= first
+        play.opened[row] = opened
+        self._view.on_date(Evidence(lanes, days, row, source, tools, seen, fresh, opened, first))
+        play.focus[lanes] = days
 
     def _scan(self, lanes: np.ndarray, actions: np.ndarray) -> None:
         """Scans and surveys: tell which dates show which families."""
         play, table = self._play, self.table
-        survey = table.op.take(actions) == Op.SURVEY
-        family, level = np.divmod(table.argument.take(actions), LEVELS)
-        wanted = np.where(survey, SURVEY_LEVEL, level + 1).astype(np.int8)[:, None, None]
-        scanned = survey[:, None] | (self._families == family[:, None])
-        found = play.data.levels[play.slot[lanes]] >= wanted
-        found &= scanned[:, None, :]
-        known = np.maximum(play.known[lanes], found * wanted)
+        scans = actions - table.scan_start
+        wanted = self._scan_levels.take(scans, axis=0)[:, None]
+        known = play.data.levels.take(play.slot.take(lanes), axis=0) >= wanted
+        known = np.maximum(play.known.take(lanes, axis=0), known * wanted)
         play.known[lanes] = known
-        play.flagged_dates[lanes] = known.any(axis=2)
-        self._view.on_scan(lanes, actions)
+        play.flagged_dates.reshape(play.lanes, -1)[lanes] = known.any(axis=2)
+        self._view.on_scan(Scanned(lanes, actions, scans, known))
 
     def _days(self, lanes: np.ndarray, actions: np.ndarray) -> np.ndarray:
         """Day index that each action is about."""
-        days = self.table.day[actions]
+        days = self.table.day.take(actions)
         if self.config.view == "board":
             return days
-        days = np.where(days == Day.FOCUSED, self._play.focus[lanes], days)
-        return np.where(days == Day.NEXT_FLAGGED, self._play.next_flagged[lanes], days)
+        days = np.where(days == FOCUSED, self._play.focus.take(lanes), days)
+        return np.where(days == NEXT_FLAGGED, self._play.next_flagged.take(lanes), days)
 
     def _report(self, lanes: np.ndarray, actions: np.ndarray) -> np.ndarray:
         """Add cells to the drafts; (n,) reward for it: with "dense", the change of the drafts' scores."""
@@ -202,9 +208,9 @@ class Engine:
         dense = self.config.reward == "dense"
         before = self._score(lanes) if dense else 0.0
         play.reported.reshape(-1)[(lanes * play.days + days) * play.entities + entities] = True
-        cell = (play.slot[lanes] * play.days + days) * play.entities + entities
+        source = (play.slot[lanes] * play.days + days) * play.entities + entities
         play.reports[lanes] += 1
-        play.correct[lanes] += play.data.classes.reshape(-1)[cell] == CellClass.EXPECTED
+        play.correct[lanes] += play.data.classes.reshape(-1)[source] == CellClass.EXPECTED
         self._view.on_report(Reported(lanes, days, entities, actions))
         return self._score(lanes) - before if dense else np.zeros(len(lanes))
 
@@ -249,21 +255,25 @@ class Engine:
 
     def draft(self, lane: int) -> list[tuple[int, int]]:
         """(day, entity) of the reported cells of a lane, by date."""
-        day, entity = np.nonzero(self._play.reported[lane])
+        day, entity = np.nonzero(self._of_lane(self._play.reported, lane))
         return list(zip(day.tolist(), entity.tolist(), strict=True))
 
     def progress(self, lane: int) -> Progress:
         """What a lane's agent has seen and done, for rendering."""
         play = self._play
         return Progress(
-            revealed=play.revealed[lane].copy(),
-            reported=play.reported[lane].copy(),
-            opened=play.opened[lane].copy(),
+            revealed=self._of_lane(play.revealed, lane).copy(),
+            reported=self._of_lane(play.reported, lane).copy(),
+            opened=self._of_lane(play.opened, lane).copy(),
             known=play.known[lane].T.copy(),
             focus=int(play.focus[lane]),
             budget=int(play.budget[lane]),
-            steps=int(play.steps[lane]),
+            steps=self.config.step_limit - int(play.steps_left[lane]),
         )
+
+    def _of_lane(self, rows: np.ndarray, lane: int) -> np.ndarray:
+        """The (D, ...) rows of a lane."""
+        return rows[lane * self._play.days : (lane + 1) * self._play.days]
 
     def episode(self, lane: int) -> EpisodeData:
         """The episode of a lane with its truth; for the end of it, and for rendering what was revealed."""

@@ -93,6 +93,17 @@ class Evidence(NamedTuple):
     tools: np.ndarray  # (n,) int64, rows of ActionTable.reveals
     seen: np.ndarray  # (n, E) bool, revealed on that date now
     fresh: np.ndarray  # (n, E) bool, revealed just now
+    opened: np.ndarray  # (n,) bool, whether the date has been opened
+    first: np.ndarray  # (n,) bool, whether it was opened just now, for the first time
+
+
+class Scanned(NamedTuple):
+    """What scans told n lanes."""
+
+    lanes: np.ndarray  # (n,) int64
+    actions: np.ndarray  # (n,) int64
+    scans: np.ndarray  # (n,) int64, which of the scans, the survey last
+    known: np.ndarray  # (n, D, 7) int8, SCAN_MULTIPLIERS that each family is now known to reach
 
 
 class Reported(NamedTuple):
@@ -107,15 +118,19 @@ class Reported(NamedTuple):
 class ViewState:
     """Observation and mask of B lanes in one view; the engine tells it what happened."""
 
-    def __init__(self, play: Play, layout: Layout, row: int) -> None:
+    def __init__(self, play: Play, layout: Layout, row: int, block: int) -> None:
         self.play = play
         self.layout = layout
-        # Lanes are padded to whole rows, so that a row of any lane has one flat index.
-        self._lane_rows = -(-layout.size // row)
+        actions = len(play.table)
+        # Lanes are padded to whole rows and blocks, so that a row or block of any lane has one flat index.
+        self._lane_rows, self._lane_blocks = -(-layout.size // row), -(-actions // block)
         self._buffer = np.zeros((play.lanes, self._lane_rows * row), np.float32)
-        self._rows = self._buffer.reshape(-1, row)
+        self._legal = np.zeros((play.lanes, self._lane_blocks * block), bool)
+        self._rows, self._blocks = self._buffer.reshape(-1, row), self._legal.reshape(-1, block)
+        self._flat_legal = self._legal.reshape(-1)
+        self._first_action = np.arange(play.lanes) * self._legal.shape[1]
         self.observations = self._buffer[:, : layout.size]
-        self.mask = np.zeros((play.lanes, len(play.table)), bool)
+        self.mask = self._legal[:, :actions]
         self._costs = play.table.cost
         self._dearest = int(self._costs.max())
         self._levels = [int(c) for c in np.unique(self._costs) if c > 0]
@@ -127,12 +142,16 @@ class ViewState:
 
     def __reduce__(self) -> tuple[object, ...]:
         # The other arrays are views of these two, and a copy would cut them off.
-        return restored, (type(self), self.play, self._buffer, self.mask)
+        return restored, (type(self), self.play, self._buffer, self._legal)
 
-    def put(self, buffer: np.ndarray, mask: np.ndarray) -> None:
+    def put(self, buffer: np.ndarray, legal: np.ndarray) -> None:
         """Take over observations and masks."""
         self._buffer[:] = buffer
-        self.mask[:] = mask
+        self._legal[:] = legal
+
+    def legal(self, actions: np.ndarray) -> np.ndarray:
+        """(B,) bool: whether one action on each lane is legal."""
+        return self._flat_legal.take(self._first_action + actions)
 
     def load(self, lanes: np.ndarray) -> None:
         """A new episode begins on these lanes."""
@@ -142,7 +161,7 @@ class ViewState:
         """A tool on one date revealed cells."""
         raise NotImplementedError
 
-    def on_scan(self, lanes: np.ndarray, actions: np.ndarray) -> None:
+    def on_scan(self, told: Scanned) -> None:
         """A scan or survey told which dates show which families."""
         raise NotImplementedError
 
@@ -150,17 +169,17 @@ class ViewState:
         """A cell was reported."""
         raise NotImplementedError
 
-    def on_step(self, paid: np.ndarray, cost: np.ndarray) -> None:
-        """The step is over: ``paid`` lanes spent ``cost`` (n,) units."""
-        play = self.play
-        self._buffer[:, self._steps_at] = self._steps_left.take(play.config.step_limit - play.steps)
-        if not len(paid):
-            return
-        budget = play.budget[paid]
-        self._buffer[paid, self._budget_at] = self._budget_left.take(budget)
+    def on_step(self) -> None:
+        """The step is over."""
+        self._buffer[:, self._steps_at] = self._steps_left.take(self.play.steps_left)
+
+    def on_pay(self, lanes: np.ndarray, cost: np.ndarray) -> None:
+        """Lanes spent ``cost`` (n,) units, on what is written already."""
+        budget = self.play.budget.take(lanes)
+        self._buffer[lanes, self._budget_at] = self._budget_left.take(budget)
         short = budget < self._dearest
         if short.any():
-            lanes, budget, before = paid[short], budget[short], (budget + cost)[short]
+            lanes, budget, before = lanes[short], budget[short], (budget + cost)[short]
             for price in self._levels:
                 crossed = lanes[(budget < price) & (before >= price)]
                 if len(crossed):
@@ -188,14 +207,12 @@ class BoardView(ViewState):
         }
         at = layout.add_table(play.days, columns)
         layout.add("globals", 3 + SCANS, "reported rows x 0.1, budget left, steps left, scans made")
-        super().__init__(play, layout, row=at["calendar"].stop)
+        table = play.table
+        super().__init__(play, layout, row=at["calendar"].stop, block=table.block)
         self._at = at
         self._dates = self._rows.reshape(play.lanes, self._lane_rows, -1)[:, : play.days]
         self._dates[:, :, at["calendar"]] = calendar_features(play.config)
         self._evidence = at["season"].stop
-        table = play.table
-        self._blocks = self.mask[:, : play.days * table.block].reshape(play.lanes, play.days, table.block)
-        self._block_rows = table.block
         # After a tool, those that would reveal nothing more than it did are not legal any more.
         inside = (table.reveals[None] <= table.reveals[:, None]).all(axis=2)
         self._keep = np.ones((table.date_tools, table.block), bool)
@@ -210,26 +227,24 @@ class BoardView(ViewState):
 
     def on_date(self, found: Evidence) -> None:
         """Write the revealed cells of the date; its confirmed cells may be reported."""
-        play, data, entities = self.play, self.play.data, self.play.entities
-        lanes, days, row, source, tools, seen, fresh = found
-        shown = np.empty((len(lanes), self._evidence), np.float32)
-        shown[:, :entities] = seen
-        np.multiply(seen, UNPACK, out=shown[:, entities:-1])
-        shown[:, entities:-1] *= data.ratios.reshape(-1, entities).take(source, axis=0)
-        shown[:, -1] = data.season.reshape(-1).take(source) * (play.opened.reshape(-1).take(row) * UNPACK)
-        self._rows[lanes * self._lane_rows + days, : self._evidence] = shown
-        reportable = data.classes.reshape(-1, entities).take(source, axis=0) > 0
-        reportable &= fresh
-        block = self._blocks[lanes, days]
-        block &= self._keep.take(tools, axis=0)
-        block[:, -entities:] |= reportable
-        self._blocks[lanes, days] = block
+        data, entities = self.play.data, self.play.entities
+        shown = np.empty((len(found.lanes), self._evidence), np.float32)
+        shown[:, :entities] = found.seen
+        np.multiply(found.seen, UNPACK, out=shown[:, entities:-1])
+        shown[:, entities:-1] *= data.ratios.take(found.source, axis=0)
+        shown[:, -1] = data.season.take(found.source) * (found.opened * UNPACK)
+        self._rows[found.lanes * self._lane_rows + found.days, : self._evidence] = shown
+        at = found.lanes * self._lane_blocks + found.days
+        block = self._blocks.take(at, axis=0)
+        block &= self._keep.take(found.tools, axis=0)
+        block[:, -entities:] |= (data.classes.take(found.source, axis=0) > 0) & found.fresh
+        self._blocks[at] = block
 
-    def on_scan(self, lanes: np.ndarray, actions: np.ndarray) -> None:
+    def on_scan(self, told: Scanned) -> None:
         """Write the flags; the scan is not legal again."""
-        self._dates[lanes, :, self._at["flags"]] = FLAG_OF_LEVEL.take(self.play.known[lanes])
-        self._buffer[lanes, self._scans_at + actions - self.play.table.scan_start] = 1.0
-        self.mask[lanes, actions] = False
+        self._dates[told.lanes, :, self._at["flags"]] = FLAG_OF_LEVEL.take(told.known)
+        self._buffer[told.lanes, self._scans_at + told.scans] = 1.0
+        self.mask[told.lanes, told.actions] = False
 
     def on_report(self, row: Reported) -> None:
         """Mark the cell as reported."""
@@ -262,19 +277,18 @@ class FocusView(ViewState):
         }
         at = layout.add_table(days, columns)
         layout.add("globals", 3 + SCANS, "reported rows x 0.1, budget left, steps left, scans made")
-        super().__init__(play, layout, row=layout.size)
+        super().__init__(play, layout, row=layout.size, block=len(play.table))
         self._dates = self._buffer[:, start : start + days * at["opened"].stop].reshape(play.lanes, days, -1)
         self._flags, self._opened = at["flags"], at["opened"].start
-        self._calendar = np.concatenate([calendar_features(play.config), np.zeros((1, calendar), np.float32)])
+        self._calendar = calendar_features(play.config)
         table = play.table
         inspect = np.flatnonzero((table.op == Op.DATE) & (table.day == Day.FOCUSED))
-        self._inspect_costs = self._costs[inspect]
+        self._costs_on_focus = np.concatenate([self._costs[:1], self._costs[inspect]])  # of opening, of further tools
         self._inspected = table.reveals[1:].argmax(axis=1)  # a cell of each further tool; it reveals all or none
         self._next = int(np.flatnonzero(table.day == Day.NEXT_FLAGGED)[0])
         self._on_focus = slice(int(inspect[0]), table.report_start + entities)  # further tools, then reports
-        self._open = slice(0, days)
         self._fresh = np.isin(table.op, (Op.SCAN, Op.SURVEY, Op.SUBMIT)) & (self._costs <= play.config.budget)
-        self._fresh[self._open] = self._costs[0] <= play.config.budget
+        self._fresh[:days] = self._costs[0] <= play.config.budget
 
     def load(self, lanes: np.ndarray) -> None:
         """No date is in focus."""
@@ -285,44 +299,46 @@ class FocusView(ViewState):
     def on_date(self, found: Evidence) -> None:
         """Show the date in focus."""
         play, data, entities = self.play, self.play.data, self.play.entities
-        lanes, days, row, source, tools, seen, _ = found
-        reported = play.reported.reshape(-1, entities).take(row, axis=0)
+        lanes, days, seen = found.lanes, found.days, found.seen
+        reported = play.reported.take(found.row, axis=0)
+        affordable = self._costs_on_focus <= play.budget.take(lanes)[:, None]
         legal = np.empty((len(lanes), len(self._inspected) + entities), bool)
         reportable = legal[:, -entities:]
-        np.greater(data.classes.reshape(-1, entities).take(source, axis=0), 0, out=reportable)
+        np.greater(data.classes.take(found.source, axis=0) > 0, reported, out=reportable)
         reportable &= seen
-        np.greater(reportable, reported, out=reportable)
-        budget = play.budget[lanes][:, None]
-        np.greater(self._inspect_costs <= budget, seen.take(self._inspected, axis=1), out=legal[:, :-entities])
+        np.greater(affordable[:, 1:], seen.take(self._inspected, axis=1), out=legal[:, :-entities])
         self.mask[lanes, self._on_focus] = legal
+        # The date that was in focus may be opened again, the new one not; before any focus both are the new one.
+        before = play.focus.take(lanes)
+        first = self._first_action.take(lanes)
+        self._flat_legal[first + np.where(before < 0, days, before)] = affordable[:, 0]
+        self._flat_legal[first + days] = False
 
         shown = np.empty((len(lanes), self._focus_day.stop), np.float32)
         shown[:, self._revealed] = seen
-        np.multiply(seen, UNPACK, out=shown[:, self._deviation])
-        shown[:, self._deviation] *= data.ratios.reshape(-1, entities).take(source, axis=0)
+        deviation = shown[:, self._deviation]
+        np.multiply(seen, UNPACK, out=deviation)
+        deviation *= data.ratios.take(found.source, axis=0)
         shown[:, self._reportable] = reportable
         shown[:, self._reported] = reported
-        shown[:, self._season.start] = data.season.reshape(-1).take(source) * UNPACK
-        shown[:, self._focus_flags] = FLAG_OF_LEVEL.take(play.known.reshape(-1, FAMILIES).take(row, axis=0))
+        shown[:, self._season.start] = data.season.take(found.source) * UNPACK
+        shown[:, self._focus_flags] = FLAG_OF_LEVEL.take(play.known_on(found.row))
         shown[:, self._focus_day] = self._calendar.take(days, axis=0)
         self._buffer[lanes, : shown.shape[1]] = shown
-        opened = tools == 0
-        if not opened.all():
-            lanes, days, budget = lanes[opened], days[opened], budget[opened]
-        if len(lanes):
-            self._dates[lanes, days, self._opened] = 1.0
-            self.mask[lanes, self._open] = self._costs[0] <= budget
-            self.mask[lanes, days] = False
-            self._update_next(lanes)
+        self._dates[lanes, days, self._opened] = 1.0
+        came = found.first & play.flagged_dates.take(found.row)
+        if came.any():
+            self._update_next(lanes[came])
 
-    def on_scan(self, lanes: np.ndarray, actions: np.ndarray) -> None:
+    def on_scan(self, told: Scanned) -> None:
         """Write the flags; the scan is not legal again."""
-        play = self.play
-        self._dates[lanes, :, self._flags] = FLAG_OF_LEVEL.take(play.known[lanes])
-        self._buffer[lanes, self._scans_at + actions - play.table.scan_start] = 1.0
-        self.mask[lanes, actions] = False
-        focused = lanes[play.focus[lanes] >= 0]
-        self._buffer[focused, self._focus_flags] = FLAG_OF_LEVEL.take(play.known[focused, play.focus[focused]])
+        play, lanes = self.play, told.lanes
+        flags = FLAG_OF_LEVEL.take(told.known)
+        self._dates[lanes, :, self._flags] = flags
+        self._buffer[lanes, self._scans_at + told.scans] = 1.0
+        self._flat_legal[self._first_action.take(lanes) + told.actions] = False
+        focus = play.focus.take(lanes)
+        self._buffer[lanes, self._focus_flags] = flags[np.arange(len(lanes)), focus] * (focus >= 0)[:, None]
         self._update_next(lanes)
 
     def on_report(self, row: Reported) -> None:
@@ -336,24 +352,26 @@ class FocusView(ViewState):
     def _update_next(self, lanes: np.ndarray) -> None:
         """Find the next flagged date that was not opened yet."""
         play = self.play
-        waiting = play.flagged_dates[lanes] > play.opened[lanes]
+        shape = (play.lanes, play.days)
+        flagged, opened = play.flagged_dates.reshape(shape), play.opened.reshape(shape)
+        waiting = flagged.take(lanes, axis=0) > opened.take(lanes, axis=0)
         number = waiting.sum(axis=1)
         some = number > 0
-        day = np.where(some, waiting.argmax(axis=1), play.days)
+        day = waiting.argmax(axis=1)
         play.next_flagged[lanes] = np.where(some, day, -1)
         shown = np.empty((len(lanes), FAMILIES + self._calendar.shape[1] + 1), np.float32)
-        known = play.known[lanes, np.minimum(day, play.days - 1)]
-        shown[:, :FAMILIES] = FLAG_OF_LEVEL.take(known * some[:, None])
+        shown[:, :FAMILIES] = FLAG_OF_LEVEL.take(play.known_on(lanes * play.days + day))
         shown[:, FAMILIES:-1] = self._calendar.take(day, axis=0)
         shown[:, -1] = number * np.float32(1.0 / play.days)
+        shown *= some[:, None]
         self._buffer[lanes, self._next_part] = shown
-        self.mask[lanes, self._next] = some & (self._costs[self._next] <= play.budget[lanes])
+        self.mask[lanes, self._next] = some & (self._costs[self._next] <= play.budget.take(lanes))
 
 
-def restored(view: type[BoardView] | type[FocusView], play: Play, buffer: np.ndarray, mask: np.ndarray) -> ViewState:
+def restored(view: type[BoardView] | type[FocusView], play: Play, buffer: np.ndarray, legal: np.ndarray) -> ViewState:
     """A copied or unpickled view."""
     made = view(play)
-    made.put(buffer, mask)
+    made.put(buffer, legal)
     return made
 
 

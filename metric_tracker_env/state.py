@@ -17,28 +17,34 @@ class Play:
         self.config, self.table, self.lanes = config, table, lanes
         self.days, self.entities = config.generator.num_days, config.generator.catalogue.num_entities
         self.data, self.slot = supply.data, supply.slot  # lane i plays row slot[i] of the data
-        self.revealed = np.zeros((lanes, self.days, self.entities), bool)
-        self.reported = np.zeros((lanes, self.days, self.entities), bool)
-        self.opened = np.zeros((lanes, self.days), bool)
+        # A date of a lane is a row, lane x D + day.
+        self.revealed = np.zeros((lanes * self.days, self.entities), bool)
+        self.reported = np.zeros((lanes * self.days, self.entities), bool)
+        self.opened = np.zeros(lanes * self.days, bool)
+        self.flagged_dates = np.zeros(lanes * self.days, bool)  # known > 0 for some family
         # How many SCAN_MULTIPLIERS each family is known to reach on each date.
         self.known = np.zeros((lanes, self.days, len(ANOMALY_TYPES)), np.int8)
-        self.flagged_dates = np.zeros((lanes, self.days), bool)  # known > 0 for some family
         self.focus = np.full(lanes, -1, np.int64)  # day index, -1 for none
         self.next_flagged = np.full(lanes, -1, np.int64)  # day index, -1 for none
         self.budget = np.zeros(lanes, np.int64)  # units left
-        self.steps = np.zeros(lanes, np.int64)
+        self.steps_left = np.zeros(lanes, np.int64)
         self.tool_calls = np.zeros(lanes, np.int64)
         self.reports = np.zeros(lanes, np.int64)  # rows in the draft
         self.correct = np.zeros(lanes, np.int64)  # of them expected
         self.playing = np.zeros(lanes, bool)  # an episode is under way
 
+    def known_on(self, row: np.ndarray) -> np.ndarray:
+        """(n, 7) int8: what is known of dates, rows lane x D + day."""
+        return self.known.reshape(-1, self.known.shape[-1]).take(row, axis=0)
+
     def clear(self, lanes: np.ndarray) -> None:
         """A new episode begins on these lanes; its data are in place."""
         for array in (self.revealed, self.reported, self.opened, self.flagged_dates):
-            array[lanes] = False
-        for array in (self.known, self.steps, self.tool_calls, self.reports, self.correct):
+            array.reshape(self.lanes, -1)[lanes] = False
+        for array in (self.known, self.tool_calls, self.reports, self.correct):
             array[lanes] = 0
         self.focus[lanes] = -1
         self.next_flagged[lanes] = -1
         self.budget[lanes] = self.config.budget
+        self.steps_left[lanes] = self.config.step_limit
         self.playing[lanes] = True

@@ -20,22 +20,22 @@ AHEAD = 4096  # episodes that are kept ahead at most, spread over the lanes; at 
 
 @dataclass
 class LaneData:
-    """What playing n episodes needs of them."""
+    """What playing n episodes needs of them; dates are rows, so that a date of any episode has one index."""
 
-    ratios: np.ndarray  # (n, D, E) int16, signed deviation x RATIO_SCALE, clipped
-    classes: np.ndarray  # (n, D, E) int8 of CellClass
+    ratios: np.ndarray  # (n x D, E) int16, signed deviation x RATIO_SCALE, clipped
+    classes: np.ndarray  # (n x D, E) int8 of CellClass
     levels: np.ndarray  # (n, D, 7) int8, how many SCAN_MULTIPLIERS each family reaches
-    season: np.ndarray  # (n, D) int16, deviation of the first step from weekday and trend, like ratios
+    season: np.ndarray  # (n x D,) int16, deviation of the first step from weekday and trend, like ratios
     expected: np.ndarray  # (n,) int64, number of expected rows
 
     @classmethod
     def empty(cls, lanes: int, days: int, entities: int) -> LaneData:
         """Room for the episodes of some lanes."""
         return cls(
-            ratios=np.zeros((lanes, days, entities), np.int16),
-            classes=np.zeros((lanes, days, entities), np.int8),
+            ratios=np.zeros((lanes * days, entities), np.int16),
+            classes=np.zeros((lanes * days, entities), np.int8),
             levels=np.zeros((lanes, days, len(ANOMALY_TYPES)), np.int8),
-            season=np.zeros((lanes, days), np.int16),
+            season=np.zeros(lanes * days, np.int16),
             expected=np.zeros(lanes, np.int64),
         )
 
@@ -51,17 +51,23 @@ class LaneData:
         entry = final.values[0]
         season = (entry - seasonal_baseline(entry)) / final.thresholds[0][:, None]
         return cls(
-            ratios=ratios.transpose(1, 2, 0).copy(),
-            classes=batch.classes.transpose(1, 2, 0).copy(),
+            ratios=_by_date(ratios),
+            classes=_by_date(batch.classes),
             levels=levels.transpose(1, 2, 0).copy(),
-            season=_packed(season),
+            season=_packed(season).reshape(-1),
             expected=batch.plan.active.sum(axis=1),
         )
 
     def put(self, rows: np.ndarray, other: LaneData) -> None:
-        """Write other data into ``rows`` of this."""
+        """Write other episodes into ``rows`` of this."""
         for field in fields(self):
-            getattr(self, field.name)[rows] = getattr(other, field.name)
+            whole, part = getattr(self, field.name), getattr(other, field.name)
+            whole.reshape(len(self.expected), -1)[rows] = part.reshape(len(rows), -1)
+
+
+def _by_date(cells: np.ndarray) -> np.ndarray:
+    """(E, n, D) -> (n x D, E)."""
+    return cells.reshape(len(cells), -1).T.copy()
 
 
 def _packed(ratios: np.ndarray) -> np.ndarray:
