@@ -15,7 +15,7 @@ from metric_tracker_env.observation import VIEWS, Evidence, Layout, Reported, Sc
 from metric_tracker_env.schema import ANOMALY_TYPES
 from metric_tracker_env.scoring import soft_f1
 from metric_tracker_env.state import Play
-from metric_tracker_env.supply import EpisodeSupply
+from metric_tracker_env.supply import LEVEL_COLUMNS, EpisodeSupply
 
 NEVER = 127  # a level that no family reaches
 # As plain numbers: the members of an enum are looked up a hundred times slower in Python 3.11.
@@ -24,12 +24,13 @@ FOCUSED, NEXT_FLAGGED = int(Day.FOCUSED), int(Day.NEXT_FLAGGED)
 
 
 def scan_levels() -> np.ndarray:
-    """(scans, 7) int8: the number of SCAN_MULTIPLIERS that a date must reach for each scan to flag it."""
+    """(scans, 8) int8: the number of SCAN_MULTIPLIERS that a date must reach for each scan to flag it."""
     families = len(ANOMALY_TYPES)
     levels = np.arange(1, len(SCAN_MULTIPLIERS) + 1)
     one_family = np.where(np.eye(families, dtype=bool)[:, None], levels[:, None], NEVER).reshape(-1, families)
     survey = np.full((1, families), 1 + SCAN_MULTIPLIERS.index(SURVEY_MULTIPLIER))
-    return np.concatenate([one_family, survey]).astype(np.int8)
+    padding = np.full((len(one_family) + 1, LEVEL_COLUMNS - families), NEVER)
+    return np.concatenate([np.concatenate([one_family, survey]), padding], axis=1).astype(np.int8)
 
 
 class Outcome(NamedTuple):
@@ -190,7 +191,7 @@ class Engine:
         known = play.data.levels.take(play.slot.take(lanes), axis=0) >= wanted
         known = np.maximum(play.known.take(lanes, axis=0), known * wanted)
         play.known[lanes] = known
-        play.flagged_dates.reshape(play.lanes, -1)[lanes] = known.any(axis=2)
+        play.flagged_dates.reshape(play.lanes, -1)[lanes] = known.view(np.int64)[:, :, 0] != 0
         self._view.on_scan(Scanned(lanes, actions, scans, known))
 
     def _days(self, lanes: np.ndarray, actions: np.ndarray) -> np.ndarray:
@@ -265,7 +266,7 @@ class Engine:
             revealed=self._of_lane(play.revealed, lane).copy(),
             reported=self._of_lane(play.reported, lane).copy(),
             opened=self._of_lane(play.opened, lane).copy(),
-            known=play.known[lane].T.copy(),
+            known=play.known[lane, :, : len(ANOMALY_TYPES)].T.copy(),
             focus=int(play.focus[lane]),
             budget=int(play.budget[lane]),
             steps=self.config.step_limit - int(play.steps_left[lane]),

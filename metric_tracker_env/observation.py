@@ -103,7 +103,7 @@ class Scanned(NamedTuple):
     lanes: np.ndarray  # (n,) int64
     actions: np.ndarray  # (n,) int64
     scans: np.ndarray  # (n,) int64, which of the scans, the survey last
-    known: np.ndarray  # (n, D, 7) int8, SCAN_MULTIPLIERS that each family is now known to reach
+    known: np.ndarray  # (n, D, 8) int8, SCAN_MULTIPLIERS that each family is now known to reach
 
 
 class Reported(NamedTuple):
@@ -133,8 +133,9 @@ class ViewState:
         self.mask = self._legal[:, :actions]
         self._costs = play.table.cost
         self._dearest = int(self._costs.max())
-        self._levels = [int(c) for c in np.unique(self._costs) if c > 0]
-        self._with_cost = {c: np.flatnonzero(self._costs == c) for c in self._levels}
+        prices = [int(c) for c in np.unique(self._costs) if c > 0]
+        padding = (0, self._legal.shape[1] - actions)
+        self._of_price = {price: np.pad(self._costs == price, padding) for price in prices}
         self._steps_left, self._budget_left = shares(play.config.step_limit), shares(play.config.budget)
         start = layout.parts["globals"].start
         self._reported_at, self._budget_at, self._steps_at, self._scans_at = start, start + 1, start + 2, start + 3
@@ -180,10 +181,10 @@ class ViewState:
         short = budget < self._dearest
         if short.any():
             lanes, budget, before = lanes[short], budget[short], (budget + cost)[short]
-            for price in self._levels:
+            for price, actions in self._of_price.items():
                 crossed = lanes[(budget < price) & (before >= price)]
                 if len(crossed):
-                    self.mask[crossed[:, None], self._with_cost[price]] = False
+                    self._legal[crossed] = self._legal.take(crossed, axis=0) > actions
 
     def _load_globals(self, lanes: np.ndarray) -> None:
         self._buffer[lanes, self._globals] = 0.0
@@ -242,7 +243,7 @@ class BoardView(ViewState):
 
     def on_scan(self, told: Scanned) -> None:
         """Write the flags; the scan is not legal again."""
-        self._dates[told.lanes, :, self._at["flags"]] = FLAG_OF_LEVEL.take(told.known)
+        self._dates[told.lanes, :, self._at["flags"]] = FLAG_OF_LEVEL.take(told.known[:, :, :FAMILIES])
         self._buffer[told.lanes, self._scans_at + told.scans] = 1.0
         self.mask[told.lanes, told.actions] = False
 
@@ -278,8 +279,8 @@ class FocusView(ViewState):
         at = layout.add_table(days, columns)
         layout.add("globals", 3 + SCANS, "reported rows x 0.1, budget left, steps left, scans made")
         super().__init__(play, layout, row=layout.size, block=len(play.table))
-        self._dates = self._buffer[:, start : start + days * at["opened"].stop].reshape(play.lanes, days, -1)
-        self._flags, self._opened = at["flags"], at["opened"].start
+        self._table = slice(start, start + days * at["opened"].stop)
+        self._opened = start + at["opened"].start + at["opened"].stop * np.arange(days)
         self._calendar = calendar_features(play.config)
         table = play.table
         inspect = np.flatnonzero((table.op == Op.DATE) & (table.day == Day.FOCUSED))
@@ -322,10 +323,10 @@ class FocusView(ViewState):
         shown[:, self._reportable] = reportable
         shown[:, self._reported] = reported
         shown[:, self._season.start] = data.season.take(found.source) * UNPACK
-        shown[:, self._focus_flags] = FLAG_OF_LEVEL.take(play.known_on(found.row))
+        shown[:, self._focus_flags] = FLAG_OF_LEVEL.take(play.known_on(found.row)[:, :FAMILIES])
         shown[:, self._focus_day] = self._calendar.take(days, axis=0)
         self._buffer[lanes, : shown.shape[1]] = shown
-        self._dates[lanes, days, self._opened] = 1.0
+        self._buffer[lanes, self._opened.take(days)] = 1.0
         came = found.first & play.flagged_dates.take(found.row)
         if came.any():
             self._update_next(lanes[came])
@@ -333,12 +334,14 @@ class FocusView(ViewState):
     def on_scan(self, told: Scanned) -> None:
         """Write the flags; the scan is not legal again."""
         play, lanes = self.play, told.lanes
-        flags = FLAG_OF_LEVEL.take(told.known)
-        self._dates[lanes, :, self._flags] = flags
+        shown = FLAG_OF_LEVEL.take(told.known)
+        # The last column of levels is free, as the one of opened dates comes after the flags.
+        shown[:, :, -1] = play.opened.reshape(play.lanes, -1).take(lanes, axis=0)
+        self._buffer[lanes, self._table] = shown.reshape(len(lanes), -1)
         self._buffer[lanes, self._scans_at + told.scans] = 1.0
         self._flat_legal[self._first_action.take(lanes) + told.actions] = False
         focus = play.focus.take(lanes)
-        self._buffer[lanes, self._focus_flags] = flags[np.arange(len(lanes)), focus] * (focus >= 0)[:, None]
+        self._buffer[lanes, self._focus_flags] = shown[np.arange(len(lanes)), focus, :-1] * (focus >= 0)[:, None]
         self._update_next(lanes)
 
     def on_report(self, row: Reported) -> None:
@@ -360,7 +363,7 @@ class FocusView(ViewState):
         day = waiting.argmax(axis=1)
         play.next_flagged[lanes] = np.where(some, day, -1)
         shown = np.empty((len(lanes), FAMILIES + self._calendar.shape[1] + 1), np.float32)
-        shown[:, :FAMILIES] = FLAG_OF_LEVEL.take(play.known_on(lanes * play.days + day))
+        shown[:, :FAMILIES] = FLAG_OF_LEVEL.take(play.known_on(lanes * play.days + day)[:, :FAMILIES])
         shown[:, FAMILIES:-1] = self._calendar.take(day, axis=0)
         shown[:, -1] = number * np.float32(1.0 / play.days)
         shown *= some[:, None]

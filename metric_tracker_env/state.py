@@ -6,8 +6,7 @@ import numpy as np
 
 from metric_tracker_env.actions import ActionTable
 from metric_tracker_env.config import EnvConfig
-from metric_tracker_env.schema import ANOMALY_TYPES
-from metric_tracker_env.supply import EpisodeSupply
+from metric_tracker_env.supply import LEVEL_COLUMNS, EpisodeSupply
 
 
 class Play:
@@ -23,7 +22,7 @@ class Play:
         self.opened = np.zeros(lanes * self.days, bool)
         self.flagged_dates = np.zeros(lanes * self.days, bool)  # known > 0 for some family
         # How many SCAN_MULTIPLIERS each family is known to reach on each date.
-        self.known = np.zeros((lanes, self.days, len(ANOMALY_TYPES)), np.int8)
+        self.known = np.zeros((lanes, self.days, LEVEL_COLUMNS), np.int8)
         self.focus = np.full(lanes, -1, np.int64)  # day index, -1 for none
         self.next_flagged = np.full(lanes, -1, np.int64)  # day index, -1 for none
         self.budget = np.zeros(lanes, np.int64)  # units left
@@ -34,7 +33,7 @@ class Play:
         self.playing = np.zeros(lanes, bool)  # an episode is under way
 
     def known_on(self, row: np.ndarray) -> np.ndarray:
-        """(n, 7) int8: what is known of dates, rows lane x D + day."""
+        """(n, 8) int8: what is known of dates, rows lane x D + day."""
         return self.known.reshape(-1, self.known.shape[-1]).take(row, axis=0)
 
     def clear(self, lanes: np.ndarray) -> None:

@@ -11,10 +11,10 @@ from metric_tracker_env.config import EnvConfig, EpisodeConfig
 from metric_tracker_env.episode import CHUNK, EpisodeBatch, EpisodeData, EpisodeSource, episode_of_key
 from metric_tracker_env.measure import SCAN_MULTIPLIERS, scan_strength, seasonal_baseline
 from metric_tracker_env.rng import KeyStream
-from metric_tracker_env.schema import ANOMALY_TYPES
 
 RATIO_CLIP = 5.0  # thresholds; observed deviations are clipped here
 RATIO_SCALE = 32_000 / RATIO_CLIP  # steps of int16 a threshold: a resolution of 0.00016
+LEVEL_COLUMNS = 8  # one for each family, and padding: the families of a date are one 64-bit word
 AHEAD = 4096  # episodes that are kept ahead at most, spread over the lanes; at least one a lane
 
 
@@ -24,7 +24,7 @@ class LaneData:
 
     ratios: np.ndarray  # (n x D, E) int16, signed deviation x RATIO_SCALE, clipped
     classes: np.ndarray  # (n x D, E) int8 of CellClass
-    levels: np.ndarray  # (n, D, 7) int8, how many SCAN_MULTIPLIERS each family reaches
+    levels: np.ndarray  # (n, D, 8) int8, how many SCAN_MULTIPLIERS each family reaches; the last column is 0
     season: np.ndarray  # (n x D,) int16, deviation of the first step from weekday and trend, like ratios
     expected: np.ndarray  # (n,) int64, number of expected rows
 
@@ -34,7 +34,7 @@ class LaneData:
         return cls(
             ratios=np.zeros((lanes * days, entities), np.int16),
             classes=np.zeros((lanes * days, entities), np.int8),
-            levels=np.zeros((lanes, days, len(ANOMALY_TYPES)), np.int8),
+            levels=np.zeros((lanes, days, LEVEL_COLUMNS), np.int8),
             season=np.zeros(lanes * days, np.int16),
             expected=np.zeros(lanes, np.int64),
         )
@@ -45,9 +45,9 @@ class LaneData:
         catalogue, final = source.config.catalogue, batch.final
         ratios = _packed(final.ratios)
         strength = scan_strength(catalogue, ratios)
-        levels = np.zeros(strength.shape, np.int8)
+        levels = np.zeros((LEVEL_COLUMNS, *strength.shape[1:]), np.int8)
         for multiplier in SCAN_MULTIPLIERS:
-            levels += strength >= multiplier * RATIO_SCALE
+            levels[: len(strength)] += strength >= multiplier * RATIO_SCALE
         entry = final.values[0]
         season = (entry - seasonal_baseline(entry)) / final.thresholds[0][:, None]
         return cls(
