@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -163,7 +162,9 @@ def _peak_of_lanes(lanes: int) -> int:
         draw = np.random.default_rng(0)
         for _ in range(64):
             envs.step(draw.integers(envs.single_action_space.n, size=lanes))  # pyright: ignore[reportAttributeAccessIssue]
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Not ru_maxrss, which a new process takes over from the one that started it.
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
 def memory() -> tuple[float, float]:

@@ -1,0 +1,103 @@
+"""What the documents say is true: tables of the environment's docstring, code and commands of the README."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from metric_tracker_env import TASKS, MetricTrackerEnv
+from metric_tracker_env.config import View
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENT = MetricTrackerEnv.__doc__ or ""
+HEADINGS = [
+    "Description",
+    "Action Space",
+    "Observation Space",
+    "Rewards",
+    "Starting State",
+    "Episode End",
+    "Information",
+    "Arguments",
+    "Vectorized environment",
+    "Version History",
+]
+
+
+def rows_of(heading: str) -> list[list[str]]:
+    """Cells of the table below a heading of the class docstring, without its header."""
+    section = DOCUMENT.split(f"## {heading}\n")[1].split("## ")[0]
+    lines = [line.strip() for line in section.splitlines() if line.strip().startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def made(view: View) -> MetricTrackerEnv:
+    env = gym.make("metric_tracker_env:MetricTracker-v0", view=view).unwrapped
+    assert isinstance(env, MetricTrackerEnv)
+    return env
+
+
+def test_the_docstring_has_the_usual_headings() -> None:
+    """The headings are those of Gymnasium's own environments, in order."""
+    assert re.findall(r"^ *## (.+)$", DOCUMENT, flags=re.MULTILINE) == HEADINGS
+
+
+@pytest.mark.parametrize("view", ["focus", "board"])
+def test_the_table_of_actions_covers_the_action_space(view: View) -> None:
+    """Each line of the table names the tool and cost of its actions, and together they are all actions."""
+    env = made(view)
+    days, block = env.config.generator.num_days, env.actions.block
+    covered = np.zeros(len(env.actions), int)
+    for _, first, number, text, cost in (row for row in rows_of("Action Space") if row[0] == view):
+        offsets = range(0, days * block, block) if first.startswith("35 d") else [0]
+        start = int(first.replace("35 d + ", ""))
+        for index in (offset + start + i for offset in offsets for i in range(int(number))):
+            covered[index] += 1
+            tool = env.actions.decode(index).tool
+            assert tool in text or ("scan of each family" in text and tool.startswith("get_"))
+            assert env.actions.cost[index] == getattr(env.config.costs, cost)
+    assert (covered == 1).all()
+
+
+@pytest.mark.parametrize("view", ["focus", "board"])
+def test_the_table_of_observations_is_the_layout(view: View) -> None:
+    """Names, shapes and first places of the parts are those of the layout."""
+    parts = made(view).observation_layout.parts
+    told = [(name, shape, int(first)) for kind, name, shape, first in rows_of("Observation Space") if kind == view]
+    assert told == [(name, str(part.shape), part.start) for name, part in parts.items()]
+
+
+def test_the_docstring_names_every_option_and_outcome() -> None:
+    """Every field of the config and every key of info is told."""
+    env = made("focus")
+    env.reset(seed=0)
+    *_, info = env.step(env.actions.encode("submit"))
+    for name in [*type(env.config).model_fields, *info]:
+        assert f"``{name}``" in DOCUMENT
+
+
+def test_the_readme_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Python of the README runs from top to bottom."""
+    monkeypatch.chdir(ROOT)
+    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    assert len(blocks) >= 3
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), names)
+    assert names["terminated"] is not None
+
+
+def test_the_readme_names_what_exists() -> None:
+    """Files, images, programs, tasks and extras that the README names are there."""
+    for path in re.findall(r"\]\(([\w/.]+)\)", README) + re.findall(r"python (benchmarks/\w+\.py)", README):
+        assert (ROOT / path).is_file(), path
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    assert set(re.findall(r'-e "\.\[(\w+)\]"', README)) <= set(extras)
+    assert set(re.findall(r'task="(\w+)"', README)) <= set(TASKS)
+    assert "<!--" not in README
