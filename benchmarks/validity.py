@@ -218,7 +218,7 @@ def report(difficulty: Difficulty, parts: list[dict[str, object]], episodes: int
         assert isinstance(check, dict)
         assert isinstance(scores, dict)
         for name, value in check.items():
-            checks[name] = checks.get(name, 0) + value
+            checks[name] = checks.get(name, 0) + int(value)
         for name, values in scores.items():
             f1[name] += values
     checks["lost incidents"] = int(total("lost"))
