@@ -128,7 +128,7 @@ class Engine:
             for use, lanes in ((self._use_date_tools, paid[on_date]), (self._scan, paid[~on_date])):
                 if len(lanes):
                     use(lanes, actions[lanes])
-            self._view.on_pay(paid, cost[paid])
+            self._view.on_pay(paid)
         reporting = np.flatnonzero(op == REPORT)
         if len(reporting):
             reward[reporting] += self._report(reporting, actions[reporting])
@@ -156,7 +156,7 @@ class Engine:
                 play.tool_calls += 1
                 reward -= cost * self.config.step_cost
                 (self._use_date_tools if op == DATE else self._scan)(lane, self._one)
-                self._view.on_pay(lane, np.array([cost]))
+                self._view.on_pay(lane)
             elif op == REPORT:
                 reward += self._report(lane, self._one).item()
         done = op == SUBMIT or play.steps_left.item() == 0

@@ -133,9 +133,9 @@ class ViewState:
         self.mask = self._legal[:, :actions]
         self._costs = play.table.cost
         self._dearest = int(self._costs.max())
-        prices = [int(c) for c in np.unique(self._costs) if c > 0]
-        padding = (0, self._legal.shape[1] - actions)
-        self._of_price = {price: np.pad(self._costs == price, padding) for price in prices}
+        # (dearest, actions): what as many units can still pay.
+        self._payable = np.zeros((self._dearest, self._legal.shape[1]), bool)
+        self._payable[:, :actions] = self._costs <= np.arange(self._dearest)[:, None]
         self._steps_left, self._budget_left = shares(play.config.step_limit), shares(play.config.budget)
         start = layout.parts["globals"].start
         self._reported_at, self._budget_at, self._steps_at, self._scans_at = start, start + 1, start + 2, start + 3
@@ -174,17 +174,14 @@ class ViewState:
         """The step is over."""
         self._buffer[:, self._steps_at] = self._steps_left.take(self.play.steps_left)
 
-    def on_pay(self, lanes: np.ndarray, cost: np.ndarray) -> None:
-        """Lanes spent ``cost`` (n,) units, on what is written already."""
+    def on_pay(self, lanes: np.ndarray) -> None:
+        """The budgets of lanes have changed; called when everything else of the action is written."""
         budget = self.play.budget.take(lanes)
         self._buffer[lanes, self._budget_at] = self._budget_left.take(budget)
         short = budget < self._dearest
         if short.any():
-            lanes, budget, before = lanes[short], budget[short], (budget + cost)[short]
-            for price, actions in self._of_price.items():
-                crossed = lanes[(budget < price) & (before >= price)]
-                if len(crossed):
-                    self._legal[crossed] = self._legal.take(crossed, axis=0) > actions
+            lanes = lanes[short]
+            self._legal[lanes] = self._legal.take(lanes, axis=0) & self._payable.take(budget[short], axis=0)
 
     def _load_globals(self, lanes: np.ndarray) -> None:
         self._buffer[lanes, self._globals] = 0.0
@@ -286,10 +283,12 @@ class FocusView(ViewState):
         inspect = np.flatnonzero((table.op == Op.DATE) & (table.day == Day.FOCUSED))
         self._costs_on_focus = np.concatenate([self._costs[:1], self._costs[inspect]])  # of opening, of further tools
         self._inspected = table.reveals[1:].argmax(axis=1)  # a cell of each further tool; it reveals all or none
+        self._open_cost = int(self._costs[0])
+        self._waiting = np.arange(days + 1, dtype=np.float32) * np.float32(1.0 / days)
         self._next = int(np.flatnonzero(table.day == Day.NEXT_FLAGGED)[0])
         self._on_focus = slice(int(inspect[0]), table.report_start + entities)  # further tools, then reports
         self._fresh = np.isin(table.op, (Op.SCAN, Op.SURVEY, Op.SUBMIT)) & (self._costs <= play.config.budget)
-        self._fresh[:days] = self._costs[0] <= play.config.budget
+        self._fresh[:days] = self._open_cost <= play.config.budget
 
     def load(self, lanes: np.ndarray) -> None:
         """No date is in focus."""
@@ -355,20 +354,19 @@ class FocusView(ViewState):
     def _update_next(self, lanes: np.ndarray) -> None:
         """Find the next flagged date that was not opened yet."""
         play = self.play
-        shape = (play.lanes, play.days)
-        flagged, opened = play.flagged_dates.reshape(shape), play.opened.reshape(shape)
+        flagged, opened = play.flagged_dates.reshape(play.lanes, -1), play.opened.reshape(play.lanes, -1)
         waiting = flagged.take(lanes, axis=0) > opened.take(lanes, axis=0)
-        number = waiting.sum(axis=1)
+        number = np.add.reduce(waiting, axis=1)
         some = number > 0
         day = waiting.argmax(axis=1)
         play.next_flagged[lanes] = np.where(some, day, -1)
         shown = np.empty((len(lanes), FAMILIES + self._calendar.shape[1] + 1), np.float32)
         shown[:, :FAMILIES] = FLAG_OF_LEVEL.take(play.known_on(lanes * play.days + day)[:, :FAMILIES])
         shown[:, FAMILIES:-1] = self._calendar.take(day, axis=0)
-        shown[:, -1] = number * np.float32(1.0 / play.days)
+        shown[:, -1] = self._waiting.take(number)
         shown *= some[:, None]
         self._buffer[lanes, self._next_part] = shown
-        self.mask[lanes, self._next] = some & (self._costs[self._next] <= play.budget.take(lanes))
+        self.mask[lanes, self._next] = some & (play.budget.take(lanes) >= self._open_cost)
 
 
 def restored(view: type[BoardView] | type[FocusView], play: Play, buffer: np.ndarray, legal: np.ndarray) -> ViewState:
