@@ -175,11 +175,10 @@ class EpisodeSupply:
             lanes = wanted[self._left[wanted] == 0]
             ahead = np.zeros_like(lanes)
         keys = self._streams.keys(lanes, self._next[lanes] + ahead)
-        parts = [slice(first, first + CHUNK) for first in range(0, len(keys), CHUNK)]
-        made = [LaneData.of(self._source, self._source.generate(keys[part], hourly=False)) for part in parts]
-        rows = self._rows(lanes, self._next[lanes] + ahead)
-        for part, data in zip(parts, made, strict=True):
-            self.data.put(rows[part], data)
+        rows = self._rows(lanes, self._next[lanes] + ahead)  # free until they are counted as left
+        for first in range(0, len(keys), CHUNK):
+            part = slice(first, first + CHUNK)
+            self.data.put(rows[part], LaneData.of(self._source, self._source.generate(keys[part], hourly=False)))
         self._left += np.bincount(lanes, minlength=len(self._left))
         self._batch = min(CHUNK, 2 * len(keys))
 
