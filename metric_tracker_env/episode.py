@@ -25,6 +25,8 @@ from metric_tracker_env.stddev_shift import plan_generators
 from metric_tracker_env.view import MetricView, describe_cell
 
 ALLOCATOR_HINT_BYTES = 8 << 20  # about what a chunk allocates
+Backend = Literal["pandas", "polars", "pyarrow"]
+
 CHUNK = 256  # episodes generated at a time: enough to amortise NumPy calls, few enough for the cache
 
 
@@ -293,6 +295,37 @@ class EpisodeData:
             for day, date in enumerate(self.dates)
             for hour in range(HOURS_PER_DAY)
         ]
+
+    def frame(self, hourly: bool = False, backend: Backend = "pandas") -> Any:
+        """The counts as a data frame: one row a day, or one an hour; columns date, hour (if hourly), then the steps.
+
+        Args:
+            hourly: Whether rows are hours.
+            backend: Library of the frame.
+
+        Returns:
+            A ``pandas.DataFrame``, ``polars.DataFrame`` or ``pyarrow.Table``.
+
+        Raises:
+            ImportError: if narwhals or the backend is not installed.
+            ValueError: for another backend.
+        """
+        if backend not in get_args(Backend):
+            raise ValueError(f"backend {backend!r} is not one of {list(get_args(Backend))}")
+        try:
+            import narwhals as nw
+
+            counts = self.hourly.reshape(-1, self.hourly.shape[-1]) if hourly else self.daily
+            repeats = HOURS_PER_DAY if hourly else 1
+            columns: dict[str, Any] = {"date": np.repeat(np.array(self.dates), repeats).tolist()}
+            if hourly:
+                columns["hour"] = np.tile(np.arange(HOURS_PER_DAY), len(self.dates)).tolist()
+            columns |= dict(zip(self.generator_config.catalogue.count_metrics, counts.T.tolist(), strict=True))
+            return nw.from_dict(columns, backend=backend).to_native()
+        except ImportError as error:
+            raise ImportError(
+                f'a data frame needs narwhals and {backend}: pip install "metric_tracker_env[frames]"'
+            ) from error
 
     @cached_property
     def expected_rows(self) -> list[MetricSubmissionRow]:
