@@ -90,6 +90,7 @@ class EpisodeSupply:
         self._special: dict[EpisodeConfig, EpisodeSource] = {}
         self._streams = KeyStream([0] * lanes)
         self._next = np.zeros(lanes, np.int64)  # number of the episode that each lane plays next
+        self._first = np.zeros(lanes, np.int64)  # place in the lane's ring of its episode 0
         self._left = np.zeros(lanes, np.int64)  # episodes made ahead for each lane, from the next one on
         self._key = np.zeros(lanes, np.uint64)  # of the episode that each lane plays
         self._played: dict[int, EpisodeSource] = {}  # its source, where that is not the configured one
@@ -127,7 +128,7 @@ class EpisodeSupply:
         Raises:
             GenerationError: if explicit generators cannot be applied; nothing has changed then.
         """
-        before = self._streams, self._next, self._left, self._batch
+        before = self._streams, self._next, self._first, self._left, self._batch
         given = [(lane, seed) for lane, seed in zip(lanes.tolist(), seeds or (), strict=False) if seed is not None]
         if given:
             self._restart(given)
@@ -145,7 +146,7 @@ class EpisodeSupply:
                     for lane in lanes.tolist():
                         self._played.pop(lane, None)
         except GenerationError:
-            self._streams, self._next, self._left, self._batch = before
+            self._streams, self._next, self._first, self._left, self._batch = before
             raise
         self._key[lanes] = key
         self.slot[lanes] = self._rows(lanes, self._next[lanes])
@@ -155,15 +156,17 @@ class EpisodeSupply:
     def _restart(self, given: list[tuple[int, int]]) -> None:
         """Start the streams of some lanes anew, in copies; what was made ahead for them is dropped."""
         anew = np.array([lane for lane, _ in given])
-        self._streams, self._next, self._left = self._streams.copy(), self._next.copy(), self._left.copy()
+        self._streams, self._next = self._streams.copy(), self._next.copy()
+        self._first, self._left = self._first.copy(), self._left.copy()
         self._streams.reseed(anew, [seed for _, seed in given])
         self._next[anew] = 0
+        self._first[anew] = self.slot[anew] + 1  # behind the row that is played, which stays if an error follows
         self._left[anew] = 0
         self._batch = 0  # a lane that is seeded anew for each episode never pays for more than it plays
 
     def _rows(self, lanes: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         """Rows of ``data`` for episodes ``numbers`` of lanes."""
-        return lanes * self._ring + numbers % self._ring
+        return lanes * self._ring + (self._first[lanes] + numbers) % self._ring
 
     def _refill(self, wanted: np.ndarray) -> None:
         """Make an episode for those ``wanted`` that have none ahead; later whole batches, the emptiest lanes first."""
