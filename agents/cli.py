@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from agents.base import AGENTS, get_agent
-from agents.evaluate import Evaluation, check_count, evaluate, held_out_seeds, worker_pool
+from agents.evaluate import (
+    MAX_WORKERS,
+    Evaluation,
+    check_count,
+    check_seeds,
+    evaluate,
+    held_out_seeds,
+    worker_pool,
+)
 from agents.report import Comparison, draw_chart, table_of
 from metric_tracker_env.config import Reward, View
 from metric_tracker_env.schema import Difficulty, ScenarioFamily
@@ -74,14 +82,18 @@ def run(
         "step_limit": step_limit,
     }
     options = {name: value for name, value in given.items() if value is not None}
-    build_config(task, config, options)  # a bad value is told before anything is drawn
+    # A bad value is told before anything is drawn.
+    build_config(task, config, options)
+    check_count("workers", workers, MAX_WORKERS)
+    check_seeds((first_seed, first_seed + episodes - 1))
+    if output is not None:
+        check_writable(output)
     with progress_bar(episodes) as advance:
         advance.describe(agent)
         seeds = range(first_seed, first_seed + episodes)
         evaluation = evaluate(agent, seeds, task, config, options, workers, progress=advance)
     Console().print(table_of([evaluation], title=f"{agent}, {episodes} episodes, seeds from {first_seed}"))
     if output is not None:
-        output.parent.mkdir(parents=True, exist_ok=True)
         evaluation.to_json(output)
         Console().print(f"wrote {output}", highlight=False)
 
@@ -110,8 +122,11 @@ def compare(
     seeds = {task: held_out_seeds(task, episodes) for task in tasks}
     if not seeds:
         raise ValueError("tasks is empty; name at least one task")
-    check_count("workers", workers, 256)
-    output.mkdir(parents=True, exist_ok=True)
+    for field, names in (("agents", chosen), ("tasks", tasks)):
+        if len(set(names)) != len(names):
+            raise ValueError(f"{field} {list(names)} names something twice; each once")
+    check_count("workers", workers, MAX_WORKERS)
+    check_writable(output / "compare.json")
     start = time.perf_counter()
     evaluations: list[Evaluation] = []
     with (
@@ -129,6 +144,20 @@ def compare(
     draw_chart(comparison, output / "compare.png")
     seconds = time.perf_counter() - start
     Console().print(f"wrote {output / 'compare.json'} and {output / 'compare.png'} in {seconds:.0f} s", highlight=False)
+
+
+def check_writable(file: Path) -> None:
+    """Make the folder of a file and refuse one that cannot be written.
+
+    Raises:
+        ValueError: naming the file and why.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        raise ValueError(f"output {str(file)!r} cannot be written: {error.strerror}") from error
 
 
 class _Advance:
@@ -162,7 +191,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             import_module(package)
         except ImportError:
             raise SystemExit(
-                f"python -m agents needs {package}; install it with: pip install 'metric_tracker_env[agents]'"
+                f"python -m agents needs {package}; install it, in a clone of the repository, with: "
+                "pip install -e '.[agents]'"
             ) from None
     import tyro
 

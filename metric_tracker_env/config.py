@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 import numpy as np
-from pydantic import Field, StrictInt, StrictStr, model_validator
+from pydantic import Field, StrictInt, StrictStr, field_validator, model_validator
 
 from metric_tracker_env.schema import (
     DAYS_PER_WEEK,
@@ -132,6 +132,15 @@ class GeneratorConfig(ConfigModel):
             return data | {"end_date": dt.date.today() - dt.timedelta(days=1)}
         return data
 
+    @field_validator("end_date", mode="before")
+    @classmethod
+    def _read_date(cls, value: object) -> object:
+        if isinstance(value, str):
+            return dt.date.fromisoformat(value)
+        if type(value) is not dt.date:
+            raise ValueError(f"{value!r} is not a date, an ISO date or None")
+        return value
+
     @model_validator(mode="after")
     def _check_funnel(self) -> Self:
         names = (self.entry_step, *(step.name for step in self.steps))
@@ -182,10 +191,14 @@ class GeneratorConfig(ConfigModel):
         return self.num_weeks * DAYS_PER_WEEK
 
     @property
+    def candidate_days(self) -> range:
+        """Days on which incidents are drawn: all but the first 3 and the last 2."""
+        return range(FIRST_CANDIDATE_DAY, self.num_days - LAST_CLEAN_DAYS)
+
+    @property
     def max_incidents(self) -> int:
         """Most incidents that fit: one a candidate date, fewer than half of all days, so that medians stay clean."""
-        candidates = self.num_days - FIRST_CANDIDATE_DAY - LAST_CLEAN_DAYS
-        return min(candidates, (self.num_days - 1) // 2)
+        return min(len(self.candidate_days), (self.num_days - 1) // 2)
 
     @cached_property
     def catalogue(self) -> Catalogue:
@@ -332,19 +345,58 @@ class EnvConfig(ConfigModel):
         )
 
 
+class GenerationError(ValueError):
+    """An episode cannot be made as asked."""
+
+
 def check_fits(generator: GeneratorConfig, episode: EpisodeConfig) -> None:
-    """Refuse more incidents than the calendar can hold.
+    """Refuse more incidents than the calendar can hold, and explicit generators that no data could carry.
 
     Raises:
-        ValueError: naming the count and the most that fits.
+        GenerationError: naming the count and the most that fits, or the unknown metric or date.
     """
     if episode.anomaly_generators:
+        check_generators(generator, episode)
         return
     _, high = episode.count_range
     if high > generator.max_incidents:
-        raise ValueError(
+        raise GenerationError(
             f"anomaly_count: {high} incidents do not fit in {generator.num_days} days; "
             f"at most {generator.max_incidents} do (one a date, fewer than half of all days)"
+        )
+
+
+def check_generators(generator: GeneratorConfig, episode: EpisodeConfig) -> None:
+    """Refuse explicit generators with an unknown metric or date, two on one date, or too many.
+
+    Raises:
+        GenerationError: naming what and why.
+    """
+    names = [*generator.catalogue.count_metrics, *(item.name for item in generator.catalogue.conversions)]
+    used: dict[int, str] = {}
+    number = 0
+    for spec in episode.anomaly_generators:
+        metrics = spec.all_metrics or tuple(names)
+        for name in metrics:
+            if name not in names:
+                raise GenerationError(f"anomaly_generators: metric {name!r} is not one of {names}")
+        try:
+            days = [generator.day_index(date) for date in spec.all_dates]
+        except ValueError as error:
+            raise GenerationError(f"anomaly_generators: {error}") from error
+        number += len(metrics) * max(1, len(days))
+        for name in metrics:
+            for day in days:
+                if day in used:
+                    raise GenerationError(
+                        f"anomaly_generators: {name!r} and {used[day]!r} both ask for {generator.date_names[day]}; "
+                        "one anomaly a date"
+                    )
+                used[day] = name
+    if number >= generator.num_days / 2:
+        raise GenerationError(
+            f"anomaly_generators: {number} anomalies do not leave more than half of {generator.num_days} days clean, "
+            "which the medians need"
         )
 
 
@@ -387,6 +439,7 @@ __all__ = [
     "EnvConfig",
     "EpisodeConfig",
     "FunnelStep",
+    "GenerationError",
     "GeneratorConfig",
     "RateNoise",
     "Reward",

@@ -9,6 +9,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from gymnasium.vector import VectorEnv
 
 from metric_tracker_env.actions import Action, ActionTable
 from metric_tracker_env.config import MAX_SEED, EnvConfig
@@ -175,7 +176,7 @@ class MetricTrackerEnv(gym.Env[np.ndarray, np.int64]):
         special = episode_source(self._engine, options)
         anew = None if seed is None else int(seed)
         if seed is None and not self._started:
-            anew = self.np_random_seed  # the entropy that Gymnasium drew
+            anew = entropy(self)
         self._engine.deal(ONE_LANE, special, [anew])
         super().reset(seed=None if seed is None else int(seed))
         self._started = True
@@ -280,6 +281,12 @@ def observation_space(engine: Engine) -> spaces.Box:
         elif name == "globals":
             high[part.start] = REPORTED_SCALE * engine.config.step_limit
     return spaces.Box(low, high, dtype=np.float32)
+
+
+def entropy(env: MetricTrackerEnv | VectorEnv[Any, Any, Any]) -> int:
+    """Seed of an environment that was given none: the entropy that Gymnasium drew, or a draw of a user's generator."""
+    drawn = env.np_random_seed
+    return drawn if drawn is not None and drawn >= 0 else int(env.np_random.integers(MAX_SEED))
 
 
 def check_action(action: object, actions: int) -> int:

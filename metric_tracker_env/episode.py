@@ -9,11 +9,13 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from metric_tracker_env import measure, rng
-from metric_tracker_env.anomalies import GenerationError, Incidents, Plan, Planner, inject
-from metric_tracker_env.config import EpisodeConfig, GeneratorConfig
+from metric_tracker_env.anomalies import Plan, Planner
+from metric_tracker_env.config import EpisodeConfig, GenerationError, GeneratorConfig, check_fits
 from metric_tracker_env.generator import CleanTraffic
+from metric_tracker_env.injection import Incidents, inject
 from metric_tracker_env.labels import CellClass, label
 from metric_tracker_env.measure import Deviations
+from metric_tracker_env.rng import Stream
 from metric_tracker_env.schema import (
     ANOMALY_TYPES,
     HOURS_PER_DAY,
@@ -28,6 +30,7 @@ from metric_tracker_env.view import MetricView, describe_cell
 ALLOCATOR_HINT_BYTES = 8 << 20  # about what a chunk allocates
 Backend = Literal["pandas", "polars", "pyarrow"]
 
+DATA_DRAWS = 64  # clean data that are tried for explicit generators
 CHUNK = 256  # episodes generated at a time: enough to amortise NumPy calls, few enough for the cache
 
 
@@ -78,6 +81,7 @@ class EpisodeSource:
             ValueError: if more incidents are asked for than fit.
             GenerationError: if the family has no entity that the funnel can carry.
         """
+        check_fits(config, episode)
         self.config, self.episode = config, episode
         # Freeing a large block once makes glibc keep freed memory up to twice its size (its dynamic mmap
         # threshold); else a dropped chunk goes back to the system, and page faults double the next one's time.
@@ -101,9 +105,24 @@ class EpisodeSource:
         return _join(parts)
 
     def generate_with_records(self, keys: np.ndarray) -> tuple[EpisodeBatch, list[SyntheticGeneratorApplication]]:
-        """One episode, (1,) keys, with the records of its explicit generators: applied as asked or refused."""
+        """One episode, (1,) keys, with the records of its explicit generators.
+
+        Clean data that cannot carry them, because a day is nearly at its target already, are drawn again.
+
+        Raises:
+            GenerationError: if none of ``DATA_DRAWS`` clean data can carry the generators as asked.
+        """
         if self._planner is not None:
             return self.generate(keys), []
+        for attempt in range(DATA_DRAWS - 1):
+            try:
+                return self._apply(keys if attempt == 0 else rng.words(keys, Stream.DATA, 1, attempt)[0])
+            except GenerationError:
+                continue
+        return self._apply(rng.words(keys, Stream.DATA, 1, DATA_DRAWS)[0])
+
+    def _apply(self, keys: np.ndarray) -> tuple[EpisodeBatch, list[SyntheticGeneratorApplication]]:
+        """Explicit generators on the clean data of (1,) keys: applied as asked or refused."""
         planes, values = self._clean(keys)
         twin = measure.deviations(self.config.catalogue, self.episode.difficulty, values)
         plan, applications = plan_generators(self.config, self.episode, int(keys[0]), twin)

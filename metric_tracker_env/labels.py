@@ -6,7 +6,8 @@ from enum import IntEnum
 
 import numpy as np
 
-from metric_tracker_env.anomalies import Incidents, Plan
+from metric_tracker_env.anomalies import Plan
+from metric_tracker_env.injection import Incidents
 from metric_tracker_env.measure import Deviations
 
 MIN_MOVE = 0.5  # thresholds that a cell must have moved from its clean twin to belong to an incident

@@ -65,7 +65,13 @@ class Layout:
         return found
 
     def view(self, observations: np.ndarray, name: str) -> np.ndarray:
-        """(..., L) observations -> (..., *shape), the numbers of one part."""
+        """(..., L) observations -> (..., *shape), the numbers of one part.
+
+        Raises:
+            ValueError: for a part that there is not; names those there are.
+        """
+        if name not in self.parts:
+            raise ValueError(f"part {name!r} is not one of {list(self.parts)}")
         return observations[..., self.parts[name].places]
 
 

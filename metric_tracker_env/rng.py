@@ -29,6 +29,7 @@ class Stream(IntEnum):
     PLAN = 32
     REDRAW = 33
     GENERATORS = 34
+    DATA = 36
     RANKS = 35
 
 

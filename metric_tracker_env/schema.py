@@ -46,7 +46,6 @@ DetectionMethod = Literal[
 
 DIFFICULTIES: tuple[Difficulty, ...] = get_args(Difficulty)
 DENSITIES: tuple[Density, ...] = get_args(Density)
-SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 ENTITY_TYPES: tuple[EntityType, ...] = get_args(EntityType)
 ANOMALY_TYPES: tuple[AnomalyType, ...] = get_args(AnomalyType)
 ALL_SCENARIO_FAMILIES: tuple[ScenarioFamily, ...] = get_args(ScenarioFamily)

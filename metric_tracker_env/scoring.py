@@ -114,6 +114,8 @@ def score_submission(rows: Submission, episode: EpisodeData, config: ScoringConf
     Raises:
         ValueError: if the submission as a whole is not a list or is too long; a bad row does not raise.
     """
+    if not isinstance(episode, EpisodeData):
+        raise ValueError(f"episode is {type(episode).__name__}; it must be an EpisodeData")
     checked = check_rows(rows, episode.generator_config)
     first: dict[Key, tuple[int, MetricSubmissionRow]] = {}
     extras: list[MetricSubmissionRow] = []

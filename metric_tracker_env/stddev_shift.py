@@ -11,14 +11,18 @@ from metric_tracker_env import rng
 from metric_tracker_env.anomalies import (
     FAMILY_INDEX,
     TRAFFIC_FLOOR,
-    GenerationError,
     Plan,
     chain_bounds,
-    chain_factors,
     links_of,
     step_thresholds,
 )
-from metric_tracker_env.config import EpisodeConfig, GeneratorConfig, SyntheticAnomalyGenerator
+from metric_tracker_env.config import (
+    MAX_DAILY_COUNT,
+    EpisodeConfig,
+    GenerationError,
+    GeneratorConfig,
+    SyntheticAnomalyGenerator,
+)
 from metric_tracker_env.labels import MIN_MOVE
 from metric_tracker_env.measure import (
     Deviations,
@@ -79,8 +83,7 @@ def plan_generators(
     Targets are set from the medians as they are after all shifts, since each shift moves them a little.
 
     Raises:
-        GenerationError: for an unknown metric or date, two anomalies on one date, or a target that the funnel
-            cannot carry; says which and why.
+        GenerationError: for a target that the day or the funnel cannot carry; says which and why.
     """
     catalogue = config.catalogue
     baseline = Baseline(twin.medians[:, 0], twin.thresholds[:, 0])
@@ -110,35 +113,14 @@ def _resolve(
 ) -> list[Shift]:
     """Every anomaly asked for, each on a day of its own; what was left open is drawn among what fits."""
     names = [*config.catalogue.count_metrics, *(c.name for c in config.catalogue.conversions)]
-    used: dict[int, str] = {}
     undated: list[tuple[str, SyntheticAnomalyGenerator]] = []
     dated: list[tuple[int, str, SyntheticAnomalyGenerator]] = []
     for spec in episode.anomaly_generators:
-        metrics = spec.all_metrics or tuple(names)
-        for name in metrics:
-            if name not in names:
-                raise GenerationError(f"anomaly_generators: metric {name!r} is not one of {names}")
-        try:
-            days = [config.day_index(date) for date in spec.all_dates]
-        except ValueError as error:
-            raise GenerationError(f"anomaly_generators: {error}") from error
-        if not days:
-            undated += [(name, spec) for name in metrics]
-        for name in metrics:
-            for day in days:
-                if day in used:
-                    raise GenerationError(
-                        f"anomaly_generators: {name!r} and {used[day]!r} both ask for {config.date_names[day]}; "
-                        "one anomaly a date"
-                    )
-                used[day] = name
-                dated.append((day, name, spec))
-    number = len(dated) + len(undated)
-    if number >= config.num_days / 2:
-        raise GenerationError(
-            f"anomaly_generators: {number} anomalies do not leave more than half of {config.num_days} days clean, "
-            "which the medians need"
-        )
+        days = [config.day_index(date) for date in spec.all_dates]
+        for name in spec.all_metrics or names:
+            dated += [(day, name, spec) for day in days]
+            undated += [] if days else [(name, spec)]
+    used = {day for day, _, _ in dated}
 
     def first_that_fits(days: list[int], name: str, spec: SyntheticAnomalyGenerator) -> Shift:
         failure = GenerationError(f"anomaly_generators: no date is left for {name!r}")
@@ -155,10 +137,10 @@ def _resolve(
 
     shifts = [first_that_fits([day], name, spec) for day, name, spec in dated]
     for name, spec in undated:
-        free = [day for day in range(config.num_days) if day not in used]
+        free = [day for day in config.candidate_days if day not in used]
         order = sorted((next(draws), day) for day in free)
         shift = first_that_fits([day for _, day in order], name, spec)
-        used[shift.day] = name
+        used.add(shift.day)
         shifts.append(shift)
     return shifts
 
@@ -206,6 +188,8 @@ def _factors(
     for link, factor in zip(links, factors, strict=True):
         low = float(lone_floor[link]) if alone else TRAFFIC_FLOOR
         high = float(ceiling[link])
+        if link == 0:
+            high = MAX_DAILY_COUNT / max(float(twin.values[0, 0, shift.day]), 1.0)
         if not low <= factor <= high:
             raise GenerationError(
                 f"{place}: {config.catalogue.count_metrics[link]} would change by a factor of {factor:.4f}, and the "
@@ -280,3 +264,12 @@ def _link_factors(
             product *= 1.0 + sign * middle * unit
         low, high = (middle, high) if sign * (ratio - product) > 0 else (low, middle)
     return [1.0 + sign * low * unit for unit in units]
+
+
+def chain_factors(link: np.ndarray, alone: np.ndarray) -> np.ndarray:
+    """(S, n) factors of the links -> (S, n) factors of the counts; a lone step leaves the steps below it."""
+    factor = link.copy()
+    for step in range(1, len(factor)):
+        before = np.where((alone > 0) & (alone == step - 1), 1.0, factor[step - 1])
+        factor[step] *= before
+    return factor

@@ -6,8 +6,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from metric_tracker_env.anomalies import GenerationError
-from metric_tracker_env.config import EnvConfig, EpisodeConfig
+from metric_tracker_env.config import EnvConfig, EpisodeConfig, GenerationError
 from metric_tracker_env.episode import CHUNK, EpisodeBatch, EpisodeData, EpisodeSource, episode_of_key
 from metric_tracker_env.measure import SCAN_MULTIPLIERS, scan_strength, seasonal_baseline
 from metric_tracker_env.rng import KeyStream

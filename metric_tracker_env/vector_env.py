@@ -20,6 +20,7 @@ from metric_tracker_env.env import (
     METADATA,
     check_render_mode,
     check_seed,
+    entropy,
     episode_source,
     observation_space,
     render_lane,
@@ -121,9 +122,11 @@ class MetricTrackerVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         lanes = np.flatnonzero(chosen)
         if not self._started[~chosen].all():
             raise gym.error.ResetNeeded("options['reset_mask'] leaves out lanes that were never reset; reset all first")
-        for lane in lanes.tolist():
-            if seeds[lane] is None and not self._started[lane]:
-                seeds[lane] = int(self.np_random_seed or 0) + lane  # the entropy that Gymnasium drew
+        unseeded = [lane for lane in lanes.tolist() if seeds[lane] is None and not self._started[lane]]
+        if unseeded:
+            drawn = entropy(self)
+            for lane in unseeded:
+                seeds[lane] = drawn + lane
         self._engine.deal(lanes, special, [seeds[lane] for lane in lanes.tolist()])
         super().reset(seed=int(seed) if isinstance(seed, (int, np.integer)) else None)
         self._started[lanes] = True
@@ -150,7 +153,7 @@ class MetricTrackerVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         if not self._started.all():
             raise gym.error.ResetNeeded("step was called before the first reset; call reset")
         renewed = np.flatnonzero(self._ended)
-        if len(renewed) and self.autoreset_mode is AutoresetMode.DISABLED:
+        if len(renewed) and self.autoreset_mode is not AutoresetMode.NEXT_STEP:
             raise gym.error.ResetNeeded(
                 f"step was called while the episodes of lanes {renewed.tolist()[:8]} have ended; "
                 "reset them with options={'reset_mask': ...}"
@@ -169,15 +172,16 @@ class MetricTrackerVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         final: dict[str, Any] = {}
         if len(ended):
             final_obs = np.full(self.num_envs, None, dtype=object)
-            for lane in ended.tolist():
-                final_obs[lane] = self._engine.observations[lane].copy()
+            final_obs[ended] = list(self._engine.observations[ended])
             mask = np.zeros(self._engine.mask.shape, np.int8)
             mask[ended] = self._engine.mask[ended]
             final = {"action_mask": mask, "_action_mask": done.copy()}
             final |= {"illegal_action": illegal & done, "_illegal_action": done.copy()}
             final |= self._spread(self._engine.outcome(ended), ended, done)
             final = {"final_obs": final_obs, "_final_obs": done.copy(), "final_info": final, "_final_info": done.copy()}
+            self._ended[ended] = True  # should dealing fail, the next step says that these lanes need a reset
             self._engine.deal(ended)
+            self._ended[ended] = False
         info = self._info(self._everywhere, illegal & ~done) | final
         return self._observations(), rewards, done, np.zeros(self.num_envs, bool), info
 
