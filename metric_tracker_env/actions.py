@@ -14,8 +14,9 @@ import numpy as np
 
 from metric_tracker_env.config import GeneratorConfig, ToolCosts, View
 from metric_tracker_env.measure import SCAN_MULTIPLIERS
-from metric_tracker_env.schema import ANOMALY_TYPES, EntityType
+from metric_tracker_env.schema import EntityType
 from metric_tracker_env.tools import TOOLS
+from metric_tracker_env.tools.arguments import FAMILY_OF_METHOD
 from metric_tracker_env.tools.registry import CostClass
 
 FOCUSED = "focused"  # stands for the date in focus
@@ -34,7 +35,7 @@ SINGLE_TOOLS: dict[EntityType, str] = {
     "event_count": "compare_count_to_median",
     "conversion_rate": "compare_rate_to_median",
 }
-SCAN_TOOLS: tuple[str, ...] = tuple(f"get_{name}_rows" for name in ANOMALY_TYPES)  # one a family, in that order
+SCAN_TOOLS = tuple(FAMILY_OF_METHOD)  # one a family, in the order of ANOMALY_TYPES
 SURVEY_MULTIPLIER = 1.0
 ARGUMENT = re.compile(r"(\w+)=('[^']*'|[-+.\w]+)")
 

@@ -270,10 +270,9 @@ class SyntheticAnomalyGenerator(ConfigModel):
 CountRange = tuple[Annotated[StrictInt, Field(ge=1)], Annotated[StrictInt, Field(ge=1)]]
 
 
-class EpisodeConfig(ConfigModel):
-    """What one episode asks of the generator."""
+class EpisodeOptions(ConfigModel):
+    """What an episode holds; an environment is made with these, and a reset may change them for one episode."""
 
-    seed: Seed = 0
     scenario_family: ScenarioFamily = "mixed"
     difficulty: Difficulty = "medium"
     anomaly_density: Density = "medium"
@@ -282,6 +281,15 @@ class EpisodeConfig(ConfigModel):
         description="Incidents: a number, a (low, high) range, or None = by density (low 3, medium 5, high 7).",
     )
     anomaly_generators: tuple[SyntheticAnomalyGenerator, ...] = ()
+
+    @field_validator("anomaly_count", mode="before")
+    @classmethod
+    def _read_count(cls, value: object) -> object:
+        numbers = list(value) if isinstance(value, (list, tuple)) else [value]
+        whole = all(isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in numbers)
+        if value is not None and not (whole and len(numbers) == (2 if isinstance(value, (list, tuple)) else 1)):
+            raise ValueError(f"{value!r} given; it must be a whole number from 1, a (low, high) pair of them, or None")
+        return value
 
     @model_validator(mode="after")
     def _check_range(self) -> Self:
@@ -300,6 +308,12 @@ class EpisodeConfig(ConfigModel):
         return self.anomaly_count
 
 
+class EpisodeConfig(EpisodeOptions):
+    """What one episode asks of the generator."""
+
+    seed: Seed = 0
+
+
 class ToolCosts(ConfigModel):
     """Budget units that a tool call of each class costs."""
 
@@ -310,15 +324,10 @@ class ToolCosts(ConfigModel):
     survey: StrictInt = Field(default=4, ge=1, le=1000, description="All families over all dates, or raw data.")
 
 
-class EnvConfig(ConfigModel):
+class EnvConfig(EpisodeOptions):
     """Everything that ``gymnasium.make`` accepts: the episodes, the view, the reward and the budget."""
 
     generator: GeneratorConfig = GeneratorConfig()
-    scenario_family: ScenarioFamily = "mixed"
-    difficulty: Difficulty = "medium"
-    anomaly_density: Density = "medium"
-    anomaly_count: Annotated[StrictInt, Field(ge=1)] | CountRange | None = 3
-    anomaly_generators: tuple[SyntheticAnomalyGenerator, ...] = ()
     view: View = "focus"
     reward: Reward = "terminal"
     budget: StrictInt = Field(default=16, ge=1, le=100_000, description="Units to spend on tools in an episode.")
@@ -333,16 +342,8 @@ class EnvConfig(ConfigModel):
 
     def episode_config(self, **changes: Any) -> EpisodeConfig:
         """The generator's request for one episode of this environment, seed 0, with ``changes`` on top."""
-        return EpisodeConfig(
-            **{
-                "scenario_family": self.scenario_family,
-                "difficulty": self.difficulty,
-                "anomaly_density": self.anomaly_density,
-                "anomaly_count": self.anomaly_count,
-                "anomaly_generators": self.anomaly_generators,
-                **changes,
-            }
-        )
+        options = {name: getattr(self, name) for name in EpisodeOptions.model_fields}
+        return EpisodeConfig(**{**options, **changes})
 
 
 class GenerationError(ValueError):
@@ -438,6 +439,7 @@ __all__ = [
     "MAX_SEED",
     "EnvConfig",
     "EpisodeConfig",
+    "EpisodeOptions",
     "FunnelStep",
     "GenerationError",
     "GeneratorConfig",

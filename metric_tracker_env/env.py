@@ -12,7 +12,7 @@ from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 
 from metric_tracker_env.actions import Action, ActionTable
-from metric_tracker_env.config import MAX_SEED, EnvConfig
+from metric_tracker_env.config import MAX_SEED, EnvConfig, EpisodeOptions
 from metric_tracker_env.engine import Engine
 from metric_tracker_env.episode import EpisodeData, EpisodeSource
 from metric_tracker_env.measure import SCAN_MULTIPLIERS
@@ -24,7 +24,7 @@ from metric_tracker_env.tasks import build_config
 RENDER_MODES = ("ansi", "rgb_array")
 RENDER_FPS = 4
 METADATA: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": RENDER_FPS}
-EPISODE_OPTIONS = ("scenario_family", "difficulty", "anomaly_density", "anomaly_count", "anomaly_generators")
+EPISODE_OPTIONS = tuple(EpisodeOptions.model_fields)
 ONE_LANE = np.zeros(1, np.int64)
 
 

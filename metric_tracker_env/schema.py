@@ -108,6 +108,10 @@ class MetricSubmissionRow(StrictModel):
         return self.date, self.entity_type, self.entity_name
 
 
+NAME_FIELDS = ("anomaly_type", "detection_method", "severity")  # fields of a row beside its cell: names and values
+VALUE_FIELDS = ("baseline_value", "observed_value", "delta_value")
+
+
 class MethodSpec(StrictModel):
     """Name, description and parameter names of a generator method or an analysis method."""
 

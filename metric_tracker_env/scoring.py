@@ -14,11 +14,9 @@ from pydantic import Field, model_validator
 
 from metric_tracker_env.episode import EpisodeData
 from metric_tracker_env.labels import CellClass
-from metric_tracker_env.schema import MetricSubmissionRow, StrictModel
+from metric_tracker_env.schema import NAME_FIELDS, VALUE_FIELDS, MetricSubmissionRow, StrictModel
 from metric_tracker_env.submission import Submission, check_rows
 
-NAME_FIELDS = ("anomaly_type", "detection_method", "severity")
-VALUE_FIELDS = ("baseline_value", "observed_value", "delta_value")
 Key = tuple[str, str, str]
 
 

@@ -64,16 +64,16 @@ def _decoded(text: str) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"the text {_shown(text)} is not JSON ({error}); {ALLOWED}") from error
+        raise ValueError(f"the text {shown(text)} is not JSON ({error}); {ALLOWED}") from error
 
 
 def _listed(data: object) -> list[object]:
     if isinstance(data, Mapping):
         if set(data) != {"rows"}:
-            raise ValueError(f"an object with the keys {_shown(sorted(map(str, data)))} is no submission; {ALLOWED}")
+            raise ValueError(f"an object with the keys {shown(sorted(map(str, data)))} is no submission; {ALLOWED}")
         data = data["rows"]
     if not isinstance(data, Sequence) or isinstance(data, str | bytes | bytearray):
-        raise ValueError(f"{_shown(data)} of type {type(data).__name__} is no submission; {ALLOWED}")
+        raise ValueError(f"{shown(data)} of type {type(data).__name__} is no submission; {ALLOWED}")
     if len(data) > MAX_ROWS:
         raise ValueError(f"{len(data):,} rows are too many; {ALLOWED}")
     return list(data)
@@ -85,9 +85,9 @@ def _checked(item: object, config: GeneratorConfig) -> MetricSubmissionRow | str
         try:
             item = _decoded(item)
         except ValueError:
-            return f"{_shown(item)} is neither a row nor the JSON text of one"
+            return f"{shown(item)} is neither a row nor the JSON text of one"
     if not isinstance(item, MetricSubmissionRow | Mapping):
-        return f"{_shown(item)} of type {type(item).__name__} is not an object with the fields of a row"
+        return f"{shown(item)} of type {type(item).__name__} is not an object with the fields of a row"
     # An instance is checked again: model_construct and model_copy make rows that nobody has looked at.
     given: dict[object, object]
     given = {name: value.item() if isinstance(value, np.generic) else value for name, value in dict(item).items()}
@@ -111,10 +111,10 @@ def _checked(item: object, config: GeneratorConfig) -> MetricSubmissionRow | str
 
 def _complaint(field: object, kind: str, given: Mapping[object, object], allowed: Mapping[object, str]) -> str:
     if kind == "unknown":
-        return f"{_shown(field)} is not a field of a row; the fields are {', '.join(map(str, allowed))}"
+        return f"{shown(field)} is not a field of a row; the fields are {', '.join(map(str, allowed))}"
     if kind == "missing":
         return f"{field} is missing; it is {allowed[field]}"
-    return f"{field} {_shown(given[field])} is not {allowed[field]}"
+    return f"{field} {shown(given[field])} is not {allowed[field]}"
 
 
 def _allowed(config: GeneratorConfig, entity_type: object) -> dict[object, str]:
@@ -133,7 +133,7 @@ def _allowed(config: GeneratorConfig, entity_type: object) -> dict[object, str]:
     return allowed
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """A value for a message: its repr, cut short."""
     try:
         return _shorten.repr(value)

@@ -8,7 +8,8 @@ import numpy as np
 
 from metric_tracker_env import measure
 from metric_tracker_env.schema import ENTITY_TYPES, AnomalyType, EntityType, MetricRecord
-from metric_tracker_env.tools.registry import ToolError, shown
+from metric_tracker_env.submission import shown
+from metric_tracker_env.tools.registry import ToolError
 from metric_tracker_env.tools.results import Comparison
 from metric_tracker_env.view import MetricView
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-import reprlib
 from collections.abc import Callable, Mapping
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, get_type_hints
 
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from metric_tracker_env.config import GeneratorConfig, ToolCosts
 from metric_tracker_env.schema import AnomalyType, MethodSpec, StrictModel
+from metric_tracker_env.submission import shown
 from metric_tracker_env.tools.arguments import FAMILY_OF_METHOD, fill_names, marks_in, names_of
 from metric_tracker_env.view import MetricView
 
@@ -144,14 +144,6 @@ def tool_schemas(config: GeneratorConfig) -> list[dict[str, Any]]:
             function = {"name": spec.name, "description": spec.description, "parameters": parameters}
             found.append({"type": "function", "function": function})
     return found
-
-
-def shown(value: object) -> str:
-    """A value for a message: its repr, cut short."""
-    try:
-        return reprlib.repr(value)
-    except ValueError:  # an integer with more digits than Python prints
-        return f"a {type(value).__name__} too long to show"
 
 
 def parse_docstring(text: str) -> tuple[str, dict[str, str]]:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from metric_tracker_env.measure import rounded
-from metric_tracker_env.schema import MetricSubmissionRow
+from metric_tracker_env.schema import NAME_FIELDS, VALUE_FIELDS, MetricSubmissionRow
 from metric_tracker_env.submission import check_rows
 from metric_tracker_env.tools.arguments import FAMILY_OF_METHOD, FamilyMethods, SubmittedRows
 from metric_tracker_env.tools.cells import by_date, family_cells
 from metric_tracker_env.tools.registry import ViewTools, tool
 from metric_tracker_env.tools.results import PreviewedRow, RowStatus, SubmissionPayload, SubmissionPreview
-
-VALUE_FIELDS = ("baseline_value", "observed_value", "delta_value")
-NAME_FIELDS = ("anomaly_type", "detection_method", "severity")
 
 
 class SubmissionTools(ViewTools):

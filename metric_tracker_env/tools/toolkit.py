@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from metric_tracker_env.submission import shown
 from metric_tracker_env.tools.dates import DateTools
 from metric_tracker_env.tools.metrics import MetricTools
 from metric_tracker_env.tools.overview import OverviewTools
-from metric_tracker_env.tools.registry import TOOLS, ToolError, shown
+from metric_tracker_env.tools.registry import TOOLS, ToolError
 from metric_tracker_env.tools.scans import ScanTools
 from metric_tracker_env.tools.submission import SubmissionTools
 
