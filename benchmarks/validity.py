@@ -24,6 +24,7 @@ from agents.scripts import clean_noise
 from agents.signature import NO_INCIDENT, SignatureRule, threshold_shares
 from metric_tracker_env.config import EpisodeConfig, GeneratorConfig
 from metric_tracker_env.episode import EpisodeBatch, EpisodeSource
+from metric_tracker_env.generator import CleanTraffic
 from metric_tracker_env.labels import MIN_MOVE, CellClass
 from metric_tracker_env.measure import (
     COUNT_THRESHOLD_FLOOR,
@@ -108,11 +109,14 @@ DETECTORS: dict[str, Detector] = {
 }
 
 
-def recheck(catalogue: Catalogue, difficulty: Difficulty, batch: EpisodeBatch) -> dict[str, int]:
-    """Expected rows that fail, from the hourly counts and the twin's daily ones, without the package's measuring."""
+def recheck(catalogue: Catalogue, difficulty: Difficulty, batch: EpisodeBatch, clean: np.ndarray) -> dict[str, int]:
+    """Expected rows that fail, from the hourly counts of the episodes and of their clean twins (B, D, H, S).
+
+    Everything is worked out again here; of the package's measuring only the thresholds are used.
+    """
     found = {"expected": 0, "not confirmed": 0, "wrong direction": 0, "not moved": 0}
     hourly = batch.hourly.astype(np.float64)  # (B, D, H, S)
-    daily, twin = hourly.sum(axis=2), batch.twin_daily.transpose(1, 2, 0)
+    daily, twin = hourly.sum(axis=2), clean.sum(axis=2)
     for entity, episode, day in np.argwhere(batch.classes == CellClass.EXPECTED).tolist():
         described = catalogue.entities[entity]
         kind, first = described.entity_type, catalogue.slices[described.entity_type].start
@@ -122,11 +126,12 @@ def recheck(catalogue: Catalogue, difficulty: Difficulty, batch: EpisodeBatch) -
         if kind == "hourly_mix":
             inside = hourly[episode][:, list(DAYTIME_HOURS), 0].sum(axis=1)
             values = inside / daily[episode][:, 0]
-            # The twin's share is not kept by the hour; its median day is within 0.7 thresholds of any clean day.
-            before, limit = float(np.median(values)), SHARE_THRESHOLD[difficulty]
+            before = clean[episode, day, list(DAYTIME_HOURS), 0].sum() / twin[episode, day, 0]
+            limit = SHARE_THRESHOLD[difficulty]
         elif kind == "data_quality":
             values = np.maximum(hourly[episode][:, :, step] - hourly[episode][:, :, step - 1], 0).sum(axis=1)
-            before, limit = 0.0, 1.0
+            before = np.maximum(clean[episode, day, :, step] - clean[episode, day, :, step - 1], 0).sum()
+            limit = 1.0
         elif kind == "event_count":
             values, before = daily[episode][:, entity], twin[episode, day, entity]
             limit = max(COUNT_THRESHOLD_FLOOR, COUNT_THRESHOLD_SHARE[difficulty] * float(np.median(values)))
@@ -161,6 +166,7 @@ def work(job: tuple[Difficulty, int, int]) -> dict[str, object]:
     source = EpisodeSource(config, EpisodeConfig(difficulty=difficulty, anomaly_count=INCIDENTS))
     keys = np.random.default_rng([seed, DIFFICULTIES.index(difficulty)]).integers(2**63, size=number, dtype=np.uint64)
     batch = source.generate(keys)
+    clean, _ = CleanTraffic(config, difficulty).planes(keys)
     expected = batch.classes == CellClass.EXPECTED
     full = Full(config, difficulty, batch.final)
     named = {name: detector(full) for name, detector in DETECTORS.items()}
@@ -170,7 +176,7 @@ def work(job: tuple[Difficulty, int, int]) -> dict[str, object]:
     hit = rule[entity, lane, day]
     extra = (rule & ~expected).sum(axis=(1, 2))
     return {
-        "check": recheck(catalogue, difficulty, batch),
+        "check": recheck(catalogue, difficulty, batch, clean.transpose(2, 3, 1, 0).astype(np.float64)),
         "lost": int(plan.active.sum() - expected.sum()),
         "redraws": int(batch.redraws.sum()),
         "consequences": int((batch.classes == CellClass.CONSEQUENCE).sum()),

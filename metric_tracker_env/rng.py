@@ -2,7 +2,7 @@
 
 The generator is SplitMix64 (G. Steele, D. Lea, C. Flood: Fast splittable pseudorandom number generators,
 OOPSLA 2014): integer arithmetic only, so a stream has the same bits on every machine. NumPy's Philox, set
-to a key per episode, costs 6 times as much here (`benchmarks/throughput.py` times both), which would alone
+to a key per episode, costs 2.5 to 3 times as much here (`benchmarks/throughput.py` times both), which would alone
 use more than half of the time that an episode may take. Keys come from NumPy's ``SeedSequence``.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import subprocess
 import sys
@@ -268,7 +269,6 @@ def test_a_vector_environment_renders_a_tuple() -> None:
 
 def test_record_video_and_statistics(tmp_path: Path) -> None:
     """RecordVideo writes a film of an episode, RecordEpisodeStatistics its return."""
-    pytest.importorskip("moviepy", reason="RecordVideo needs moviepy")
     env = gym.make(ID, render_mode="rgb_array")
     env = RecordEpisodeStatistics(
         RecordVideo(env, str(tmp_path / "films"), episode_trigger=lambda _: True, name_prefix="play")
@@ -288,7 +288,7 @@ def test_human_rendering(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gymnasium's HumanRendering shows an episode from reset to the end in one window."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pygame itself imports deprecated modules
-        pytest.importorskip("pygame", reason="HumanRendering needs pygame")
+        importlib.import_module("pygame")
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     env = HumanRendering(gym.make(ID, render_mode="rgb_array"))
     assert env.render_mode == "human"
