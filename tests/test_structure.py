@@ -22,9 +22,11 @@ NAME = PACKAGE.name
 # The layers of the design, from the core to the border: a module imports none that stands further down.
 ORDER = (
     *("schema", "config", "measure", "tasks", "generator", "anomalies", "labels", "episode", "scoring"),
-    *("tools", "actions", "state", "observation", "engine", "render", "env", "vector_env", "__init__"),
+    *("tools", "actions", "state", "observation", "engine", "render", "env", "vector_env", "sb3", "__init__"),
 )
 OPTIONAL = {"matplotlib", "torch", "rich", "tyro", "pandas", "narwhals", "stable_baselines3", "sb3_contrib", "PIL"}
+# A subpackage that is about a library imports it; nothing else of the package does.
+ADAPTERS = {"sb3": {"stable_baselines3", "sb3_contrib", "torch"}}
 CORE = {"gymnasium", "numpy", "pydantic", NAME}  # and pydantic_core, which pydantic is made of
 CLOCK_PLACES = {("config", "today")}  # end_date=None, the one place that looks at the calendar
 RANDOM_ALLOWED = {"SeedSequence"}  # of numpy.random: a pure function of its argument
@@ -113,10 +115,16 @@ def test_every_layer_exists() -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_module_level_imports_are_core_only(module: str) -> None:
-    """At module level only the standard library, gymnasium, numpy, pydantic and the package itself are imported."""
+    """At module level only the standard library, gymnasium, numpy, pydantic and the package itself are imported.
+
+    An adapter imports its library too, and no other module imports an adapter.
+    """
+    own = module.split(".")[0]
     used = {name.split(".")[0] for name, _ in imports_of(ModuleLevel().visit(copy.deepcopy(MODULES[module])))}
+    used -= ADAPTERS.get(own, set())
     assert used - CORE - {"pydantic_core"} <= sys.stdlib_module_names
     assert not used & OPTIONAL
+    assert not {name.split(".")[0] for name in GRAPH[module]} & ADAPTERS.keys() - {own}
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -1,0 +1,201 @@
+"""The vector engine as a stable-baselines3 ``VecEnv``: no loop over environments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvIndices, VecEnvStepReturn
+
+from metric_tracker_env.config import EnvConfig
+from metric_tracker_env.vector_env import MetricTrackerVectorEnv
+
+# What the lanes have in common: the same for each of them.
+SHARED = ("config", "actions", "observation_layout", "render_mode", "metadata")
+
+
+class MetricTrackerVecEnv(VecEnv):
+    """Many lanes of ``MetricTrackerEnv`` in one engine, as stable-baselines3 takes them.
+
+    Equal, bit for bit, to ``DummyVecEnv`` over as many ``gymnasium.make`` environments, seeds included: lane i of
+    ``seed(s)`` is seeded s + i. An episode that ends is followed by the lane's next one in the same step; its last
+    observation is ``infos[i]["terminal_observation"]`` and the score stands in ``infos[i]``.
+
+    Args:
+        num_envs: Number of lanes.
+        task: See ``MetricTrackerEnv``; so are ``config``, ``render_mode`` and the options.
+    """
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        task: str | None = None,
+        config: EnvConfig | Mapping[str, object] | str | Path | None = None,
+        render_mode: str | None = None,
+        **options: Any,
+    ) -> None:
+        self.envs = MetricTrackerVectorEnv(
+            num_envs, AutoresetMode.SAME_STEP, True, task, config, render_mode, **options
+        )
+        self._actions: np.ndarray | None = None
+        self._started = False
+        super().__init__(self.envs.num_envs, self.envs.single_observation_space, self.envs.single_action_space)
+        self.metadata = self.envs.metadata
+
+    @property
+    def config(self) -> EnvConfig:
+        """The configuration of the lanes."""
+        return self.envs.config
+
+    def reset(self) -> np.ndarray:
+        """Begin an episode on every lane, with the seeds and options given since the last reset.
+
+        Returns:
+            (num_envs, L) float32 observations; ``reset_infos`` holds an info dict a lane.
+
+        Raises:
+            ValueError: for bad seeds or options; they are dropped, and nothing else has changed.
+        """
+        seeds, options = self._seeds, self._options
+        self._reset_seeds()
+        self._reset_options()
+        if len(options) != self.num_envs:
+            raise ValueError(f"options has {len(options)} entries for {self.num_envs} lanes")
+        groups: list[tuple[dict[str, Any], np.ndarray]] = []
+        for lane, wanted in enumerate(options):
+            same = [chosen for other, chosen in groups if other == wanted]
+            if not same:
+                same = [np.zeros(self.num_envs, bool)]
+                groups.append((wanted, same[0]))
+            same[0][lane] = True
+        if len(groups) > 1 and not self._started:
+            # A reset of some lanes asks for all of them to have begun.
+            self.envs.reset(seed=seeds)
+        observations = np.zeros(0, np.float32)
+        for wanted, chosen in groups:
+            masked = {} if chosen.all() else {"reset_mask": chosen}
+            observations, info = self.envs.reset(seed=seeds, options={**wanted, **masked})
+            for lane in np.flatnonzero(chosen).tolist():
+                self.reset_infos[lane] = {"action_mask": info["action_mask"][lane], "illegal_action": False}
+        self._started = True
+        return observations
+
+    def step_async(self, actions: np.ndarray) -> None:
+        """Take (num_envs,) integer actions, which ``step_wait`` does."""
+        self._actions = actions
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """Do the actions.
+
+        Returns:
+            Observations (num_envs, L) float32, rewards (num_envs,) float32, dones (num_envs,) bool, and an info dict
+            a lane.
+
+        Raises:
+            ValueError: for actions of a wrong shape, dtype or range; nothing has changed then.
+            gymnasium.error.ResetNeeded: before the first reset.
+        """
+        if self._actions is None:
+            raise gym.error.ResetNeeded("step_wait was called without step_async; give actions first")
+        actions, self._actions = self._actions, None
+        observations, rewards, dones, _, told = self.envs.step(actions)
+        masks = told["action_mask"]
+        infos: list[dict[str, Any]] = [
+            {"action_mask": mask, "illegal_action": illegal, "TimeLimit.truncated": False}
+            for mask, illegal in zip(masks, told["illegal_action"].tolist(), strict=True)
+        ]
+        if "final_info" in told:
+            final = told["final_info"]
+            parts = [name for name in final if not name.startswith("_")]
+            for lane in np.flatnonzero(dones).tolist():
+                self.reset_infos[lane] = {"action_mask": masks[lane], "illegal_action": False}
+                for name in parts:
+                    value = final[name][lane]
+                    infos[lane][name] = value if isinstance(value, np.ndarray) else value.item()
+                infos[lane]["terminal_observation"] = told["final_obs"][lane]
+        return observations, rewards.astype(np.float32), dones, infos
+
+    def action_masks(self) -> np.ndarray:
+        """(num_envs, A) bool: legal actions."""
+        return self.envs.action_masks()
+
+    def close(self) -> None:
+        """Close the lanes."""
+        self.envs.close()
+
+    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
+        """An attribute of each lane: what an environment of the lane's would have.
+
+        Raises:
+            AttributeError: for one that lanes do not have; names those they have.
+        """
+        lanes = self._lanes(indices)
+        if attr_name in SHARED:
+            return [getattr(self.envs, attr_name)] * len(lanes)
+        if attr_name in {"observation_space", "action_space"}:
+            return [getattr(self.envs, f"single_{attr_name}")] * len(lanes)
+        if attr_name in METHODS:
+            return [_OfLane(self, attr_name, lane) for lane in lanes]
+        names = [*SHARED, "observation_space", "action_space", *METHODS]
+        raise AttributeError(f"lanes have no attribute {attr_name!r}; they have {names}")
+
+    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
+        """Refused: the lanes are one engine, and a change to some would change all."""
+        del value, indices
+        raise AttributeError(
+            f"attribute {attr_name!r} of a lane cannot be set, as the lanes are one engine; give options when making "
+            "the environment, or episode options with set_options"
+        )
+
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
+    ) -> list[Any]:
+        """Call ``action_masks`` or ``render`` of each lane.
+
+        Raises:
+            AttributeError: for another method.
+            TypeError: for arguments; these methods take none.
+        """
+        if method_name not in METHODS:
+            raise AttributeError(f"lanes have no method {method_name!r}; they have {list(METHODS)}")
+        if method_args or method_kwargs:
+            raise TypeError(f"{method_name} takes no arguments, not {method_args} {method_kwargs}")
+        lanes = self._lanes(indices)
+        if method_name == "action_masks":
+            masks = self.envs.action_masks()
+            return [masks[lane] for lane in lanes]
+        frames = self.envs.render()
+        return [None if frames is None else frames[lane] for lane in lanes]
+
+    def env_is_wrapped(
+        self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None
+    ) -> list[bool]:
+        """False for each lane: nothing wraps it."""
+        del wrapper_class
+        return [False for _ in self._lanes(indices)]
+
+    def get_images(self) -> Sequence[np.ndarray | None]:
+        """A (H, W, 3) uint8 frame of each lane, None where ``render_mode`` is not "rgb_array"."""
+        if self.render_mode != "rgb_array":
+            return [None] * self.num_envs
+        return cast(Sequence[np.ndarray], self.envs.render())
+
+    def _lanes(self, indices: VecEnvIndices) -> list[int]:
+        return [int(lane) for lane in self._get_indices(indices)]
+
+
+METHODS = ("action_masks", "render")
+
+
+class _OfLane:
+    """A method of one lane, as ``get_attr`` returns it."""
+
+    def __init__(self, lanes: MetricTrackerVecEnv, method: str, lane: int) -> None:
+        self._lanes, self._method, self._lane = lanes, method, lane
+
+    def __call__(self) -> Any:
+        return self._lanes.env_method(self._method, indices=self._lane)[0]
