@@ -1,40 +1,35 @@
-"""Play an agent over seeds and say how well it does, with a bootstrap confidence interval."""
+"""Play an agent or a saved model over seeds and say how well it does, with confidence intervals."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Literal, NamedTuple, Self
+from typing import Literal, Self
 
 import numpy as np
 from pydantic import StrictInt, model_validator
 
 from agents.base import AGENTS, AgentFactory, get_agent
-from metric_tracker_env import EnvConfig, MetricTrackerEnv
+from agents.intervals import LEVEL, RESAMPLES, Interval, bootstrap
+from agents.models import LoadedModel, ModelCard, Policy, check_fits, load_model
+from agents.play import EpisodeLine, Played, play_agent, play_policy
+from agents.rows import Rows
+from metric_tracker_env import EnvConfig
 from metric_tracker_env.config import MAX_SEED
 from metric_tracker_env.schema import StrictModel
 from metric_tracker_env.tasks import build_config, get_task
 
 CHUNK = 50  # episodes that a worker plays at a time
+LANES = 250  # episodes that a policy plays at a time
 MAX_WORKERS = 256
-RESAMPLES = 2000
-LEVEL = 0.95
 
-Figure = Literal["score", "f1", "precision", "recall", "episode_return", "cost", "tool_calls", "steps"]
-
-
-class Interval(StrictModel):
-    """A mean and its bootstrap confidence interval."""
-
-    mean: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+Figure = Literal[
+    "score", "f1", "precision", "recall", "net", "episode_return", "cost", "tool_calls", "illegal", "steps"
+]
+Player = str | Path | LoadedModel | AgentFactory
 
 
 class Episodes(StrictModel):
@@ -45,9 +40,11 @@ class Episodes(StrictModel):
     f1: tuple[float, ...]
     precision: tuple[float, ...]
     recall: tuple[float, ...]
+    net: tuple[float, ...]  # score minus the step cost of the units spent
     episode_return: tuple[float, ...]
     cost: tuple[StrictInt, ...]  # budget units spent
     tool_calls: tuple[StrictInt, ...]
+    illegal: tuple[StrictInt, ...]  # actions that were not legal
     steps: tuple[StrictInt, ...]
     submitted: tuple[StrictInt, ...]  # rows
     expected: tuple[StrictInt, ...]  # rows
@@ -67,7 +64,9 @@ class Evaluation(StrictModel):
     task: str | None
     config: EnvConfig
     episodes: Episodes
-    tools: dict[str, int]  # calls of each tool over all episodes, reports and submissions included
+    rows: Rows
+    tools: dict[str, int]  # legal calls of each tool over all episodes, reports and submissions included
+    model: ModelCard | None = None  # None for an agent that is no saved model
 
     def interval(
         self, figure: Figure = "score", resamples: int = RESAMPLES, level: float = LEVEL, seed: int = 0
@@ -80,13 +79,11 @@ class Evaluation(StrictModel):
         check_count("resamples", resamples, 1_000_000)
         if not 0 < level < 1:
             raise ValueError(f"level {level!r} is not a number between 0 and 1")
-        values = np.array(getattr(self.episodes, figure), np.float64)
-        draws = np.random.Generator(np.random.PCG64(seed))
-        # Counts of each distinct value are enough: a resample of them is one multinomial draw.
-        distinct, number = np.unique(values, return_counts=True)
-        picked = draws.multinomial(len(values), number / len(values), size=resamples)
-        low, high = np.quantile(picked @ distinct / len(values), [(1 - level) / 2, (1 + level) / 2])
-        return Interval(mean=float(values.mean()), low=float(low), high=float(high))
+        return bootstrap(np.array(getattr(self.episodes, figure), np.float64), resamples, level, seed)
+
+    def mean(self, figure: Figure = "score") -> float:
+        """Mean of a figure over the episodes."""
+        return float(np.mean(getattr(self.episodes, figure)))
 
     def to_json(self, path: str | Path) -> None:
         """Write the evaluation to a file."""
@@ -106,7 +103,7 @@ class Evaluation(StrictModel):
 
 
 def evaluate(
-    agent: str | AgentFactory,
+    agent: Player,
     seeds: Iterable[int],
     task: str | None = None,
     config: EnvConfig | Mapping[str, object] | str | Path | None = None,
@@ -118,50 +115,92 @@ def evaluate(
     """Play one episode a seed.
 
     Args:
-        agent: Name of a registered agent, or a factory (one that can be pickled, if there are several workers).
+        agent: Name of a registered agent; a factory (one that can be pickled, if there are several workers); the folder
+            of a saved model; or a loaded one. A model plays in this process, in batches, and in the view that it was
+            trained on, unless the options name one: the episodes of a seed are the same in both.
         seeds: ``reset`` seeds, one an episode.
         task: Named task; or else
         config: Configuration, or the path of a preset.
         options: Changes on top of either.
-        workers: Processes to spread the episodes over; the result does not depend on it.
+        workers: Processes to spread the episodes of an agent over; the result does not depend on it.
         pool: Worker processes to use instead of starting ``workers``.
         progress: Called with the number of episodes just played.
 
     Raises:
-        ValueError: for an unknown agent, task or option, bad or no seeds, or a bad number of workers.
+        ValueError: for an unknown agent, task or option, bad or no seeds, a bad number of workers, or a model that is
+            damaged or does not fit the configuration.
     """
-    factory = get_agent(agent) if isinstance(agent, str) else agent
-    if not callable(factory):
-        raise ValueError(f"agent {agent!r} is neither one of {list(AGENTS)} nor a factory")
+    player = find_player(agent)
     check_count("workers", workers, MAX_WORKERS)
     played = check_seeds(seeds)
+    if isinstance(player, LoadedModel):
+        built = build_config(task, config, options_of(player.card, options))
+        check_fits(player.card, built)
+        return evaluate_policy(player.policy, played, player.card.name, built, task, player.card, progress)
     built = build_config(task, config, options)
-    work = [(agent, built, played[i : i + CHUNK]) for i in range(0, len(played), CHUNK)]
-    parts: list[_Played] = []
-
-    def collect(results: Iterable[_Played]) -> None:
-        for part in results:
-            parts.append(part)
-            if progress is not None:
-                progress(len(part.rows))
-
+    work = [(player, built, played[i : i + CHUNK]) for i in range(0, len(played), CHUNK)]
     if pool is not None:
-        collect(pool.map(_play_chunk, work))
+        parts = _collect(pool.map(_play_chunk, work), progress)
     elif workers == 1:
-        collect(map(_play_chunk, work))
+        parts = _collect(map(_play_chunk, work), progress)
     else:
         with worker_pool(workers) as own:
-            collect(own.map(_play_chunk, work))
-    rows = [row for part in parts for row in part.rows]
-    columns = dict(zip(Episodes.model_fields, zip(*rows, strict=True), strict=True))
-    tools: Counter[str] = sum((part.tools for part in parts), Counter())
-    return Evaluation(
-        agent=agent if isinstance(agent, str) else getattr(agent, "__name__", type(agent).__name__),
-        task=task,
-        config=built,
-        episodes=Episodes.model_validate(columns),
-        tools=dict(sorted(tools.items())),
-    )
+            parts = _collect(own.map(_play_chunk, work), progress)
+    name = agent if isinstance(agent, str) else getattr(agent, "__name__", type(agent).__name__)
+    return _evaluation(name, task, built, parts)
+
+
+def evaluate_policy(
+    policy: Policy,
+    seeds: Sequence[int],
+    agent: str,
+    config: EnvConfig,
+    task: str | None = None,
+    model: ModelCard | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Evaluation:
+    """Play one episode a seed with a policy, in batches; the same as playing each in a single environment.
+
+    Args:
+        policy: Of networks for the view of the configuration.
+        seeds: ``reset`` seeds, one an episode.
+        agent: Name to show.
+        config: What to play.
+        task: Name of the task that the configuration is of.
+        model: Card of the saved model that the policy is of.
+        progress: Called with the number of episodes just played.
+
+    Raises:
+        ValueError: for bad or no seeds.
+    """
+    played = check_seeds(seeds)
+    chunks = (played[i : i + LANES] for i in range(0, len(played), LANES))
+    parts = _collect((play_policy(policy, config, chunk) for chunk in chunks), progress)
+    return _evaluation(agent, task, config, parts, model)
+
+
+def find_player(agent: Player) -> LoadedModel | AgentFactory:
+    """What a name, the folder of a saved model or a factory stands for.
+
+    Raises:
+        ValueError: if there is none of that name, or the model cannot be loaded.
+    """
+    if isinstance(agent, LoadedModel):
+        return agent
+    if isinstance(agent, str) and agent in AGENTS:
+        return get_agent(agent)
+    if isinstance(agent, (str, Path)):
+        if not Path(agent).is_dir():
+            raise ValueError(f"agent {str(agent)!r} is not one of {list(AGENTS)} and not the folder of a saved model")
+        return load_model(agent)
+    if not callable(agent):
+        raise ValueError(f"agent {agent!r} is neither one of {list(AGENTS)}, nor a saved model, nor a factory")
+    return agent
+
+
+def options_of(card: ModelCard, options: Mapping[str, object] | None = None) -> dict[str, object]:
+    """Options with the view of a model, unless they name one."""
+    return {"view": card.config.view, **(options or {})}
 
 
 def worker_pool(workers: int) -> ProcessPoolExecutor:
@@ -208,42 +247,33 @@ def check_seeds(seeds: Iterable[int]) -> list[int]:
     return [int(seed) for seed in found]
 
 
-class _Played(NamedTuple):
-    """Rows in the order of ``Episodes``, and the tools called."""
-
-    rows: list[tuple[float, ...]]
-    tools: Counter[str]
-
-
-def _play_chunk(work: tuple[str | AgentFactory, EnvConfig, list[int]]) -> _Played:
+def _play_chunk(work: tuple[AgentFactory, EnvConfig, list[int]]) -> Played:
     """Play some episodes in this process."""
-    agent, config, seeds = work
-    env = MetricTrackerEnv(config=config)
-    player = (get_agent(agent) if isinstance(agent, str) else agent)(env)
-    calls: Counter[int] = Counter()
-    rows: list[tuple[float, ...]] = []
-    for seed in seeds:
-        observation, info = env.reset(seed=seed)
-        player.begin(seed)
-        episode_return, steps, over = 0.0, 0, False
-        while not over:
-            action = player.act(observation, info)
-            observation, reward, terminated, truncated, info = env.step(action)
-            over = terminated or truncated
-            episode_return += reward
-            steps += 1
-            calls[action] += 1
-        rows.append(
-            (
-                seed,
-                *(info[name] for name in ("score", "f1", "precision", "recall")),
-                episode_return,
-                *(info[name] for name in ("cost", "tool_calls")),
-                steps,
-                *(info[name] for name in ("submitted", "expected")),
-            )
-        )
-    tools: Counter[str] = Counter()
-    for action, number in calls.items():
-        tools[env.actions.decode(action).tool] += number
-    return _Played(rows, tools)
+    return play_agent(*work)
+
+
+def _collect(parts: Iterable[Played], progress: Callable[[int], None] | None) -> list[Played]:
+    """Wait for all parts."""
+    found: list[Played] = []
+    for part in parts:
+        found.append(part)
+        if progress is not None:
+            progress(len(part.lines))
+    return found
+
+
+def _evaluation(
+    agent: str, task: str | None, config: EnvConfig, parts: Sequence[Played], model: ModelCard | None = None
+) -> Evaluation:
+    """Put parts together."""
+    columns = zip(*(line for part in parts for line in part.lines), strict=True)
+    tools: Counter[str] = sum((part.tools for part in parts), Counter())
+    return Evaluation(
+        agent=agent,
+        task=task,
+        config=config,
+        episodes=Episodes.model_validate(dict(zip(EpisodeLine._fields, columns, strict=True))),
+        rows=Rows.of(rows for part in parts for rows in part.rows),
+        tools=dict(sorted(tools.items())),
+        model=model,
+    )
