@@ -1,0 +1,106 @@
+"""Train with stable-baselines3: ``python -m agents.train_sb3`` (extra ``sb3``).
+
+MaskablePPO on the focus view by default; ``--view board`` trains the network that shares its weights over dates, and
+``--algorithm ppo`` or ``dqn`` train without masks. Settings come from ``configs/training``. A run fills one folder:
+settings, checkpoint, curve (CSV, PNG, tensorboard), model, and the leaderboard on held-out seeds.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+from agents.base import AGENTS
+from agents.command_line import need, told_in_one_line
+from agents.curve import draw_curve
+from agents.leaderboard import leaderboard
+from agents.training import Algorithm, load_preset, merge, preset_path
+from metric_tracker_env.config import View
+
+NEEDED = {
+    "tyro": "agents", "rich": "agents", "matplotlib": "agents",
+    "stable_baselines3": "sb3", "sb3_contrib": "sb3", "tensorboard": "sb3", "tqdm": "sb3",
+}  # fmt: skip
+
+
+def run(
+    task: str = "medium_mixed",
+    view: View = "focus",
+    algorithm: Algorithm = "maskable_ppo",
+    preset: Path | None = None,
+    settings: tuple[str, ...] = (),
+    seed: int = 0,
+    total_steps: int | None = None,
+    output: Path | None = None,
+    resume_from: Path | None = None,
+    episodes: int = 1000,
+    workers: int = 2,
+) -> None:
+    """Train an agent, then set it beside the scripted agents on held-out seeds.
+
+    Args:
+        task: Named task.
+        view: View that the agent has; "board" trains one network for all dates.
+        algorithm: "maskable_ppo"; or "ppo" or "dqn", which are not told which actions are legal.
+        preset: Settings file; by default the one of algorithm and view in configs/training.
+        settings: Settings on top, each written as in a preset, for example "ppo.ent_coef.start = 0.02".
+        seed: Seed of the run.
+        total_steps: Environment steps; by default the preset's.
+        output: Folder of the run; by default runs/TASK-VIEW-ALGORITHM-seedSEED.
+        resume_from: Folder of an interrupted run to go on with; the settings are the run's own.
+        episodes: Held-out episodes of each agent on the leaderboard; 0 for no leaderboard.
+        workers: Processes that play the scripted agents.
+    """
+    from agents.sb3_run import resume, train
+
+    progress_bar = sys.stderr.isatty()
+    if resume_from is not None:
+        folder = resume_from
+        config, curve = resume(folder, progress_bar)
+    else:
+        changes: dict[str, object] = {"view": view, "algorithm": algorithm, "seed": seed}
+        if total_steps is not None:
+            changes["total_steps"] = total_steps
+        for line in settings:
+            changes = merge(changes, parse_setting(line))
+        config = load_preset(preset or preset_path(algorithm, view)).config(task, **changes)
+        folder = output or Path("runs") / config.name
+        print(f"training {config.name}: {config.total_steps:,} steps, folder {folder}")
+        curve = train(config, folder, progress_bar)
+    references: dict[str, float] = {}
+    if episodes:
+        compared = leaderboard([folder], config.task, episodes, folder, workers=workers)
+        references = {line.agent: line.figures["score"].mean for line in compared.summary if line.agent in AGENTS}
+    if curve.points:
+        last = curve.points[-1]
+        share = last.environment_seconds / last.cpu_seconds
+        print(f"{last.steps:,} steps in {last.cpu_seconds:.0f} CPU s, {share:.1%} of them in the environment")
+        draw_curve(curve, f"Learning curve of {config.name}", references, folder / "curve.png")
+    print(f"the model, its curve and its leaderboard are in {folder}")
+
+
+def parse_setting(line: str) -> dict[str, object]:
+    """A line of a preset as nested tables.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    try:
+        return tomllib.loads(line)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"settings {line!r} must read like 'lanes = 32': {error}") from error
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; a bad value ends it with exit code 2 and one line that says why."""
+    need(NEEDED, "python -m agents.train_sb3")
+    import tyro
+
+    with told_in_one_line():
+        tyro.cli(run, prog="python -m agents.train_sb3", description=__doc__, args=arguments)
+
+
+if __name__ == "__main__":
+    main()
