@@ -15,6 +15,7 @@ from metric_tracker_env.config import (
 )
 from metric_tracker_env.env import MetricTrackerEnv
 from metric_tracker_env.episode import EpisodeData, MetricDataGenerator
+from metric_tracker_env.investigation import Investigation
 from metric_tracker_env.schema import (
     ALL_SCENARIO_FAMILIES,
     DIFFICULTIES,
@@ -53,6 +54,7 @@ __all__ = [
     "FunnelStep",
     "GeneratorConfig",
     "Grade",
+    "Investigation",
     "MethodSpec",
     "MetricDataGenerator",
     "MetricRecord",

@@ -317,11 +317,11 @@ class EpisodeConfig(EpisodeOptions):
 class ToolCosts(ConfigModel):
     """Budget units that a tool call of each class costs."""
 
-    free: StrictInt = Field(default=0, ge=0, le=0, description="Calendar, names, the draft: always free.")
-    open: StrictInt = Field(default=1, ge=1, le=1000, description="rows_for_date: open a date.")
+    free: StrictInt = Field(default=0, ge=0, le=0, description="Calendar, names, rows of shown cells: always free.")
+    open: StrictInt = Field(default=1, ge=1, le=1000, description="Open a date; of raw data, each date.")
     inspect: StrictInt = Field(default=1, ge=1, le=1000, description="A further tool on one date or one metric.")
     scan: StrictInt = Field(default=1, ge=1, le=1000, description="One family over all dates.")
-    survey: StrictInt = Field(default=4, ge=1, le=1000, description="All families over all dates, or raw data.")
+    survey: StrictInt = Field(default=4, ge=1, le=1000, description="All families over all dates.")
 
 
 class EnvConfig(EpisodeOptions):

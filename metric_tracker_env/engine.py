@@ -167,6 +167,36 @@ class Engine:
         self._view.on_step()
         return reward, done, not legal
 
+    def call(self, lane: int, units: int, shown: np.ndarray | None = None, refused: bool = False) -> tuple[float, bool]:
+        """A tool call in words, on a lane that plays: reward and terminated.
+
+        It takes a step, spends units and reveals cells, as an action does; but it need not be one of the table's, and
+        the draft is not told. Observation and mask are not kept up: who calls tools in words does not see them.
+
+        Args:
+            lane: Which.
+            units: Budget units to spend, at most what is left.
+            shown: (D, E) bool, cells to reveal.
+            refused: Whether this is the price of a call that was refused, which is no tool call.
+        """
+        play = self._play
+        play.steps_left[lane] -= 1
+        play.budget[lane] -= units
+        play.tool_calls[lane] += units > 0 and not refused
+        if shown is not None:
+            self._of_lane(play.revealed, lane)[:] |= shown
+        done = not play.steps_left[lane]
+        play.playing[lane] = not done
+        return 0.0 - units * self.config.step_cost, done
+
+    def end(self, lane: int) -> None:
+        """End the episode of a lane, as ``submit`` does."""
+        self._play.playing[lane] = False
+
+    def revealed(self, lane: int) -> np.ndarray:
+        """(D, E) bool: the cells that tools have revealed on a lane; a view, which changes as it plays."""
+        return self._of_lane(self._play.revealed, lane)
+
     def _use_date_tools(self, lanes: np.ndarray, actions: np.ndarray) -> None:
         """Tools on one date: reveal cells there."""
         play, table = self._play, self.table
@@ -270,6 +300,7 @@ class Engine:
             focus=int(play.focus[lane]),
             budget=int(play.budget[lane]),
             steps=self.config.step_limit - int(play.steps_left[lane]),
+            tool_calls=int(play.tool_calls[lane]),
         )
 
     def _of_lane(self, rows: np.ndarray, lane: int) -> np.ndarray:
@@ -291,3 +322,4 @@ class Progress(NamedTuple):
     focus: int  # day index, -1 for none
     budget: int  # units left
     steps: int
+    tool_calls: int  # that cost something

@@ -15,12 +15,17 @@ from metric_tracker_env.schema import Catalogue, Difficulty, MetricSubmissionRow
 
 @dataclass(frozen=True, repr=False)
 class MetricView:
-    """The data of one episode and the statistics of it, computed once; holds no label, seed or twin."""
+    """The data of one episode and the statistics of it, computed once; holds no label, seed or twin.
+
+    Under a budget, ``visible`` says which cells have been paid for: tools over all dates then tell on which dates
+    there is something, and the values of visible cells alone.
+    """
 
     config: GeneratorConfig
     difficulty: Difficulty
     hourly: np.ndarray  # (D, H, S) int32 events an hour
     deviations: Deviations  # batch axis kept, B = 1
+    visible: np.ndarray | None = None  # (E, D) bool, cells whose values may be told; None for all
 
     def __repr__(self) -> str:
         return f"MetricView({self.config.date_names[0]} to {self.config.date_names[-1]})"
@@ -70,6 +75,10 @@ class MetricView:
         """(D,) float64 first-step events that weekday and trend lead one to expect."""
         entry = self.daily[:, 0].astype(np.float64)[None]
         return measure.seasonal_baseline(entry)[0]
+
+    def told(self, cells: np.ndarray) -> np.ndarray:
+        """(E, D) bool: those of the cells whose values may be told."""
+        return cells if self.visible is None else cells & self.visible
 
     def row(self, day: int, entity: int) -> MetricSubmissionRow:
         """The row that says what the data show in one cell."""

@@ -22,7 +22,19 @@ NAME = PACKAGE.name
 # The layers of the design, from the core to the border: a module imports none that stands further down.
 ORDER = (
     *("schema", "config", "measure", "tasks", "generator", "anomalies", "labels", "episode", "scoring"),
-    *("tools", "actions", "state", "observation", "engine", "render", "env", "vector_env", "sb3", "__init__"),
+    *(
+        "tools",
+        "actions",
+        "state",
+        "observation",
+        "engine",
+        "render",
+        "env",
+        "vector_env",
+        "investigation",
+        "sb3",
+        "__init__",
+    ),
 )
 OPTIONAL = {"matplotlib", "torch", "rich", "tyro", "pandas", "narwhals", "stable_baselines3", "sb3_contrib", "PIL"}
 # A subpackage that is about a library imports it; nothing else of the package does.

@@ -141,7 +141,11 @@ def test_a_funnel_without_rates_has_no_arguments_for_them() -> None:
     """An argument without a legal value is left out, and so is the tool that cannot do without it."""
     found = parameters_of(NO_RATES)
     assert set(TOOLS) - set(found) == {"compare_rate_to_median"}
-    assert list(found["get_rate_drop_from_median_rows"]["properties"]) == ["threshold_multiplier"]
+    assert list(found["get_rate_drop_from_median_rows"]["properties"]) == [
+        "threshold_multiplier",
+        "limit",
+        "offset",
+    ]
 
 
 @pytest.mark.parametrize("name", list(TOOLS))

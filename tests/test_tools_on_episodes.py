@@ -168,19 +168,29 @@ def test_every_cell_of_the_date_tools_equals_the_plain_one(known: Known) -> None
     assert set(seen) == set(known.cells)
 
 
+def every_row(toolkit: SharedAnalysisToolkit, method: str, **arguments: object) -> list[MetricSubmissionRow]:
+    """The rows of a listing tool from all of its pages, each of which holds as many as it says."""
+    rows: list[MetricSubmissionRow] = []
+    offset: int | None = 0
+    while offset is not None:
+        page = getattr(toolkit, method)(**arguments, limit=100, offset=offset)
+        assert len(page.rows) == min(100, page.total - offset)
+        assert not hasattr(page, "dates") or {row.date for row in page.rows} <= set(page.dates)
+        rows += page.rows
+        offset = page.next_offset
+    assert len(rows) == page.total
+    return rows
+
+
 def test_flagged_cells_of_a_date_are_the_flagged_cells_of_the_scans(known: Known) -> None:
     """All seven scans together find each flagged cell once, and the payload of all is their union."""
     expected = {key for key, cell in known.cells.items() if plain_flag(key[1], cell.ratio)}
-    rows = [
-        MetricSubmissionRow.model_validate(row)
-        for method in FAMILY_METHODS
-        for row in call_tool(known.toolkit, method, {})["rows"]
-    ]
+    rows = [row for method in FAMILY_METHODS for row in every_row(known.toolkit, method)]
     assert len(rows) == len(expected)
     assert {row.key for row in rows} == expected
     for row in rows:
         assert_row_is(row, known)
-    payload = known.toolkit.payload_generator(list(FAMILY_METHODS)).rows
+    payload = every_row(known.toolkit, "payload_generator", generator_methods=list(FAMILY_METHODS))
     assert sorted(rows, key=lambda row: row.key) == sorted(payload, key=lambda row: row.key)
     assert {row.key for row in known.episode.expected_rows} <= expected
 
@@ -203,8 +213,7 @@ def test_scans_at_a_multiplier(known: Known, multiplier: float) -> None:
         if hit:
             expected[family].add(key)
     for family, method in zip(ANOMALY_TYPES, FAMILY_METHODS, strict=True):
-        found = call_tool(known.toolkit, method, {"threshold_multiplier": multiplier})
-        keys = [(row["date"], row["entity_type"], row["entity_name"]) for row in found["rows"]]
+        keys = [row.key for row in every_row(known.toolkit, method, threshold_multiplier=multiplier)]
         assert set(keys) == expected[family]
         assert [date for date, _, _ in keys] == sorted(date for date, _, _ in keys)
 
@@ -219,7 +228,7 @@ def test_list_suspicious_dates_equals_the_plain_search(known: Known) -> None:
     assert found.total == len(found.dates) == len(strength)
     assert {day.date: day.strength for day in found.dates} == pytest.approx(strength, abs=5.1e-5)
     assert [day.strength for day in found.dates] == sorted((day.strength for day in found.dates), reverse=True)
-    rows = known.toolkit.payload_generator(list(FAMILY_METHODS)).rows
+    rows = every_row(known.toolkit, "payload_generator", generator_methods=list(FAMILY_METHODS))
     for day in found.dates:
         assert set(day.anomaly_types) == {row.anomaly_type for row in rows if row.date == day.date}
 
@@ -242,9 +251,9 @@ def test_metric_statistics_equal_the_plain_ones(known: Known) -> None:
 def test_filters_equal_the_plain_ones(known: Known) -> None:
     """Rows over a difference, and rows over a multiple of the threshold, of all metrics."""
     metrics = {key: cell for key, cell in known.cells.items() if key[1] in ("event_count", "conversion_rate")}
-    over = known.toolkit.get_rows_with_abs_diff_from_median_gt(2.5).rows
+    over = every_row(known.toolkit, "get_rows_with_abs_diff_from_median_gt", threshold=2.5)
     assert {row.key for row in over} == {key for key, cell in metrics.items() if abs(cell.delta) > 2.5}
-    near = known.toolkit.get_median_filter_rows(threshold_multiplier=0.8).rows
+    near = every_row(known.toolkit, "get_median_filter_rows", threshold_multiplier=0.8)
     assert {row.key for row in near} == {key for key, cell in metrics.items() if abs(cell.ratio) >= 0.8}
     for row in (*over, *near):
         assert_row_is(row, known)
@@ -252,7 +261,7 @@ def test_filters_equal_the_plain_ones(known: Known) -> None:
 
 def test_preview_confirms_what_the_scans_found(known: Known) -> None:
     """A payload is confirmed row by row, true or not: the preview knows no truth."""
-    rows = known.toolkit.payload_generator(list(FAMILY_METHODS)).rows
+    rows = every_row(known.toolkit, "payload_generator", generator_methods=list(FAMILY_METHODS))
     preview = known.toolkit.preview_submission(json.loads(json.dumps([row.model_dump() for row in rows])))
     assert preview.submitted == preview.confirmed == len(rows)
 

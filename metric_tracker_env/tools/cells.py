@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -40,9 +41,14 @@ def comparisons(view: MetricView, day: int, entity_type: EntityType) -> tuple[Co
 
 
 def record(view: MetricView, day: int, hour: int | None = None) -> MetricRecord:
-    """Event counts of a day, or of one hour of it."""
+    """Event counts of a day, or of one hour of it.
+
+    Under a budget an hour tells the first step alone: the other steps would tell counts, rates and impossible hours,
+    which other tools are paid for.
+    """
     counts = view.daily[day] if hour is None else view.hourly[day, hour]
-    named = dict(zip(view.catalogue.count_metrics, counts.tolist(), strict=True))
+    steps = 1 if hour is not None and view.visible is not None else None
+    named = dict(zip(view.catalogue.count_metrics[:steps], counts[:steps].tolist(), strict=True))
     return MetricRecord.model_validate({"date": view.config.date_names[day], "hour": hour, **named})
 
 
@@ -68,6 +74,27 @@ def family_cells(view: MetricView, family: AnomalyType, multiplier: float = 1.0)
         if measure.anomaly_type(kind, 1.0) != family:
             found[of_kind] &= ~up[of_kind]
     return found
+
+
+class Listed(NamedTuple):
+    """A page of cells: what the tools that list rows have in common."""
+
+    dates: tuple[str, ...]  # on which any of the cells is, told or not
+    cells: list[tuple[int, int]]  # (day, entity) of the page
+    total: int  # cells whose values may be told
+    next_offset: int | None
+
+
+def listed(view: MetricView, cells: np.ndarray, limit: int, offset: int) -> Listed:
+    """A page of an (E, D) mask by date: all its dates, and those of its cells whose values may be told."""
+    told = list(by_date(view.told(cells)))
+    following = offset + limit
+    return Listed(
+        dates=tuple(view.config.date_names[day] for day in np.flatnonzero(cells.any(axis=0)).tolist()),
+        cells=told[offset:following],
+        total=len(told),
+        next_offset=following if following < len(told) else None,
+    )
 
 
 def chosen_metrics(

@@ -59,8 +59,9 @@ class DateTools(ViewTools):
             date: Date to look at, in ISO format.
 
         Returns:
-            24 hourly records in events an hour; the share (0 to 1) of the first step's events that fall into
-            the daytime hours, its median, delta, detection threshold, severity and whether it is an anomaly.
+            24 hourly records in events an hour (under a budget of the first step alone); the share (0 to 1) of the
+            first step's events that fall into the daytime hours, its median, delta, detection threshold, severity and
+            whether it is an anomaly.
         """
         view = self._view
         day = view.config.day_index(date)

@@ -8,8 +8,8 @@ import numpy as np
 
 from metric_tracker_env import measure
 from metric_tracker_env.schema import EntityType
-from metric_tracker_env.tools.arguments import Metric, Metrics, Multiplier, Threshold
-from metric_tracker_env.tools.cells import UNITS, by_date, chosen_metrics, comparison, only
+from metric_tracker_env.tools.arguments import PAGE, Limit, Metric, Metrics, Multiplier, Offset, Threshold
+from metric_tracker_env.tools.cells import UNITS, chosen_metrics, comparison, listed, only
 from metric_tracker_env.tools.registry import ViewTools, tool
 from metric_tracker_env.tools.results import ComparisonRows, MetricStatistic, MetricStatistics
 from metric_tracker_env.view import MetricView
@@ -57,7 +57,12 @@ class MetricTools(ViewTools):
 
     @tool(cost="scan")
     def get_rows_with_abs_diff_from_median_gt(
-        self, threshold: Threshold, metric_name: Metric | None = None, metric_names: Metrics | None = None
+        self,
+        threshold: Threshold,
+        metric_name: Metric | None = None,
+        metric_names: Metrics | None = None,
+        limit: Limit = PAGE,
+        offset: Offset = 0,
     ) -> ComparisonRows:
         """Find the dates on which a metric differs from its median by more than a given number.
 
@@ -65,14 +70,19 @@ class MetricTools(ViewTools):
             threshold: Difference to exceed, in the metric's own unit: events a day for counts, points for rates.
             metric_name: One metric. Without it and ``metric_names``, all metrics.
             metric_names: Several metrics, instead of ``metric_name``.
+            limit: Most rows to list.
+            offset: Rows to pass over, to go on with a longer list.
 
         Returns:
-            Rows in the metric's unit, by date, each with its detection threshold and whether it is an anomaly.
+            All dates; and by date the rows in the metric's unit (under a budget those of cells that have been shown),
+            each with its detection threshold and whether it is an anomaly.
         """
         return _filtered(
             self._view,
             chosen_metrics(self._view, KINDS, metric_name, metric_names),
             lambda view: np.abs(view.values - view.baselines[:, None]) > threshold,
+            limit,
+            offset,
         )
 
     @tool(cost="scan")
@@ -81,6 +91,8 @@ class MetricTools(ViewTools):
         metric_name: Metric | None = None,
         threshold_multiplier: Multiplier = 1.0,
         metric_names: Metrics | None = None,
+        limit: Limit = PAGE,
+        offset: Offset = 0,
     ) -> ComparisonRows:
         """Find the dates on which a metric differs from its median by at least so many detection thresholds.
 
@@ -88,21 +100,33 @@ class MetricTools(ViewTools):
             metric_name: One metric. Without it and ``metric_names``, all metrics.
             threshold_multiplier: Multiple of the metric's detection threshold; below 1 shows near misses too.
             metric_names: Several metrics, instead of ``metric_name``.
+            limit: Most rows to list.
+            offset: Rows to pass over, to go on with a longer list.
 
         Returns:
-            Rows in the metric's unit, by date, each with its detection threshold and whether it is an anomaly.
+            All dates; and by date the rows in the metric's unit (under a budget those of cells that have been shown),
+            each with its detection threshold and whether it is an anomaly.
         """
         return _filtered(
             self._view,
             chosen_metrics(self._view, KINDS, metric_name, metric_names),
             lambda view: np.abs(view.ratios) >= threshold_multiplier,
+            limit,
+            offset,
         )
 
 
-def _filtered(view: MetricView, chosen: Sequence[int], keeps: Callable[[MetricView], np.ndarray]) -> ComparisonRows:
+def _filtered(
+    view: MetricView, chosen: Sequence[int], keeps: Callable[[MetricView], np.ndarray], limit: int, offset: int
+) -> ComparisonRows:
     """The cells of the chosen entities that an (E, D) condition keeps."""
-    cells = keeps(view) & only(view, chosen)
-    return ComparisonRows(rows=tuple(comparison(view, day, entity) for day, entity in by_date(cells)))
+    page = listed(view, keeps(view) & only(view, chosen), limit, offset)
+    return ComparisonRows(
+        dates=page.dates,
+        rows=tuple(comparison(view, day, entity) for day, entity in page.cells),
+        total=page.total,
+        next_offset=page.next_offset,
+    )
 
 
 def _statistics(view: MetricView, chosen: Sequence[int], values: Sequence[float]) -> tuple[MetricStatistic, ...]:

@@ -128,9 +128,11 @@ class OverviewTools(ViewTools):
         )
         return EntityList(entities=entities)
 
-    @tool(cost="survey")
+    @tool(cost="open", dates_argument="limit")
     def show_raw_data(self, limit: Limit = 7) -> DailyRecords:
         """Show the daily event counts of the most recent dates, as recorded.
+
+        Each date that is shown costs as much as opening it.
 
         Args:
             limit: Number of dates; all of them when there are fewer.

@@ -30,12 +30,21 @@ class ToolSpec(MethodSpec):
     """A registered tool: name, description, names of its parameters, cost class, and the model of its arguments."""
 
     cost: CostClass
+    dates_argument: str | None = None
     arguments: type[BaseModel] = Field(exclude=True, repr=False)
 
     @property
     def family(self) -> AnomalyType | None:
         """The family that the tool scans for, if it is one of the seven family scans."""
         return FAMILY_OF_METHOD.get(self.name)
+
+    def units(self, costs: ToolCosts, arguments: Mapping[str, object], config: GeneratorConfig) -> int:
+        """Budget units that a call costs; its arguments have been checked."""
+        units: int = getattr(costs, self.cost)
+        if self.dates_argument is None:
+            return units
+        given = arguments.get(self.dates_argument, self.arguments.model_fields[self.dates_argument].default)
+        return units * min(given, config.num_days) if isinstance(given, int) else units
 
     def parameter_schema(self, config: GeneratorConfig) -> dict[str, Any] | None:
         """JSON schema of the arguments, with the names and dates of a configuration.
@@ -104,11 +113,14 @@ ResultT = TypeVar("ResultT", bound=StrictModel)
 Method = Callable[Concatenate[ToolsT, P], ResultT]
 
 
-def tool(*, cost: CostClass) -> Callable[[Method[ToolsT, P, ResultT]], Method[ToolsT, P, ResultT]]:
+def tool(
+    *, cost: CostClass, dates_argument: str | None = None
+) -> Callable[[Method[ToolsT, P, ResultT]], Method[ToolsT, P, ResultT]]:
     """Register a method as a tool, and check the arguments of every call of it.
 
     Args:
         cost: Which field of ``ToolCosts`` a call costs.
+        dates_argument: Name of an argument that is a number of dates, each of which costs as much.
 
     Raises:
         ValueError: for an unknown cost class, a name that is taken, or a docstring that leaves out an argument.
@@ -117,7 +129,7 @@ def tool(*, cost: CostClass) -> Callable[[Method[ToolsT, P, ResultT]], Method[To
         raise ValueError(f"cost {cost!r} is not one of {list(ToolCosts.model_fields)}")
 
     def register(method: Method[ToolsT, P, ResultT]) -> Method[ToolsT, P, ResultT]:
-        spec = _spec(method, cost)
+        spec = tool_spec(method, cost, dates_argument)
         if spec.name in TOOLS:
             raise ValueError(f"the tool {spec.name!r} is registered already")
         TOOLS[spec.name] = spec
@@ -137,13 +149,16 @@ def tool_schemas(config: GeneratorConfig) -> list[dict[str, Any]]:
 
     A tool that the configuration gives nothing to work on, see ``ToolSpec.parameter_schema``, is left out.
     """
-    found: list[dict[str, Any]] = []
-    for spec in TOOLS.values():
-        parameters = spec.parameter_schema(config)
-        if parameters is not None:
-            function = {"name": spec.name, "description": spec.description, "parameters": parameters}
-            found.append({"type": "function", "function": function})
-    return found
+    return [schema for spec in TOOLS.values() if (schema := function_schema(spec, config)) is not None]
+
+
+def function_schema(spec: ToolSpec, config: GeneratorConfig) -> dict[str, Any] | None:
+    """A tool in OpenAI's function form; None if the configuration gives it nothing to work on."""
+    parameters = spec.parameter_schema(config)
+    if parameters is None:
+        return None
+    function = {"name": spec.name, "description": spec.description, "parameters": parameters}
+    return {"type": "function", "function": function}
 
 
 def parse_docstring(text: str) -> tuple[str, dict[str, str]]:
@@ -177,8 +192,12 @@ def parse_docstring(text: str) -> tuple[str, dict[str, str]]:
     return "\n\n".join(" ".join(part.split()) for part in paragraphs if part.strip()), described
 
 
-def _spec(method: Callable[..., object], cost: CostClass) -> ToolSpec:
-    """Read a method: its arguments from the signature, their descriptions from the docstring."""
+def tool_spec(method: Callable[..., object], cost: CostClass, dates_argument: str | None = None) -> ToolSpec:
+    """Read a method: its arguments from the signature, their descriptions from the docstring.
+
+    Raises:
+        ValueError: for a docstring that leaves out an argument.
+    """
     name = method.__name__
     description, described = parse_docstring(method.__doc__ or "")
     parameters = list(inspect.signature(method).parameters.values())[1:]
@@ -197,4 +216,11 @@ def _spec(method: Callable[..., object], cost: CostClass) -> ToolSpec:
         for parameter in parameters
     }
     arguments = create_model(name, __config__=ConfigDict(strict=True, extra="forbid"), **fields)
-    return ToolSpec(name=name, description=description, parameters=names, cost=cost, arguments=arguments)
+    return ToolSpec(
+        name=name,
+        description=description,
+        parameters=names,
+        cost=cost,
+        dates_argument=dates_argument,
+        arguments=arguments,
+    )

@@ -17,7 +17,7 @@ from metric_tracker_env.schema import (
     StrictModel,
 )
 
-RowStatus = Literal["confirmed", "not_flagged", "fields_differ", "duplicate", "invalid"]
+RowStatus = Literal["confirmed", "not_flagged", "fields_differ", "not_shown", "duplicate", "invalid"]
 
 
 class Comparison(MetricSubmissionRow):
@@ -179,14 +179,22 @@ class MetricStatistics(StrictModel):
     metrics: tuple[MetricStatistic, ...]
 
 
-class ComparisonRows(StrictModel):
-    """Cells that a filter let through, by date."""
+class Page(StrictModel):
+    """A stretch of a longer list."""
 
+    total: int = Field(description="Items of the whole list, given here or not.")
+    next_offset: int | None = Field(description="The offset that gives the next items; None after the last.")
+
+
+class ComparisonRows(Page):
+    """Cells that a filter let through, by date; ``dates`` are all of theirs, on this page or not."""
+
+    dates: tuple[str, ...]
     rows: tuple[Comparison, ...]
 
 
-class FamilyRows(StrictModel):
-    """Cells that look like one type of anomaly, by date."""
+class FamilyRows(Page):
+    """Cells that look like one type of anomaly, by date; ``dates`` are all of theirs, on this page or not."""
 
     anomaly_type: AnomalyType
     threshold_multiplier: float
@@ -199,17 +207,18 @@ class SuspiciousDate(StrictModel):
 
     date: str
     anomaly_types: tuple[AnomalyType, ...]
-    strength: float = Field(description="Largest deviation of its flagged cells, in thresholds.")
+    strength: float | None = Field(
+        description="Largest deviation of its flagged cells, in thresholds; None until they have been shown."
+    )
 
 
-class SuspiciousDates(StrictModel):
+class SuspiciousDates(Page):
     """Dates with flagged cells, strongest first."""
 
-    total: int = Field(description="Dates with at least one flagged cell, listed or not.")
     dates: tuple[SuspiciousDate, ...]
 
 
-class SubmissionPayload(StrictModel):
+class SubmissionPayload(Page):
     """Rows that can be submitted as they are."""
 
     rows: tuple[MetricSubmissionRow, ...]
