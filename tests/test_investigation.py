@@ -124,16 +124,16 @@ def test_pages_of_a_list_are_paid_once() -> None:
     investigation = begun(budget=100, step_limit=100)
     for day in range(5, 12):
         investigation.rows_for_date(date=EnvConfig().generator.date_names[day])
-    offset, costs, rows = 0, [], []
+    offset, costs, rows, total = 0, [], [], 0
     while offset is not None:
         answer = told(investigation.get_median_filter_rows(threshold_multiplier=0.01, limit=10, offset=offset))
         costs.append(answer["cost"])
         rows += answer["result"]["rows"]
-        offset = answer["result"]["next_offset"]
+        offset, total = answer["result"]["next_offset"], answer["result"]["total"]
     assert costs == [1, *[0] * (len(costs) - 1)]
     assert len(costs) > 3
     keys = [(row["date"], row["entity_type"], row["entity_name"]) for row in rows]
-    assert len(set(keys)) == len(keys) == answer["result"]["total"]
+    assert len(set(keys)) == len(keys) == total
     assert told(investigation.get_median_filter_rows(threshold_multiplier=0.02, limit=10, offset=10))["cost"] == 1
 
 
@@ -144,7 +144,7 @@ def test_repr_tells_nothing_of_the_episode() -> None:
 
 # Bad calls
 
-BAD_CALLS: list[tuple[str, Any, str]] = [
+BAD_CALLS: list[tuple[Any, Any, str]] = [
     ("find_everything", {}, "unknown"),
     ("reset", {"seed": 1}, "unknown"),
     ("get_reward", {}, "unknown"),
