@@ -22,6 +22,11 @@ from metric_tracker_env.tools.registry import CostClass
 FOCUSED = "focused"  # stands for the date in focus
 NEXT_FLAGGED = "next_flagged"  # stands for the earliest date that a scan flagged and that was not opened yet
 REPORT, SUBMIT = "report", "submit"
+# What the actions do that are no tool.
+WITHOUT_TOOL = {
+    REPORT: "Put a cell that a tool has revealed, and whose detection method confirms it, into the draft.",
+    SUBMIT: "Submit the draft, which ends the episode.",
+}
 OPEN_TOOL, SURVEY_TOOL = "rows_for_date", "list_suspicious_dates"
 # What each tool on one date reveals.
 REVEALED_TYPES: dict[str, tuple[EntityType, ...]] = {
@@ -200,6 +205,11 @@ class ActionTable:
     def text(self, index: int) -> str:
         """An action as text, ``tool(argument='value')``."""
         return str(self.decode(index))
+
+    def describe(self, index: int) -> str:
+        """What an action does, in a sentence: that of its tool's docstring."""
+        tool = self.decode(index).tool
+        return WITHOUT_TOOL[tool] if tool in WITHOUT_TOOL else TOOLS[tool].description.split("\n\n")[0]
 
     def parse(self, text: str) -> int:
         """The index of an action given as text.

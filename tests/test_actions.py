@@ -11,11 +11,11 @@ from conftest import VIEWS, bare, generator_configs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metric_tracker_env.actions import Action, ActionTable
+from metric_tracker_env.actions import WITHOUT_TOOL, Action, ActionTable
 from metric_tracker_env.config import GeneratorConfig, ToolCosts, View
 from metric_tracker_env.measure import SCAN_MULTIPLIERS
 from metric_tracker_env.schema import ANOMALY_TYPES
-from metric_tracker_env.tools import TOOLS
+from metric_tracker_env.tools import TOOLS, SharedAnalysisToolkit
 
 SCANS = [f"get_{family}_rows" for family in ANOMALY_TYPES for _ in SCAN_MULTIPLIERS]
 INSPECTIONS = ["hourly_rows_for_date", "detect_funnel_break", "check_impossible_counts"]
@@ -242,3 +242,15 @@ def test_texts_that_are_no_action(text: str) -> None:
     """A text that is not one whole tool call is refused with the text and an example."""
     with pytest.raises(ValueError, match=r"rows_for_date\(date='|submit\(\)"):
         table("focus").parse(text)
+
+
+@pytest.mark.parametrize("view", ["focus", "board"])
+def test_each_action_is_described_by_its_tool(view: View) -> None:
+    """The sentence of an action is the first of its tool's docstring; report and submit have their own."""
+    actions = table(view)
+    for index in range(len(actions)):
+        tool = actions.decode(index).tool
+        if tool in TOOLS:
+            assert (getattr(SharedAnalysisToolkit, tool).__doc__ or "").startswith(actions.describe(index))
+        else:
+            assert actions.describe(index) == WITHOUT_TOOL[tool]

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from metric_tracker_env import TASKS, MetricTrackerEnv
-from metric_tracker_env.config import View
+from metric_tracker_env.config import EnvConfig, View
+from metric_tracker_env.tools.page import tools_page
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -91,6 +92,11 @@ def test_the_readme_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
     assert names["terminated"] is not None
+
+
+def test_the_page_of_the_tools_is_up_to_date() -> None:
+    """docs/tools.md is what the tools' signatures and docstrings make of it."""
+    assert (ROOT / "docs" / "tools.md").read_text(encoding="utf-8") == tools_page(EnvConfig())
 
 
 def test_the_readme_names_what_exists() -> None:
