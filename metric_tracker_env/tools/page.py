@@ -22,9 +22,8 @@ function of the OpenEnv and MCP servers. This page is made from their signatures
 
 def tools_page(config: EnvConfig) -> str:
     """The page in Markdown: an index, then each tool with its cost, arguments and result."""
-    index = [
-        f"| [`{name}`](#{name}) | {price(spec, config.costs)} | {_summary(name)} |" for name, spec in TOOLS.items()
-    ]
+    told = {name: (price(spec, config.costs), _parts(name)[0][0]) for name, spec in TOOLS.items()}
+    index = [f"| [`{name}`](#{name}) | {cost} | {summary} |" for name, (cost, summary) in told.items()]
     sections = [_section(name, spec, config) for name, spec in TOOLS.items()]
     return "\n".join([HEAD, "| tool | cost | what it does |", "|---|---|---|", *index, "", *sections])
 
@@ -35,10 +34,6 @@ def price(spec: ToolSpec, costs: ToolCosts) -> str:
     if not units:
         return "free"
     return f"{units} unit{'' if units == 1 else 's'}{' a date' if spec.dates_argument else ''}"
-
-
-def _summary(name: str) -> str:
-    return _parts(name)[0][0]
 
 
 def _parts(name: str) -> tuple[list[str], dict[str, str]]:
