@@ -31,7 +31,6 @@ from metric_tracker_env.tasks import build_config, get_task
 from metric_tracker_env.tools import TOOLS, SharedAnalysisToolkit, ToolError, ToolSpec
 from metric_tracker_env.tools.arguments import SubmittedRows
 from metric_tracker_env.tools.overview import SCORING, TASK
-from metric_tracker_env.tools.page import price
 from metric_tracker_env.tools.registry import function_schema, tool_schemas, tool_spec
 
 REFUSAL_COST = 1  # units that a bad call costs
@@ -349,7 +348,7 @@ def brief(config: EnvConfig, instruction: str = TASK) -> str:
     prices: dict[str, list[str]] = {}
     for spec in TOOLS.values():
         if spec.parameter_schema(generator) is not None:
-            prices.setdefault(price(spec, config.costs), []).append(spec.name)
+            prices.setdefault(spec.price(config.costs), []).append(spec.name)
     fields = [f"- {name}: {allowed}" for name, allowed in _row_fields(generator).items()]
     parts = [
         instruction,

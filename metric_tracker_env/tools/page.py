@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from metric_tracker_env.config import EnvConfig, ToolCosts
+from metric_tracker_env.config import EnvConfig
 from metric_tracker_env.tools.registry import TOOLS, ToolSpec, parse_docstring
 from metric_tracker_env.tools.toolkit import SharedAnalysisToolkit
 
@@ -22,18 +22,10 @@ function of the OpenEnv and MCP servers. This page is made from their signatures
 
 def tools_page(config: EnvConfig) -> str:
     """The page in Markdown: an index, then each tool with its cost, arguments and result."""
-    told = {name: (price(spec, config.costs), _parts(name)[0][0]) for name, spec in TOOLS.items()}
+    told = {name: (spec.price(config.costs), _parts(name)[0][0]) for name, spec in TOOLS.items()}
     index = [f"| [`{name}`](#{name}) | {cost} | {summary} |" for name, (cost, summary) in told.items()]
     sections = [_section(name, spec, config) for name, spec in TOOLS.items()]
     return "\n".join([HEAD, "| tool | cost | what it does |", "|---|---|---|", *index, "", *sections])
-
-
-def price(spec: ToolSpec, costs: ToolCosts) -> str:
-    """What a call costs, in words."""
-    units: int = getattr(costs, spec.cost)
-    if not units:
-        return "free"
-    return f"{units} unit{'' if units == 1 else 's'}{' a date' if spec.dates_argument else ''}"
 
 
 def _parts(name: str) -> tuple[list[str], dict[str, str]]:
@@ -44,7 +36,7 @@ def _parts(name: str) -> tuple[list[str], dict[str, str]]:
 
 def _section(name: str, spec: ToolSpec, config: EnvConfig) -> str:
     paragraphs, described = _parts(name)
-    lines = [f"## {name}", "", f"Costs: {price(spec, config.costs)}.", "", "\n\n".join(paragraphs), ""]
+    lines = [f"## {name}", "", f"Costs: {spec.price(config.costs)}.", "", "\n\n".join(paragraphs), ""]
     schema = spec.parameter_schema(config.generator)
     if described and schema is not None:
         lines += ["| argument | type | default | meaning |", "|---|---|---|---|"]

@@ -46,6 +46,13 @@ class ToolSpec(MethodSpec):
         given = arguments.get(self.dates_argument, self.arguments.model_fields[self.dates_argument].default)
         return units * min(given, config.num_days) if isinstance(given, int) else units
 
+    def price(self, costs: ToolCosts) -> str:
+        """What a call costs, in words."""
+        units: int = getattr(costs, self.cost)
+        if not units:
+            return "free"
+        return f"{units} unit{'' if units == 1 else 's'}{' a date' if self.dates_argument else ''}"
+
     def parameter_schema(self, config: GeneratorConfig) -> dict[str, Any] | None:
         """JSON schema of the arguments, with the names and dates of a configuration.
 
