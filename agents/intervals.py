@@ -23,14 +23,30 @@ class Interval(StrictModel):
         return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
-def bootstrap(values: np.ndarray, resamples: int = RESAMPLES, level: float = LEVEL, seed: int = 0) -> Interval:
-    """Mean of (n,) values with its percentile bootstrap interval."""
+def bootstrap(
+    values: np.ndarray,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+    seed: int = 0,
+    bounds: tuple[float, float] | None = None,
+) -> Interval:
+    """Mean of (n,) values with its percentile bootstrap interval.
+
+    Values that are all alike have no spread to draw from, and n of them do not make sure that all others are like them.
+    Where a value has ``bounds``, the interval then is the widest mean that leaves n alike values as likely as the
+    level asks: a share 1 - ((1 - level) / 2) ** (1 / n) may be otherwise (Clopper and Pearson, Biometrika 26, 1934),
+    and at a bound.
+    """
+    mean = float(values.mean())
+    if bounds is not None and (values == values[0]).all():
+        others = 1 - ((1 - level) / 2) ** (1 / len(values))
+        return Interval(mean=mean, low=mean - others * (mean - bounds[0]), high=mean + others * (bounds[1] - mean))
     draws = np.random.Generator(np.random.PCG64(seed))
     # Counts of each distinct value are enough: a resample of them is one multinomial draw.
     distinct, number = np.unique(values, return_counts=True)
     picked = draws.multinomial(len(values), number / len(values), size=resamples)
     low, high = np.quantile(picked @ distinct / len(values), [(1 - level) / 2, (1 + level) / 2])
-    return Interval(mean=float(values.mean()), low=float(low), high=float(high))
+    return Interval(mean=mean, low=float(low), high=float(high))
 
 
 def wilson(part: int, whole: int, level: float = LEVEL) -> Interval | None:

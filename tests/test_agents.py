@@ -28,7 +28,7 @@ from agents import (
     name_roots,
 )
 from agents.evaluate import Episodes, held_out_seeds
-from agents.intervals import wilson
+from agents.intervals import Interval, wilson
 from agents.report import Comparison, wrapped
 from agents.rows import Fate, Group, Rows
 from agents.signature import Moves
@@ -231,7 +231,7 @@ def test_order_of_the_agents() -> None:
             name: evaluate(name, held_out_seeds(task, many.get(name, 150)), task).interval()
             for name in ("nothing", "random", "threshold", "zscore", "fixed_order", "analyst", "oracle")
         }
-        assert score["nothing"].high == 0.0
+        assert score["nothing"].mean == 0.0
         ascending = ("random", "threshold", "zscore", "fixed_order", "analyst")
         for lower, higher in pairwise(ascending):
             assert score[lower].high < score[higher].low, (task, lower, score[lower], higher, score[higher])
@@ -239,7 +239,7 @@ def test_order_of_the_agents() -> None:
         assert score["threshold"].mean <= 0.50
         assert score["analyst"].mean >= 0.98
         assert score["analyst"].mean <= score["oracle"].mean
-        assert score["oracle"].low == 1.0
+        assert score["oracle"].mean == 1.0
 
 
 def test_scanning_beats_opening_one_by_one() -> None:
@@ -408,7 +408,7 @@ def test_evaluation_survives_json(tmp_path: Path) -> None:
 
 
 def test_bootstrap_interval() -> None:
-    """The interval holds the mean, has no width without spread, repeats, and agrees with the normal one."""
+    """The interval holds the mean, has the exact bound without spread, repeats, and agrees with the normal one."""
     scores = np.random.default_rng(0).uniform(size=400)
     columns = dict.fromkeys(Episodes.model_fields, (0,) * 400) | {"score": tuple(scores.tolist())}
     episodes = Episodes.model_validate(columns)
@@ -420,7 +420,13 @@ def test_bootstrap_interval() -> None:
     assert found.high - found.low == pytest.approx(width, rel=0.1)
     assert found.mean == pytest.approx(result.mean())
     flat = result.interval("recall")
-    assert (flat.mean, flat.low, flat.high) == (0.0, 0.0, 0.0)
+    # If a share p of all episodes had recall 1, 400 without one would come up with probability (1 - p) ** 400.
+    assert (flat.mean, flat.low) == (0.0, 0.0)
+    assert (1 - flat.high) ** 400 == pytest.approx(0.025)
+    perfect = result.model_copy(update={"episodes": episodes.model_copy(update={"recall": (1.0,) * 400})})
+    assert perfect.interval("recall") == Interval(mean=1.0, low=1 - flat.high, high=1.0)
+    steps = result.interval("steps")
+    assert (steps.mean, steps.low, steps.high) == (0.0, 0.0, 0.0)
     with pytest.raises(ValueError, match=r"level 1\.5 is not a number between 0 and 1"):
         result.interval(level=1.5)
     with pytest.raises(ValueError, match="resamples 0 is not an integer from 1"):
