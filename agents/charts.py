@@ -151,7 +151,7 @@ def _who(comparison: Comparison) -> str:
     if not comparison.models:
         return "Scripted agents"
     every = {line.agent for line in comparison.summary}
-    return "Saved models" if comparison.models == every else "Saved models (bold) and scripts"
+    return "Models" if comparison.models == every else "Models (bold) and scripts"
 
 
 def _episodes(comparison: Comparison) -> str:

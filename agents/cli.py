@@ -9,6 +9,8 @@ from agents.base import AGENTS
 from agents.command_line import need, told_in_one_line
 from agents.evaluate import MAX_WORKERS, check_count, check_seeds, evaluate, find_player, options_of
 from agents.leaderboard import check_writable, leaderboard
+from agents.llm_client import EndpointError
+from agents.llm_run import LlmRun
 from agents.models import LoadedModel, check_fits
 from agents.progress import progress_bar
 from agents.report import Comparison, console, detail_table, score_table
@@ -36,10 +38,10 @@ def run(
     step_limit: int | None = None,
     output: Path | None = None,
 ) -> None:
-    """Play one agent or saved model and print how well it does.
+    """Play one agent, saved model or language model and print how well it does.
 
     Args:
-        agent: Name of an agent, or the folder of a saved model.
+        agent: Name of an agent, or the folder of a saved model or of a run with a language model.
         task: Named task; without it, and without a config, the defaults.
         config: Preset to load, a .toml or .json file.
         episodes: Episodes to play.
@@ -75,12 +77,12 @@ def run(
     check_seeds((first_seed, first_seed + episodes - 1))
     if output is not None:
         check_writable(output)
-    name = player.card.name if isinstance(player, LoadedModel) else agent
+    own = player if isinstance(player, LoadedModel | LlmRun) else None
+    name = agent if own is None else own.card.name
     with progress_bar(episodes) as advance:
         advance.describe(name)
         seeds = range(first_seed, first_seed + episodes)
-        played = player if isinstance(player, LoadedModel) else agent
-        evaluation = evaluate(played, seeds, task, config, options, workers, progress=advance)
+        evaluation = evaluate(agent if own is None else own, seeds, task, config, options, workers, progress=advance)
     lines = Comparison.of([evaluation]).summary
     console().print(score_table(lines, f"{name}: mean of {episodes:,} episodes, seeds from {first_seed}"))
     console().print(detail_table(lines, "recall and precision"))
@@ -100,7 +102,7 @@ def compare(
 
     Args:
         episodes: Episodes of each agent and task.
-        agents: Names of agents and folders of saved models; none means all agents.
+        agents: Names of agents, and folders of saved models and of runs with language models; none means all agents.
         tasks: Named tasks.
         workers: Processes.
         output: Folder for compare.json, compare.png and recall.png.
@@ -119,5 +121,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with told_in_one_line():
         try:
             tyro.extras.subcommand_cli_from_dict(commands, prog="python -m agents", description=__doc__, args=arguments)
-        except ImportError as error:  # of the library of a saved model
+        except (ImportError, EndpointError) as error:  # of the library of a saved model, or of a language model
             raise SystemExit(f"error: {error}") from None

@@ -1,4 +1,4 @@
-"""Play an agent or a saved model over seeds and say how well it does, with confidence intervals."""
+"""Play an agent, a saved model or a language model over seeds and say how well it does, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from pydantic import StrictInt, model_validator
 
 from agents.base import AGENTS, AgentFactory, get_agent
 from agents.intervals import LEVEL, RESAMPLES, Interval, bootstrap
+from agents.llm_card import LlmCard, is_llm_run
+from agents.llm_run import LlmRun
 from agents.models import LoadedModel, ModelCard, Policy, check_fits, load_model
 from agents.play import EpisodeLine, Played, play_agent, play_policy
 from agents.rows import Rows
@@ -29,7 +31,8 @@ MAX_WORKERS = 256
 Figure = Literal[
     "score", "f1", "precision", "recall", "net", "episode_return", "cost", "tool_calls", "illegal", "steps"
 ]
-Player = str | Path | LoadedModel | AgentFactory
+SHARES: tuple[Figure, ...] = ("score", "f1", "precision", "recall")  # figures from 0 to 1
+Player = str | Path | LoadedModel | LlmRun | AgentFactory
 
 
 class Episodes(StrictModel):
@@ -67,11 +70,12 @@ class Evaluation(StrictModel):
     rows: Rows
     tools: dict[str, int]  # legal calls of each tool over all episodes, reports and submissions included
     model: ModelCard | None = None  # None for an agent that is no saved model
+    language_model: LlmCard | None = None  # None for an agent that is none
 
     def interval(
         self, figure: Figure = "score", resamples: int = RESAMPLES, level: float = LEVEL, seed: int = 0
     ) -> Interval:
-        """Mean of a figure over the episodes, with its percentile bootstrap interval.
+        """Mean of a figure over the episodes, with its percentile bootstrap interval, see ``bootstrap``.
 
         Raises:
             ValueError: for too few resamples or a level that is not between 0 and 1.
@@ -79,7 +83,8 @@ class Evaluation(StrictModel):
         check_count("resamples", resamples, 1_000_000)
         if not 0 < level < 1:
             raise ValueError(f"level {level!r} is not a number between 0 and 1")
-        return bootstrap(np.array(getattr(self.episodes, figure), np.float64), resamples, level, seed)
+        bounds = (0.0, 1.0) if figure in SHARES else None
+        return bootstrap(np.array(getattr(self.episodes, figure), np.float64), resamples, level, seed, bounds)
 
     def mean(self, figure: Figure = "score") -> float:
         """Mean of a figure over the episodes."""
@@ -117,7 +122,8 @@ def evaluate(
     Args:
         agent: Name of a registered agent; a factory (one that can be pickled, if there are several workers); the folder
             of a saved model; or a loaded one. A model plays in this process, in batches, and in the view that it was
-            trained on, unless the options name one: the episodes of a seed are the same in both.
+            trained on, unless the options name one: the episodes of a seed are the same in both. The folder of a run
+            with a language model (``agents.llm``), or the run, plays what it has no transcript of.
         seeds: ``reset`` seeds, one an episode.
         task: Named task; or else
         config: Configuration, or the path of a preset.
@@ -129,6 +135,7 @@ def evaluate(
     Raises:
         ValueError: for an unknown agent, task or option, bad or no seeds, a bad number of workers, or a model that is
             damaged or does not fit the configuration.
+        EndpointError: if the endpoint of a language model cannot be used.
     """
     player = find_player(agent)
     check_count("workers", workers, MAX_WORKERS)
@@ -138,6 +145,9 @@ def evaluate(
         check_fits(player.card, built)
         return evaluate_policy(player.policy, played, player.card.name, built, task, player.card, progress)
     built = build_config(task, config, options)
+    if isinstance(player, LlmRun):
+        parts = [player.play(played, built, task, progress)]
+        return _evaluation(player.card.name, task, built, parts, language_model=player.card)
     work = [(player, built, played[i : i + CHUNK]) for i in range(0, len(played), CHUNK)]
     if pool is not None:
         parts = _collect(pool.map(_play_chunk, work), progress)
@@ -179,20 +189,20 @@ def evaluate_policy(
     return _evaluation(agent, task, config, parts, model)
 
 
-def find_player(agent: Player) -> LoadedModel | AgentFactory:
-    """What a name, the folder of a saved model or a factory stands for.
+def find_player(agent: Player) -> LoadedModel | LlmRun | AgentFactory:
+    """What a name, the folder of a saved model or of a run with a language model, or a factory stands for.
 
     Raises:
         ValueError: if there is none of that name, or the model cannot be loaded.
     """
-    if isinstance(agent, LoadedModel):
+    if isinstance(agent, LoadedModel | LlmRun):
         return agent
     if isinstance(agent, str) and agent in AGENTS:
         return get_agent(agent)
     if isinstance(agent, (str, Path)):
         if not Path(agent).is_dir():
             raise ValueError(f"agent {str(agent)!r} is not one of {list(AGENTS)} and not the folder of a saved model")
-        return load_model(agent)
+        return LlmRun(agent) if is_llm_run(agent) else load_model(agent)
     if not callable(agent):
         raise ValueError(f"agent {agent!r} is neither one of {list(AGENTS)}, nor a saved model, nor a factory")
     return agent
@@ -263,7 +273,12 @@ def _collect(parts: Iterable[Played], progress: Callable[[int], None] | None) ->
 
 
 def _evaluation(
-    agent: str, task: str | None, config: EnvConfig, parts: Sequence[Played], model: ModelCard | None = None
+    agent: str,
+    task: str | None,
+    config: EnvConfig,
+    parts: Sequence[Played],
+    model: ModelCard | None = None,
+    language_model: LlmCard | None = None,
 ) -> Evaluation:
     """Put parts together."""
     columns = zip(*(line for part in parts for line in part.lines), strict=True)
@@ -276,4 +291,5 @@ def _evaluation(
         rows=Rows.of(rows for part in parts for rows in part.rows),
         tools=dict(sorted(tools.items())),
         model=model,
+        language_model=language_model,
     )

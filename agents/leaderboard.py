@@ -19,6 +19,7 @@ from agents.evaluate import (
     options_of,
     worker_pool,
 )
+from agents.llm_run import LlmRun
 from agents.models import LoadedModel, check_fits
 from agents.progress import progress_bar
 from agents.report import Comparison, console, detail_table, score_table
@@ -37,7 +38,8 @@ def leaderboard(
     """Play saved models and agents on the first held-out seeds of tasks; print tables, write a file and two charts.
 
     Args:
-        models: Folders of saved models; each plays in the view that it was trained on.
+        models: Folders of saved models, each of which plays in the view that it was trained on, and of runs with
+            language models.
         task: A named task, or several.
         episodes: Episodes of each agent and task.
         output: Folder, made if it is missing, for ``<stem>.json``, ``<stem>.png`` and ``recall.png``.
@@ -48,6 +50,7 @@ def leaderboard(
     Raises:
         ValueError: before anything is played, for an unknown agent or task, two agents of one name, nobody to play, a
             bad number, an output that cannot be written, or a model that is damaged or does not fit a task.
+        EndpointError: if the endpoint of a language model cannot be used.
     """
     tasks = (task,) if isinstance(task, str) else tuple(task)
     scripts = tuple(AGENTS) if agents is None else tuple(agents)
@@ -110,13 +113,13 @@ def check_writable(file: Path) -> None:
         raise ValueError(f"output {str(file)!r} cannot be written: {error.strerror}") from error
 
 
-def _players(given: Sequence[str | Path], tasks: Sequence[str]) -> dict[str, LoadedModel | str]:
+def _players(given: Sequence[str | Path], tasks: Sequence[str]) -> dict[str, LoadedModel | LlmRun | str]:
     """Who plays, by name; models are loaded and fit every task.
 
     Raises:
         ValueError: see ``leaderboard``.
     """
-    players: dict[str, LoadedModel | str] = {}
+    players: dict[str, LoadedModel | LlmRun | str] = {}
     for item in given:
         found = find_player(item)
         if isinstance(found, LoadedModel):
@@ -127,8 +130,8 @@ def _players(given: Sequence[str | Path], tasks: Sequence[str]) -> dict[str, Loa
                 except ValueError as error:
                     raise ValueError(f"task {task!r}: {error}") from error
         else:
-            name = str(item)
+            name = found.card.name if isinstance(found, LlmRun) else str(item)
         if name in players:
             raise ValueError(f"agents: two are named {name!r}; name each once, and models apart in their model.json")
-        players[name] = found if isinstance(found, LoadedModel) else name
+        players[name] = found if isinstance(found, LoadedModel | LlmRun) else name
     return players

@@ -72,8 +72,8 @@ class Comparison(StrictModel):
 
     @property
     def models(self) -> set[str]:
-        """Names of the agents that are saved models."""
-        return {evaluation.agent for evaluation in self.evaluations if evaluation.model is not None}
+        """Names of the agents that are saved models or language models."""
+        return {item.agent for item in self.evaluations if item.model is not None or item.language_model is not None}
 
     def chosen(self, number: int = DETAILED) -> list[str]:
         """Names of the agents that the details show, best score first: saved models, then the best others.

@@ -1,0 +1,68 @@
+"""What the commands of both servers have in common: address, limits, and running under uvicorn."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import suppress
+from typing import Any
+
+import uvicorn
+from pydantic import ValidationError
+
+from metric_tracker_env.serve.limits import App, ServeLimits
+
+LOOPBACK = "127.0.0.1"
+PING_SECONDS = 20.0  # a WebSocket client that does not answer pings for so long has gone
+GRACE_SECONDS = 5  # for what is under way when the server is stopped
+
+
+def add_address(parser: argparse.ArgumentParser, port: int) -> None:
+    """Options for where to listen."""
+    parser.add_argument("--host", default=LOOPBACK, help="address to listen on; 0.0.0.0 lets other machines in")
+    parser.add_argument("--port", type=int, default=port, help="port to listen on; 0 takes a free one")
+
+
+def add_limits(parser: argparse.ArgumentParser) -> None:
+    """An option for each limit."""
+    group = parser.add_argument_group("limits")
+    for name, field in ServeLimits.model_fields.items():
+        kind = type(field.default)
+        group.add_argument(
+            f"--{name.replace('_', '-')}", type=kind, default=field.default, metavar="N", help=field.description
+        )
+
+
+def limits_of(parser: argparse.ArgumentParser, given: argparse.Namespace) -> ServeLimits:
+    """The limits that the command line gives; a bad value ends the program and says what is allowed."""
+    try:
+        return ServeLimits(**{name: getattr(given, name) for name in ServeLimits.model_fields})
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = str(fault["loc"][0]).replace("_", "-")
+        parser.error(f"argument --{name}: {fault['msg']}, not {fault['input']}")
+
+
+def settings(app: App, limits: ServeLimits, host: str, port: int, **changes: Any) -> uvicorn.Config:
+    """How uvicorn runs an application within the limits."""
+    options: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "limit_concurrency": limits.max_connections,
+        "ws_max_size": limits.max_message_bytes,
+        "ws_ping_interval": PING_SECONDS,
+        "ws_ping_timeout": PING_SECONDS,
+        # Compression would cost each session hundreds of KB and most of its time, for a few KB an answer.
+        "ws_per_message_deflate": False,
+        # A client that writes a header of a proxy itself would choose the address its requests count against.
+        "proxy_headers": False,
+        "server_header": False,
+        "access_log": False,
+        "timeout_graceful_shutdown": GRACE_SECONDS,
+    }
+    return uvicorn.Config(app, **{**options, **changes})  # pyright: ignore[reportArgumentType] - ASGI types by name
+
+
+def run(app: App, limits: ServeLimits, host: str, port: int) -> None:
+    """Serve until interrupted."""
+    with suppress(KeyboardInterrupt):  # which uvicorn raises again after it has stopped
+        uvicorn.Server(settings(app, limits, host, port)).run()

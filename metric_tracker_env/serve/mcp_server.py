@@ -1,0 +1,242 @@
+"""The MCP server: the tools of an ``Investigation`` for any MCP client, over stdio or streamable HTTP.
+
+Each session has an investigation of its own, which begins with the tool ``begin`` and ends with the session. The other
+tools, their schemas and their answers are those of the investigation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+import anyio
+import mcp.types as types
+from mcp.server.lowlevel import Server
+from mcp.server.stdio import stdio_server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.transport_security import TransportSecuritySettings
+from pydantic import Field, ValidationError
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from metric_tracker_env.config import ConfigModel, Seed
+from metric_tracker_env.investigation import Investigation, call_by_name, call_schemas
+from metric_tracker_env.serve.command_line import LOOPBACK, add_address, add_limits, limits_of, run
+from metric_tracker_env.serve.limits import (
+    FAILED,
+    LOG,
+    App,
+    LimitsMiddleware,
+    Message,
+    Receive,
+    Send,
+    ServeLimits,
+    TokenBucket,
+)
+from metric_tracker_env.tasks import TASKS, build_config, get_task
+
+NAME = "metric_tracker_env"
+PATH = "/mcp"
+BEGIN = "begin"
+DEFAULT_TASK = "medium_mixed"
+INSTRUCTIONS = (
+    "An analyst's investigation of weeks of funnel metrics. Call begin: it gives the brief. Spend the budget on the "
+    "analysis tools, find the root cause of each incident, and call submit once, with one row a root cause."
+)
+
+
+class BeginArguments(ConfigModel):
+    """What ``begin`` takes."""
+
+    seed: Seed | None = Field(default=None, description="Of the episode; the same seed is the same episode.")
+    task: str | None = Field(
+        default=None, description="Named task.", json_schema_extra={"enum": [*TASKS, None]}, max_length=80
+    )
+
+
+class Session:
+    """What one client plays.
+
+    Args:
+        task: Named task to play unless ``begin`` names one.
+        once: Whether a session has one episode only.
+        limits: Whose rate of calls holds for the session.
+    """
+
+    def __init__(self, task: str, once: bool, limits: ServeLimits) -> None:
+        self._task, self._once, self._limits = task, once, limits
+        self._investigation: Investigation | None = None
+        self._bucket: TokenBucket | None = None
+
+    async def call(self, tool: str, arguments: Mapping[str, object]) -> str:
+        """Call a tool: the answer as JSON text."""
+        now = anyio.current_time()
+        if self._bucket is None:
+            self._bucket = TokenBucket(self._limits.calls_per_second, self._limits.call_burst, now)
+        wait = self._bucket.take(now)
+        if wait > 0.0:
+            return refusal(f"too many calls; try again in {wait:.2f} s")
+        if tool == BEGIN:
+            # Making an engine takes tens of milliseconds, in which other sessions go on.
+            return await anyio.to_thread.run_sync(self._begin, arguments)
+        if self._investigation is None:
+            return refusal(f"no episode is under way; {BEGIN} begins one")
+        return call_by_name(self._investigation, tool, arguments)
+
+    def _begin(self, arguments: Mapping[str, object]) -> str:
+        if self._once and self._investigation is not None:
+            return refusal("this server gives a session one episode, which has begun")
+        try:
+            given = BeginArguments.model_validate(dict(arguments))
+            task = self._task if given.task is None else get_task(given.task).name
+        except ValidationError as error:
+            return refusal("; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()))
+        except ValueError as error:
+            return refusal(str(error))
+        investigation = self._investigation or Investigation(task)
+        brief = investigation.reset(seed=given.seed, task=task)
+        self._investigation = investigation
+        return json.dumps({"ok": True, "result": {"brief": brief}})
+
+
+def refusal(error: str) -> str:
+    """The answer to a call that the server refuses, in the form of the tools' own."""
+    return json.dumps({"ok": False, "error": error})
+
+
+class Endpoint:
+    """An ASGI application as an object: of a plain function a route would make a handler of requests."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        await self._app(scope, receive, send)
+
+
+class McpServer:
+    """The server of one task: makes a session for each client.
+
+    Attributes:
+        open_sessions: Clients that are connected.
+
+    Args:
+        task: Named task to play unless ``begin`` names one.
+        once: Whether a session has one episode only, so that nobody plays one again whose grade he was told.
+        limits: What it bears.
+
+    Raises:
+        ValueError: for an unknown task.
+    """
+
+    def __init__(self, task: str = DEFAULT_TASK, once: bool = False, limits: ServeLimits | None = None) -> None:
+        get_task(task)
+        self.limits = limits or ServeLimits()
+        self.open_sessions = 0
+        self._task, self._once = task, once
+        self._tools = tools_of(task)
+        self.server: Server[Session, Any] = Server(
+            NAME, version=version(NAME), instructions=INSTRUCTIONS, lifespan=self._session
+        )
+        self.server.list_tools()(self._list)
+        # Arguments are checked by the tools, whose refusals cost a unit and say what is allowed.
+        self.server.call_tool(validate_input=False)(self._call)
+
+    @asynccontextmanager
+    async def _session(self, _: Server[Session, Any]) -> AsyncIterator[Session]:
+        """The session of one client, from its connection to its end."""
+        self.open_sessions += 1
+        try:
+            yield Session(self._task, self._once, self.limits)
+        finally:
+            self.open_sessions -= 1
+
+    async def _list(self) -> list[types.Tool]:
+        return self._tools
+
+    async def _call(self, tool: str, arguments: dict[str, Any]) -> types.CallToolResult:
+        try:
+            answer = await self.server.request_context.lifespan_context.call(tool, arguments)
+        except Exception:
+            LOG.exception("a call of an MCP session failed")
+            answer = refusal(FAILED)
+        refused = not json.loads(answer)["ok"]
+        return types.CallToolResult(content=[types.TextContent(type="text", text=answer)], isError=refused)
+
+    def app(self, host: str = LOOPBACK) -> App:
+        """The ASGI application, whose MCP endpoint is ``/mcp``.
+
+        Args:
+            host: The address that it is reached by; other names of the Host header, and web pages of other origins,
+                are refused, so that no page in a browser reaches a server on its machine.
+        """
+        names = dict.fromkeys((host, LOOPBACK, "localhost", "[::1]"))
+        manager = StreamableHTTPSessionManager(
+            self.server,
+            json_response=True,
+            security_settings=TransportSecuritySettings(
+                allowed_hosts=[f"{name}:*" for name in names],
+                allowed_origins=[f"http://{name}:*" for name in names],
+            ),
+            session_idle_timeout=self.limits.idle_seconds,
+            max_request_body_size=self.limits.max_body_bytes,
+            max_sessions=self.limits.max_sessions,
+        )
+
+        @asynccontextmanager
+        async def lifespan(_: Starlette) -> AsyncIterator[None]:
+            async with manager.run():
+                yield
+
+        routes = [Route(PATH, Endpoint(manager.handle_request))]
+        return LimitsMiddleware(Starlette(routes=routes, lifespan=lifespan), self.limits)
+
+    async def serve_stdio(self) -> None:
+        """Serve the one client at standard input and output, until it goes."""
+        async with stdio_server() as (incoming, outgoing):
+            await self.server.run(incoming, outgoing, self.server.create_initialization_options())
+
+
+def tools_of(task: str) -> list[types.Tool]:
+    """``begin`` and the calls of an investigation, as MCP lists tools."""
+    begin = types.Tool(
+        name=BEGIN,
+        description="Begin an episode, which ends one that is under way. Returns: The brief.",
+        inputSchema=BeginArguments.model_json_schema(),
+    )
+    functions = [schema["function"] for schema in call_schemas(build_config(task).generator)]
+    return [
+        begin,
+        *(types.Tool(name=f["name"], description=f["description"], inputSchema=f["parameters"]) for f in functions),
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until the client goes (stdio) or until interrupted (HTTP).
+
+    Args:
+        arguments: Of the command line; None for the program's.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m metric_tracker_env.serve mcp",
+        description="Serve the tools to MCP clients, over standard input and output unless --http is given.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--http", action="store_true", help=f"serve streamable HTTP at {PATH}")
+    add_address(parser, port=8001)
+    parser.add_argument("--task", choices=list(TASKS), default=DEFAULT_TASK, help="task unless begin names one")
+    parser.add_argument("--once", action="store_true", help="one episode a session")
+    add_limits(parser)
+    given = parser.parse_args(arguments)
+    limits = limits_of(parser, given)
+    server = McpServer(given.task, given.once, limits)
+    if given.http:
+        run(server.app(given.host), limits, given.host, given.port)
+    else:
+        anyio.run(partial(server.serve_stdio))

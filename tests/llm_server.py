@@ -1,0 +1,312 @@
+"""A small server on the loopback that speaks OpenAI's chat completions and plays scripted models, chosen by name.
+
+It refuses a conversation that real servers would refuse, and notes what it was asked.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple, Self
+
+from agents.words import investigate
+from metric_tracker_env import GeneratorConfig
+
+GENERATOR = GeneratorConfig()
+DATE = GENERATOR.date_names[9]
+PATIENCE = 20.0  # seconds after which a handler that waits gives up, whatever happens
+MESSAGE_FIELDS = {
+    "user": {"role", "content"},
+    "assistant": {"role", "content", "tool_calls"},
+    "tool": {"role", "content", "tool_call_id"},
+}
+FUNCTION_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+MALFORMED: tuple[tuple[Any, Any], ...] = (
+    ("no_such_tool", "{}"),
+    ("functions.rows for date", '{"date": "2026-03-10"}'),
+    ("rows_for_date", '{"date": '),
+    ("rows_for_date", "[1, 2]"),
+    ("rows_for_date", '"2026-03-10"'),
+    ("rows_for_date", '{"date": 7}'),
+    ("rows_for_date", "{}"),
+    ("rows_for_date", '{"date": "2026-03-10", "colour": "red"}'),
+    ("rows_for_date", '{"date": "\\ud800"}'),
+    ("rows_for_date", "[" * 100_000),
+    ("get_median_filter_rows", '{"threshold_multiplier": NaN}'),
+    ("get_median_filter_rows", '{"limit": 1e999}'),
+    ("show_raw_data", '{"num_days": ' + "9" * 5000 + "}"),
+    ("submit", '{"rows": "all of them"}'),
+    ("submit", '{"rows": [{"date": "2026-03-10"}]}'),
+    (None, None),
+    ("", ""),
+)
+
+
+class Answer(NamedTuple):
+    """What is sent back."""
+
+    status: int
+    body: dict[str, Any] | str
+    headers: dict[str, str] = {}  # noqa: RUF012 - never changed
+
+
+def call(name: Any, arguments: Any, key: Any = "call_0") -> dict[str, Any]:
+    """A tool call; the arguments as text, or as whatever a bad model sends."""
+    return {"id": key, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def said(messages: list[dict[str, Any]], content: Any = None, calls: list[dict[str, Any]] | None = None) -> Answer:
+    """A reply of a model, in the protocol's form."""
+    message: dict[str, Any] = {"role": "assistant", "content": content}
+    if calls is not None:
+        message["tool_calls"] = calls
+    choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if calls else "stop"}
+    usage = {
+        "prompt_tokens": 100 * len(messages),
+        "completion_tokens": 10,
+        "total_tokens": 100 * len(messages) + 10,
+        "prompt_tokens_details": {"cached_tokens": 100 * (len(messages) - 1)},
+        "completion_tokens_details": {"reasoning_tokens": 4},
+    }
+    return Answer(200, {"id": "x", "object": "chat.completion", "choices": [choice], "usage": usage})
+
+
+def failed(status: int, message: str, code: str | None = None, **headers: str) -> Answer:
+    """An error, in the protocol's form."""
+    error = {"message": message, "type": "scripted", "code": code}
+    return Answer(status, {"error": error}, {name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def good(messages: list[dict[str, Any]]) -> Answer:
+    """The analyst in words, brought to where the conversation is by the answers in it."""
+    script = investigate(GENERATOR)
+    tool, arguments = next(script)
+    for message in messages:
+        if message["role"] == "tool":
+            tool, arguments = script.send(json.loads(message["content"]))
+    return said(messages, None, [call(tool, json.dumps(arguments))])
+
+
+def parallel(messages: list[dict[str, Any]]) -> Answer:
+    """Several calls in one message, two of one id; submits in the midst of the second."""
+    if len(messages) == 1:
+        calls = [
+            call("task_overview", "", "a"),
+            call("rows_for_date", {"date": DATE}, "a"),
+            call("list_dates", "{}", None),
+        ]
+    else:
+        calls = [call("list_entities", "{}", "b"), call("submit", '{"rows": []}', "c"), call("list_dates", "{}", "d")]
+    return said(messages, "several at once", calls)
+
+
+def malformed(messages: list[dict[str, Any]]) -> Answer:
+    """One bad call after another."""
+    turn = sum(message["role"] == "assistant" for message in messages)
+    return said(messages, None, [call(*MALFORMED[turn % len(MALFORMED)])])
+
+
+def looping(messages: list[dict[str, Any]]) -> Answer:
+    """The same call for ever."""
+    return said(messages, None, [call("rows_for_date", json.dumps({"date": DATE}))])
+
+
+def talker(messages: list[dict[str, Any]]) -> Answer:
+    """Text, and never a tool call."""
+    return said(messages, "It was the orders, I believe.")
+
+
+def silent(messages: list[dict[str, Any]]) -> Answer:
+    """Nothing at all until it is reminded, then the good one."""
+    return said(messages) if len(messages) == 1 else good(messages)
+
+
+def full(messages: list[dict[str, Any]]) -> Answer:
+    """One call, then no room for more."""
+    return looping(messages) if len(messages) == 1 else failed(400, "maximum context length is 4096 tokens")
+
+
+def uncounted(messages: list[dict[str, Any]]) -> Answer:
+    """The good one on an endpoint that does not tell tokens."""
+    answer = good(messages)
+    assert isinstance(answer.body, dict)
+    del answer.body["usage"]
+    return answer
+
+
+MODELS: dict[str, Callable[[list[dict[str, Any]]], Answer]] = {
+    model.__name__: model for model in (good, parallel, malformed, looping, talker, silent, full, uncounted)
+}
+
+
+class QuietServer(ThreadingHTTPServer):
+    """A server whose clients may hang up, as they do when they give a request up."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Pass over a lost connection; tell anything else as usual."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class ScriptedServer:
+    """The server, as a context; ``url`` is its base URL."""
+
+    def __init__(self) -> None:
+        self.requests: list[dict[str, Any]] = []  # bodies, in the order of arrival
+        self.keys: set[str] = set()  # that were sent
+        self.faults: list[str] = []  # of conversations, which no client should send
+        self.seen: Counter[str] = Counter()  # requests of each model
+        self.mortal_after: int | None = None  # requests of "mortal" that are served before its key is void
+        self.meeting = threading.Barrier(2)
+        self.arrived = threading.Event()
+        self.stopped, self._lock = threading.Event(), threading.Lock()
+        self._server = QuietServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Base URL."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopped.set()
+        self.meeting.abort()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(PATIENCE)
+
+    def episodes(self, model: str) -> int:
+        """How many episodes of a model were begun."""
+        return sum(len(body["messages"]) == 1 for body in self.requests if body["model"] == model)
+
+    def answer(self, body: dict[str, Any], key: str) -> Answer | None:
+        """What a model says; None if it says nothing."""
+        model, messages = body["model"], body["messages"]
+        with self._lock:
+            self.requests.append(body)
+            self.keys.add(key)
+            self.seen[model] += 1
+            number = self.seen[model]
+            found = faults_of(messages)
+            self.faults += found
+        self.arrived.set()
+        if found:
+            return failed(400, found[0])
+        if model == "slow":
+            self.stopped.wait(PATIENCE)
+            return None
+        if model == "locked":
+            return failed(401, f"Incorrect API key provided: {key}")
+        if model == "unpaid":
+            return failed(429, "You exceeded your current quota", "insufficient_quota")
+        if model == "busy":
+            return failed(429, "Rate limit reached", retry_after_ms="10")
+        if model == "flaky" and number <= 3:
+            return failed(500 if number == 2 else 429, "Try again", retry_after_ms="10")
+        if model == "mortal" and self.mortal_after is not None and number > self.mortal_after:
+            return failed(401, "This key is void")
+        if model == "page":
+            return Answer(200, "<html>Welcome</html>", {"content-type": "text/html"})
+        if model == "empty":
+            return Answer(200, {"choices": []})
+        if model == "meeting":
+            if len(messages) == 1:
+                self.meeting.wait(PATIENCE)
+            return good(messages)
+        if model == "echo":
+            return said(messages, f"Your key is {key}, half of a character is \ud800.")
+        if model in ("flaky", "mortal"):
+            return good(messages)
+        return MODELS[model](messages) if model in MODELS else failed(404, f"The model {model!r} does not exist")
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            """Answers one connection."""
+
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # headers and body are written apart, which would wait for each other
+
+            def do_POST(self) -> None:
+                length = int(self.headers["Content-Length"])
+                data = self.rfile.read(length)
+                if len(data) < length:
+                    raise ConnectionError("the client hung up")
+                body = json.loads(data)
+                key = self.headers["Authorization"].removeprefix("Bearer ")
+                if self.path != "/v1/chat/completions":
+                    answer: Answer | None = failed(404, f"no such path: {self.path}")
+                elif body["model"] == "drip":
+                    self._drip()
+                    return
+                else:
+                    answer = server.answer(body, key)
+                if answer is None:
+                    self.close_connection = True
+                    return
+                text = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
+                self.send_response(answer.status)
+                for name, value in ({"content-type": "application/json"} | answer.headers).items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(text.encode())))
+                self.end_headers()
+                self.wfile.write(text.encode())
+
+            def _drip(self) -> None:
+                """A reply that never ends, a blank at a time, so that no wait for a byte is long."""
+                self.close_connection = True
+                self.send_response(200)
+                self.send_header("content-type", "application/json")
+                self.send_header("Content-Length", "1000000")
+                self.end_headers()
+                while not server.stopped.wait(0.02):
+                    self.wfile.write(b" ")
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
+                """Say nothing."""
+
+        return Handler
+
+
+def faults_of(messages: list[dict[str, Any]]) -> list[str]:
+    """What a strict server refuses a conversation for."""
+    faults: list[str] = []
+    open_calls: list[str] = []
+    for message in messages:
+        role = message["role"]
+        if set(message) - MESSAGE_FIELDS[role]:
+            faults.append(f"fields {sorted(message)} of {role}")
+        if role == "tool":
+            if message["tool_call_id"] not in open_calls:
+                faults.append(f"answer to {message['tool_call_id']!r}, which nobody called")
+            else:
+                open_calls.remove(message["tool_call_id"])
+            continue
+        if open_calls:
+            faults.append(f"no answer to {open_calls}")
+        calls = message.get("tool_calls", [])
+        if role == "assistant" and not calls and not isinstance(message["content"], str):
+            faults.append("neither text nor calls")
+        open_calls = [item["id"] for item in calls]
+        if len(set(open_calls)) < len(open_calls) or not all(isinstance(key, str) and key for key in open_calls):
+            faults.append(f"ids {open_calls}")
+        for item in calls:
+            function = item["function"]
+            if not FUNCTION_NAME.fullmatch(function["name"]):
+                faults.append(f"name {function['name']!r}")
+            if not isinstance(json.loads(function["arguments"]), dict):
+                faults.append(f"arguments {function['arguments'][:50]!r}")
+    if open_calls:
+        faults.append(f"no answer to {open_calls}")
+    return faults
