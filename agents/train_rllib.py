@@ -74,7 +74,7 @@ class Options:
     num_learners: int = 0
     """Processes that learn; 0 learns in the driver."""
     address: str | None = None
-    """Of a Ray cluster, HOST:PORT or "auto"; none starts Ray on this machine."""
+    """Of a Ray cluster, "auto" or HOST:PORT (which needs RAY_AUTH_MODE=token set); none starts Ray on this machine."""
     threads: int = 1
     """CPU threads of the driver; more than there are idle cores make it far slower."""
     train_batch_size: int = 6144
@@ -294,6 +294,8 @@ def ray_started(options: Options) -> Iterator[None]:
             **({} if options.address else local),
         )
     except OSError as error:
+        if options.address is None:
+            raise
         raise ValueError(f"address {options.address!r} leads to no Ray cluster: {error}") from error
     try:
         cpus = int(ray.cluster_resources().get("CPU", 0))

@@ -55,6 +55,7 @@ def nothing_done(config: EnvConfig) -> Progress:
         focus=-1,
         budget=config.budget,
         steps=0,
+        tool_calls=0,
     )
 
 
