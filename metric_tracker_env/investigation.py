@@ -14,7 +14,18 @@ import json
 import types
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol, Union, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    NamedTuple,
+    Protocol,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import numpy as np
 from gymnasium.error import ResetNeeded
@@ -136,10 +147,8 @@ class Investigation:
     def _call(self, spec: ToolSpec, args: tuple[object, ...], given: Mapping[str, object]) -> str:
         """One call of a tool or of ``submit``, and its answer."""
         toolkit = self._toolkit
-        if toolkit is None:
-            return _answer({"ok": False, "error": "no episode is under way; reset begins one"})
-        if self._grade is not None:
-            return _answer({"ok": False, "error": "the episode is over; reset begins another", "done": True})
+        if toolkit is None or self._grade is not None:
+            return self._idle()
         config = self._engine.config
         try:
             spec.check(config.generator, args, given)
@@ -147,8 +156,7 @@ class Investigation:
             return self._refuse(str(error))
         arguments = {**dict(zip(spec.parameters, args, strict=False)), **given}
         if spec.name == SUBMIT:
-            rows = arguments["rows"]
-            return self._submit(rows if isinstance(rows, Sequence) else ())
+            return self._submit(cast("Sequence[Any]", arguments["rows"]))  # as the check has made sure of
         question = _question(spec.name, arguments)
         # Going on with a list that was paid for costs nothing.
         paid = arguments.get("offset", 0) and question in self._paid
@@ -164,13 +172,15 @@ class Investigation:
         self._pay(units, revealed_by(spec.name, arguments, config.generator))
         return self._told(units, {"result": result.model_dump(mode="json")})
 
+    def _idle(self) -> str:
+        """The answer to a call while no episode is under way; it costs nothing."""
+        if self._grade is None:
+            return _answer({"ok": False, "error": "no episode is under way; reset begins one"})
+        return _answer({"ok": False, "error": "the episode is over; reset begins another", "done": True})
+
     def _bad_call(self, error: str) -> str:
         """The answer to a call of what is no tool."""
-        return (
-            self._refuse(error)
-            if self._grade is None and self._toolkit is not None
-            else self._call(SUBMIT_TOOL, (), {})
-        )
+        return self._idle() if self._toolkit is None or self._grade is not None else self._refuse(error)
 
     def _standing(self) -> Standing:
         config, begun = self._engine.config, self._toolkit is not None
@@ -302,13 +312,12 @@ def call_by_name(investigation: Investigation, tool: str, arguments: Mapping[str
         The answer as JSON text.
     """
     spec = CALLS.get(tool) if isinstance(tool, str) else None
-    fault = None
     if spec is None:
         fault = f"tool {shown(tool)} is unknown; the tools are {', '.join(CALLS)}"
-    elif not isinstance(arguments, Mapping) or not all(isinstance(key, str) for key in arguments):
+        return investigation._bad_call(fault)  # pyright: ignore[reportPrivateUsage]
+    if not isinstance(arguments, Mapping) or not all(isinstance(key, str) for key in arguments):
         fault = f"{spec.name}: arguments {shown(arguments)} must be an object with the arguments by name"
-    if spec is None or fault is not None:
-        return investigation._bad_call(fault or "")  # pyright: ignore[reportPrivateUsage]
+        return investigation._bad_call(fault)  # pyright: ignore[reportPrivateUsage]
     return investigation._call(spec, (), arguments)  # pyright: ignore[reportPrivateUsage]
 
 

@@ -72,9 +72,14 @@ class Session:
         self._task, self._once, self._limits = task, once, limits
         self._investigation: Investigation | None = None
         self._bucket: TokenBucket | None = None
+        self._turn = anyio.Lock()  # a client may send several calls at once
 
     async def call(self, tool: str, arguments: Mapping[str, object]) -> str:
-        """Call a tool: the answer as JSON text."""
+        """Call a tool, after those that came before: the answer as JSON text."""
+        async with self._turn:
+            return await self._call(tool, arguments)
+
+    async def _call(self, tool: str, arguments: Mapping[str, object]) -> str:
         now = anyio.current_time()
         if self._bucket is None:
             self._bucket = TokenBucket(self._limits.calls_per_second, self._limits.call_burst, now)
