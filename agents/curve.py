@@ -8,6 +8,7 @@ from pathlib import Path
 
 from metric_tracker_env.schema import StrictModel
 
+LABELS_APART = 0.04  # of the score, which a line of text is high
 COLOUR, REFERENCE = "#08306b", "#888888"
 
 
@@ -73,6 +74,23 @@ class Curve:
             table.writerows(tuple(point.model_dump().values()) for point in self.points)
 
 
+def labels_of(references: Mapping[str, float], apart: float = LABELS_APART) -> list[tuple[str, float]]:
+    """Texts for scores and their heights, lowest first; scores that are less than ``apart`` share one, a line each."""
+    groups: list[list[tuple[float, str]]] = []
+    for score, name in sorted((score, name) for name, score in references.items()):
+        if groups and score - groups[-1][-1][0] < apart:
+            groups[-1].append((score, name))
+        else:
+            groups.append([(score, name)])
+    return [
+        (
+            "\n".join(f"{name} {score:.3f}" for score, name in reversed(group)),
+            sum(score for score, _ in group) / len(group),
+        )
+        for group in groups
+    ]
+
+
 def draw_curve(curve: Curve, title: str, references: Mapping[str, float], path: Path) -> None:
     """Draw score and net score over steps as a PNG file, with the scores of other agents as lines.
 
@@ -98,12 +116,12 @@ def draw_curve(curve: Curve, title: str, references: Mapping[str, float], path: 
         steps, [p.net for p in curve.points], color=COLOUR, linestyle=":", label="net of the cost of tools (the return)"
     )
     low = -0.05
-    for name, score in references.items():
+    for score in references.values():
         axes.axhline(score, color=REFERENCE, linewidth=0.8, linestyle="--", zorder=1)
+    for text, height in labels_of(references):
         axes.annotate(
-            f"{name} {score:.3f}", (1.005, score), xycoords=("axes fraction", "data"), va="center", fontsize=8,
-            color=REFERENCE,
-        )  # fmt: skip
+            text, (1.005, height), xycoords=("axes fraction", "data"), va="center", fontsize=8, color=REFERENCE
+        )
     axes.set_ylim(low, 1.05)
     axes.xaxis.set_major_formatter(EngFormatter())
     axes.set_xlabel("environment steps")

@@ -17,7 +17,7 @@ from stable_baselines3.common.vec_env import VecMonitor
 
 from agents import sb3_run, train_sb3
 from agents.checkpoint import Kept
-from agents.curve import Curve
+from agents.curve import Curve, labels_of
 from agents.evaluate import evaluate, held_out_seeds
 from agents.models import load_model, read_card
 from agents.recorder import Recorder
@@ -252,6 +252,13 @@ def test_a_run_is_what_its_settings_say() -> None:
 
 
 # Wrong use
+
+
+def test_labels_of_a_curve_do_not_overlap() -> None:
+    """Scores that are close share one label, best on top; the others have their own, at their height."""
+    found = labels_of({"oracle": 1.0, "analyst": 0.99, "zscore": 0.7, "random": 0.01, "nothing": 0.0})
+    assert [text for text, _ in found] == ["random 0.010\nnothing 0.000", "zscore 0.700", "oracle 1.000\nanalyst 0.990"]
+    assert [height for _, height in found] == pytest.approx([0.005, 0.7, 0.995])
 
 
 def test_a_folder_holds_one_run(runs: dict[str, Path]) -> None:
