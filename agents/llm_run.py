@@ -18,12 +18,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from agents.llm_card import LlmCard, checked_key, key_of, read_card, write_card
-from agents.llm_client import Endpoint, EndpointError, missing
+from agents.llm_client import Endpoint, missing
 from agents.llm_episode import FAILED, Briefing, Transcript, play_episode
 from agents.play import Played
 from metric_tracker_env import EnvConfig
 
 TRANSCRIPTS_FILE, LOCK_FILE = "transcripts.jsonl", "transcripts.lock"
+CANCEL_AGAIN_SECONDS = 0.2
 
 
 class LlmRun:
@@ -187,20 +188,35 @@ async def _all(
     Raises:
         EndpointError: the fault.
     """
-    waiting, fault = iter(seeds), None
+    waiting = iter(seeds)
 
     async def work() -> None:
         for seed in waiting:  # shared: each takes the next
             await one(seed)
 
-    try:
-        async with endpoint, asyncio.TaskGroup() as group:
-            for _ in range(min(parallel, len(seeds))):
-                group.create_task(work())
-    except* EndpointError as errors:
-        fault = errors.exceptions[0]
-    if fault is not None:
-        raise fault
+    async with endpoint:
+        tasks = [asyncio.create_task(work()) for _ in range(min(parallel, len(seeds)))]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            await _end(tasks)
+        for task in done:
+            task.result()
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel what still runs until it has ended, whatever it says to that.
+
+    Once may not be enough: a connection that is being made can swallow a cancellation. And what a request tells as its
+    end, for example that the connection was lost, is no fault of the endpoint.
+    """
+    while running := [task for task in tasks if not task.done()]:
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running, timeout=CANCEL_AGAIN_SECONDS)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # seen, so that asyncio does not log it
 
 
 def _wait_for(work: Coroutine[Any, Any, None]) -> None:

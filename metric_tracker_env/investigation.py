@@ -176,7 +176,7 @@ class Investigation:
         """The answer to a call while no episode is under way; it costs nothing."""
         if self._grade is None:
             return _answer({"ok": False, "error": "no episode is under way; reset begins one"})
-        return _answer({"ok": False, "error": "the episode is over; reset begins another", "done": True})
+        return _answer({"ok": False, "error": "the episode is over", "done": True})
 
     def _bad_call(self, error: str) -> str:
         """The answer to a call of what is no tool."""

@@ -219,7 +219,7 @@ def test_calls_without_an_episode() -> None:
     investigation.submit(rows=[])
     before = standing_of(investigation)
     for answer in (investigation.submit(rows=[]), call_by_name(investigation, "nonsense", {})):
-        assert told(answer) == {"ok": False, "error": "the episode is over; reset begins another", "done": True}
+        assert told(answer) == {"ok": False, "error": "the episode is over", "done": True}
     assert standing_of(investigation) == before
     assert len(episode_of(investigation).expected_rows) == 3
 

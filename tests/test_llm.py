@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from agents import cli, command_line, evaluate, llm, llm_run
 from agents.evaluate import Evaluation, held_out_seeds
 from agents.llm import EndpointError, LlmCard, LlmRun, LlmSettings, Prices, Summary, card_of
 from agents.llm_card import CARD_FILE, is_llm_run, key_of, slug
+from agents.llm_client import Endpoint
 from agents.llm_episode import REMINDER, Transcript
 from agents.llm_run import LOCK_FILE, TRANSCRIPTS_FILE
 from agents.report import Comparison
@@ -669,6 +671,29 @@ def test_command_line_stops_when_interrupted(server: ScriptedServer, tmp_path: P
     assert error.splitlines()[-1] == "interrupted; what was played is kept, and the same command goes on"
     assert "Traceback" not in error
     assert is_llm_run(tmp_path)
+
+
+@pytest.mark.parametrize("stubborn", ["swallows a cancellation", "calls it a lost connection"])
+def test_an_interrupt_wins_over_what_requests_make_of_it(
+    stubborn: str, server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection may swallow a first cancellation, or end with an error of its own; Ctrl-C ends the run anyway."""
+    asked: list[bool] = []
+    waited_out: list[None] = []
+
+    async def ask(*_: Any, first: bool) -> Any:
+        asked.append(first)
+        if len(asked) == 2:
+            signal.raise_signal(signal.SIGINT)
+        for _wait in range(2 if stubborn == "swallows a cancellation" else 1):
+            with suppress(asyncio.CancelledError):
+                waited_out.append(await asyncio.sleep(PATIENCE))
+        raise EndpointError("it cannot be reached")
+
+    monkeypatch.setattr(Endpoint, "ask", ask)
+    with pytest.raises(KeyboardInterrupt):
+        begun(server, tmp_path, "slow", parallel=2).play(SEEDS, CONFIG, TASK)
+    assert (asked, waited_out) == ([True, True], [])
 
 
 def test_the_leaderboard_takes_the_folder(
