@@ -22,15 +22,16 @@ MAX_RUN_SEED = len(TRAINING_SEEDS) // SEEDS_PER_RUN - 1
 
 
 class Ramp(ConfigModel):
-    """A number that keeps its ``start`` for a share ``hold`` of training and then falls in a line to ``end``."""
+    """A number that keeps its ``start`` for a share ``hold`` of training and then falls to ``end``."""
 
     start: Annotated[Real, Field(ge=0)]
     end: Annotated[Real, Field(ge=0)]
     hold: Annotated[Real, Field(ge=0, lt=1)] = 0.0
+    power: Positive = Field(default=1.0, description="1 falls in a line, 2 in a parabola that ends flat.")
 
     def __call__(self, left: float) -> float:
         """The number when a share ``left`` of training is left, from 1 to 0, as stable-baselines3 asks for it."""
-        return self.end + (self.start - self.end) * min(1.0, left / (1.0 - self.hold))
+        return self.end + (self.start - self.end) * min(1.0, left / (1.0 - self.hold)) ** self.power
 
 
 class PpoSettings(ConfigModel):

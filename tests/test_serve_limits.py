@@ -324,6 +324,12 @@ def test_what_is_missing_is_named(missing: str) -> None:
     assert (result.returncode, result.stderr) == (0, "")
     assert f"needs {missing};" in result.stdout
     assert "pip install 'metric_tracker_env[serve]'" in result.stdout
+    command = f"import runpy, sys\nsys.modules[{missing!r}] = None\nsys.argv = ['-m']\n"
+    command += "runpy.run_module('metric_tracker_env.serve', run_name='__main__')"
+    result = subprocess.run([sys.executable, "-W", "error", "-c", command], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"metric_tracker_env.serve needs {missing};")
+    assert result.stderr.count("\n") == 1
 
 
 def test_the_limits_load_no_server() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -36,9 +38,9 @@ HEADERS = {"accept": "application/json, text/event-stream", "content-type": "app
 
 
 @contextmanager
-def serving(server: McpServer) -> Iterator[str]:
+def serving(server: McpServer, *hosts: str) -> Iterator[str]:
     """Serve over HTTP; gives the URL of the endpoint."""
-    with listening(server.app(), server.limits) as address:
+    with listening(server.app(*hosts), server.limits) as address:
         yield f"http://{address}{PATH}"
 
 
@@ -250,6 +252,7 @@ def test_what_is_not_asked_rightly_is_refused() -> None:
             (partial(ask, url), 400),
             (partial(ask, url, headers={"host": "evil.example"}), 421),
             (partial(ask, url, headers={"origin": "http://evil.example"}), 403),
+            (partial(httpx.get, url, headers=HEADERS), 405),
             (partial(ask, url + "/../secret"), 404),
             (partial(ask, url, padding="x" * 30_000), 413),
             (partial(httpx.post, url, content=b"{", headers=HEADERS), 400),
@@ -270,6 +273,12 @@ def test_sessions_are_limited_and_end() -> None:
     """A session too many is refused; one that disconnects, and one that is idle, is ended and makes room."""
     server = McpServer(limits=ServeLimits(max_sessions=2, idle_seconds=1.0))
 
+    async def stay() -> None:
+        """The client of the library stays connected and says nothing; its session ends all the same."""
+        async with connected(url) as session:
+            await call(session, BEGIN, {})
+            await anyio.to_thread.run_sync(wait_for, lambda: server.open_sessions == 0)
+
     async def go() -> None:
         async with connected(url) as first, connected(url) as second:
             for session in (first, second):
@@ -286,6 +295,7 @@ def test_sessions_are_limited_and_end() -> None:
         begin = {"protocolVersion": "2025-03-26", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}
         assert ask(url, "initialize", params=begin).status_code == 200
         wait_for(lambda: server.open_sessions == 0)  # it said nothing more
+        anyio.run(stay)
 
 
 def test_a_session_has_a_rate() -> None:
@@ -323,7 +333,16 @@ def test_a_failure_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["--task", "hardest"], "invalid choice"), (["--max-sessions", "0"], "max-sessions"), (["--port", "x"], "port")],
+    [
+        (["--task", "hardest"], "invalid choice"),
+        (["--max-sessions", "0"], "max-sessions"),
+        (["--port", "x"], "argument --port: 'x' is not a whole number from 0 to 65535"),
+        (["--http", "--port", "65536"], "argument --port: '65536' is not a whole number from 0 to 65535"),
+        (["--http", "--port", "-1"], "argument --port"),
+        (["--port", "8002"], "argument --port: only with --http"),
+        (["--allow-host", "example.org"], "argument --allow-host: only with --http"),
+        (["--http", "--host", "0.0.0.0"], "argument --host: 0.0.0.0 needs the names that clients reach it by"),
+    ],
 )
 def test_bad_options_are_refused(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A bad option ends the command with exit code 2 and a line that names it."""
@@ -331,6 +350,28 @@ def test_bad_options_are_refused(arguments: list[str], message: str, capsys: pyt
         mcp_server.main(arguments)
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_hosts_that_are_allowed_are_served() -> None:
+    """A server is reached by the names that it was given, with a port or without, and by no others."""
+    for host, status in (("data.example", 400), ("data.example:8001", 400), ("data.example.evil", 421)):
+        with serving(McpServer(), "data.example") as url:
+            assert ask(url, headers={"host": host}).status_code == status
+
+
+def test_ctrl_c_ends_the_server_of_stdio() -> None:
+    """One interrupt ends it at once, though it waits for input."""
+    command = [sys.executable, "-m", "metric_tracker_env.serve", "mcp"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "ping"}).encode() + b"\n")
+        process.stdin.flush()
+        assert process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGINT
+    assert error == b""
 
 
 def test_an_unknown_task_is_refused() -> None:

@@ -414,7 +414,7 @@ BAD_RESETS: dict[str, tuple[dict[str, Any], str]] = {
     "episode_id": ({"episode_id": 5}, "episode_id 5 must be a text"),
     "long_episode_id": ({"episode_id": "x" * 256}, "must be a text of at most 255 characters"),
     "difficulty": ({"difficulty": "insane"}, "difficulty: Input should be 'easy', 'medium' or 'hard'"),
-    "count": ({"anomaly_count": "3"}, "anomaly_count: Value error, '3' given; it must be a whole number"),
+    "count": ({"anomaly_count": "3"}, "anomaly_count: '3' given; it must be a whole number"),
     "too_many": ({"anomaly_count": 99}, "99 incidents do not fit in 28 days; at most 13 do"),
     "generators": ({"anomaly_generators": "x"}, "anomaly_generators: Input should be a valid tuple"),
     "metric": (

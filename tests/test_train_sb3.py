@@ -82,10 +82,12 @@ def scores_of(folder: Path) -> list[tuple[float, ...]]:
 
 
 def test_ramp_holds_then_falls() -> None:
-    """A ramp keeps its start, then falls in a line to its end."""
+    """A ramp keeps its start, then falls to its end, in a line or in a curve that ends flat."""
     ramp = Ramp(start=1.0, end=0.2, hold=0.5)
     assert [ramp(left) for left in (1.0, 0.75, 0.5)] == [1.0, 1.0, 1.0]
     assert [round(ramp(left), 12) for left in (0.25, 0.0)] == [0.6, 0.2]
+    curve = Ramp(start=0.9, end=0.1, power=2.0)
+    assert [round(curve(left), 12) for left in (1.0, 0.5, 0.25, 0.0)] == [0.9, 0.3, 0.15, 0.1]
     flat = Ramp(start=0.3, end=0.3)
     assert flat(1.0) == flat(0.5) == flat(0.0) == 0.3
 

@@ -12,6 +12,8 @@ from pydantic import ValidationError
 from metric_tracker_env.serve.limits import App, ServeLimits
 
 LOOPBACK = "127.0.0.1"
+ANYWHERE = ("0.0.0.0", "::")  # every address of the machine
+MAX_PORT = 65_535
 PING_SECONDS = 20.0  # a WebSocket client that does not answer pings for so long has gone
 GRACE_SECONDS = 5  # for what is under way when the server is stopped
 
@@ -19,7 +21,18 @@ GRACE_SECONDS = 5  # for what is under way when the server is stopped
 def add_address(parser: argparse.ArgumentParser, port: int) -> None:
     """Options for where to listen."""
     parser.add_argument("--host", default=LOOPBACK, help="address to listen on; 0.0.0.0 lets other machines in")
-    parser.add_argument("--port", type=int, default=port, help="port to listen on; 0 takes a free one")
+    parser.add_argument("--port", type=port_number, default=port, help="port to listen on; 0 takes a free one")
+
+
+def port_number(text: str) -> int:
+    """A port of the command line.
+
+    Raises:
+        ArgumentTypeError: if it is none.
+    """
+    if not (text.isascii() and text.isdigit() and int(text[:6]) <= MAX_PORT):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to {MAX_PORT}")
+    return int(text)
 
 
 def add_limits(parser: argparse.ArgumentParser) -> None:

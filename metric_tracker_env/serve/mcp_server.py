@@ -1,16 +1,18 @@
 """The MCP server: the tools of an ``Investigation`` for any MCP client, over stdio or streamable HTTP.
 
-Each session has an investigation of its own, which begins with the tool ``begin`` and ends with the session. The other
-tools, their schemas and their answers are those of the investigation.
+Each session has an investigation of its own, which begins with the tool ``begin`` and ends with the session: over
+stdio with the client, over HTTP when the client deletes it or has said nothing for the idle time. The other tools,
+their schemas and their answers are those of the investigation.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import signal
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -20,13 +22,13 @@ from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
-from pydantic import Field, ValidationError
+from pydantic import Field
 from starlette.applications import Starlette
 from starlette.routing import Route
 
 from metric_tracker_env.config import ConfigModel, Seed
 from metric_tracker_env.investigation import Investigation, call_by_name, call_schemas
-from metric_tracker_env.serve.command_line import LOOPBACK, add_address, add_limits, limits_of, run
+from metric_tracker_env.serve.command_line import ANYWHERE, LOOPBACK, add_address, add_limits, limits_of, run
 from metric_tracker_env.serve.limits import (
     FAILED,
     LOG,
@@ -37,6 +39,7 @@ from metric_tracker_env.serve.limits import (
     Send,
     ServeLimits,
     TokenBucket,
+    in_words,
 )
 from metric_tracker_env.tasks import TASKS, build_config, get_task
 
@@ -99,10 +102,8 @@ class Session:
         try:
             given = BeginArguments.model_validate(dict(arguments))
             task = self._task if given.task is None else get_task(given.task).name
-        except ValidationError as error:
-            return refusal("; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()))
         except ValueError as error:
-            return refusal(str(error))
+            return refusal(in_words(error))
         investigation = self._investigation or Investigation(task)
         brief = investigation.reset(seed=given.seed, task=task)
         self._investigation = investigation
@@ -174,20 +175,24 @@ class McpServer:
         refused = not json.loads(answer)["ok"]
         return types.CallToolResult(content=[types.TextContent(type="text", text=answer)], isError=refused)
 
-    def app(self, host: str = LOOPBACK) -> App:
+    def app(self, *hosts: str) -> App:
         """The ASGI application, whose MCP endpoint is ``/mcp``.
 
+        It takes POST and DELETE. The GET of MCP opens a stream of what a server says unasked, which this one never
+        does; an open stream would keep a silent session from its idle time.
+
         Args:
-            host: The address that it is reached by; other names of the Host header, and web pages of other origins,
-                are refused, so that no page in a browser reaches a server on its machine.
+            hosts: Names and addresses that it is reached by, beside those of the loopback; other names of the Host
+                header, and web pages of other origins, are refused, so that no page in a browser reaches a server on
+                its machine.
         """
-        names = dict.fromkeys((host, LOOPBACK, "localhost", "[::1]"))
+        names = dict.fromkeys((*hosts, LOOPBACK, "localhost", "[::1]"))
         manager = StreamableHTTPSessionManager(
             self.server,
             json_response=True,
             security_settings=TransportSecuritySettings(
-                allowed_hosts=[f"{name}:*" for name in names],
-                allowed_origins=[f"http://{name}:*" for name in names],
+                allowed_hosts=[*names, *(f"{name}:*" for name in names)],
+                allowed_origins=[f"http://{name}{port}" for name in names for port in ("", ":*")],
             ),
             session_idle_timeout=self.limits.idle_seconds,
             max_request_body_size=self.limits.max_body_bytes,
@@ -199,7 +204,7 @@ class McpServer:
             async with manager.run():
                 yield
 
-        routes = [Route(PATH, Endpoint(manager.handle_request))]
+        routes = [Route(PATH, Endpoint(manager.handle_request), methods=["POST", "DELETE"])]
         return LimitsMiddleware(Starlette(routes=routes, lifespan=lifespan), self.limits)
 
     async def serve_stdio(self) -> None:
@@ -235,6 +240,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--http", action="store_true", help=f"serve streamable HTTP at {PATH}")
     add_address(parser, port=8001)
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="further name or address by which clients reach the server, without the port; may be repeated",
+    )
     parser.add_argument("--task", choices=list(TASKS), default=DEFAULT_TASK, help="task unless begin names one")
     parser.add_argument("--once", action="store_true", help="one episode a session")
     add_limits(parser)
@@ -242,6 +254,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     limits = limits_of(parser, given)
     server = McpServer(given.task, given.once, limits)
     if given.http:
-        run(server.app(given.host), limits, given.host, given.port)
-    else:
-        anyio.run(partial(server.serve_stdio))
+        if given.host in ANYWHERE and not given.allow_host:
+            parser.error(
+                f"argument --host: {given.host} needs the names that clients reach it by, as --allow-host NAME"
+            )
+        run(server.app(given.host, *given.allow_host), limits, given.host, given.port)
+        return
+    for name in ("host", "port", "allow_host"):
+        if getattr(given, name) != parser.get_default(name):
+            parser.error(f"argument --{name.replace('_', '-')}: only with --http; without it clients come by stdio")
+    if sys.stdin.isatty():
+        print("serving MCP over standard input and output; Ctrl-C ends it", file=sys.stderr)
+    # A thread waits for input, which an exception in this one does not end.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    anyio.run(server.serve_stdio)

@@ -128,7 +128,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add_address(parser, port=8000)
-    parser.add_argument("--task", choices=list(TASKS), help="task to play unless a reset names one")
+    parser.add_argument(
+        "--task",
+        choices=list(TASKS),
+        help="task to play unless a reset names one; without either, the defaults of MetricTracker-v0",
+    )
     add_limits(parser)
     given = parser.parse_args(arguments)
     limits = limits_of(parser, given)

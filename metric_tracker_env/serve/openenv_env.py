@@ -12,7 +12,7 @@ from typing import Any
 
 from openenv.core.env_server.interfaces import Environment
 from openenv.core.env_server.types import Action, EnvironmentMetadata, Observation, State
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field
 
 from metric_tracker_env.config import EpisodeOptions, GeneratorConfig
 from metric_tracker_env.investigation import (
@@ -22,7 +22,7 @@ from metric_tracker_env.investigation import (
     config_of,
     standing_of,
 )
-from metric_tracker_env.serve.limits import FAILED, LOG
+from metric_tracker_env.serve.limits import FAILED, LOG, in_words
 from metric_tracker_env.tasks import get_task
 
 NAME = "metric_tracker_env"
@@ -87,13 +87,6 @@ class RefusedError(ValueError):
 def schemas(config: GeneratorConfig) -> list[dict[str, Any]]:
     """The tools of a configuration; making them takes tens of milliseconds."""
     return call_schemas(config)
-
-
-def in_words(error: ValueError) -> str:
-    """An error without what is for programmers only."""
-    if not isinstance(error, ValidationError):
-        return str(error)
-    return "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
 
 
 @contextmanager
@@ -192,7 +185,8 @@ class InvestigationEnvironment(Environment[InvestigationAction, InvestigationObs
         if unknown:
             raise RefusedError(f"step has no argument {', '.join(map(repr, unknown))}; allowed: action")
         if self._investigation is None:
-            return InvestigationObservation(answer=NOT_BEGUN)
+            # Over, so that a loop until the end ends when a lost connection took its session with it.
+            return InvestigationObservation(answer=NOT_BEGUN, done=True)
         with failures_told():
             before = standing_of(self._investigation).reward
             answer = call_by_name(self._investigation, action.tool, action.arguments)

@@ -38,7 +38,13 @@ def clumsy(messages: list[Message]) -> tuple[str, str] | None:
     return CLUMSY[told] if told < len(CLUMSY) else None
 
 
-MODELS = {model.__name__: model for model in (good, clumsy)}
+def stuck(messages: list[Message]) -> tuple[str, str] | None:
+    """A tool that there is not, for ever; verifiers answers that itself."""
+    del messages
+    return "no_such_tool", "{}"
+
+
+MODELS = {model.__name__: model for model in (good, clumsy, stuck)}
 
 
 def chunks(messages: list[Message], call: tuple[str, str] | None) -> list[Message]:

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 import verifiers.v1 as vf
-from metric_tracker_verifiers import InvestigationData, InvestigationTools, brief, load_environment
+from metric_tracker_verifiers import MAX_TURNS, InvestigationData, InvestigationTools, brief, load_environment
 from model_server import CLUMSY, ModelServer
 from pydantic import ValidationError
 
@@ -139,6 +139,13 @@ def check_what_is_shown(models: ModelServer) -> None:
     ]
     assert [tool["parameters"] for tool in shown] == [own["parameters"] for own in ours]
     assert all(str(FIRST) not in json.dumps(request) for request in models.requests)
+
+
+def test_a_model_that_is_stuck_comes_to_an_end(server: str, models: ModelServer) -> None:
+    """Calls of tools that there are not never reach the environment; the replies are counted all the same."""
+    (trace,) = rollouts(server, models, "stuck", episodes=1)
+    assert (trace.stop_condition, trace.num_turns) == ("max_turns", MAX_TURNS)
+    assert trace.metrics == {"score": 0.0, "done": 0.0}
 
 
 def test_bad_calls_are_judged_by_the_environment(server: str, models: ModelServer) -> None:

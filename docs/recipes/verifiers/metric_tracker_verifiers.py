@@ -6,7 +6,10 @@ told, and each call is a ``step``. The reward is the sum of what the steps paid.
 
     python -m metric_tracker_env.serve openenv                 # with the extra `serve`
     pip install uv -e . -e docs/recipes/verifiers              # uv runs verifiers' own chat loop
-    vf-eval metric-tracker-verifiers --env.taskset.base-url http://127.0.0.1:8000 --model NAME -n 20
+    vf-eval metric-tracker-verifiers --env.taskset.base-url http://127.0.0.1:8000 -n 20 --no-push \
+        --model NAME --client.base-url http://127.0.0.1:8080/v1 --client.api-key-var OPENAI_API_KEY
+
+Without the last three options verifiers asks its makers' endpoint, and without --no-push it uploads the run to them.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from pydantic import Field, model_validator
 
 from metric_tracker_env.tasks import get_task
 
+MAX_TURNS = 64  # replies of a model; verifiers refuses calls of tools that there are not itself, without end
 SECONDS = 60.0  # within which the server must answer; a call takes milliseconds
 
 
@@ -209,7 +213,7 @@ class InvestigationEnvConfig(vf.SingleAgentEnvConfig):
     """The one agent: by default the chat loop that has the tools of the task and no others, on this machine."""
 
     agent: vf.AgentConfig = vf.AgentConfig.model_validate(
-        {"harness": {"id": "null"}, "runtime": {"type": "subprocess"}}
+        {"harness": {"id": "null"}, "runtime": {"type": "subprocess"}, "max_turns": MAX_TURNS}
     )
 
 
