@@ -97,6 +97,7 @@ def compare(
     tasks: tuple[str, ...] = COMPARED_TASKS,
     workers: int = 2,
     output: Path = Path("results"),
+    play_missing: bool = False,
 ) -> None:
     """Play agents and saved models on held-out seeds; print the leaderboard, write JSON and charts.
 
@@ -106,10 +107,11 @@ def compare(
         tasks: Named tasks.
         workers: Processes.
         output: Folder for compare.json, compare.png and recall.png.
+        play_missing: Let language models play the episodes that their folders do not hold, which may cost money.
     """
     scripts = tuple(name for name in agents if name in AGENTS)
     models = tuple(name for name in agents if name not in AGENTS)
-    leaderboard(models, tasks, episodes, output, scripts if agents else None, workers, stem="compare")
+    leaderboard(models, tasks, episodes, output, scripts if agents else None, workers, "compare", play_missing)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

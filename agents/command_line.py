@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 @contextmanager
 def told_in_one_line() -> Iterator[None]:
-    """Turn a bad value into exit code 2 and one line on stderr that says why."""
+    """Turn a bad value into exit code 2, and an interrupt into 1, each with one line on stderr."""
     try:
         yield
     except ValidationError as error:
@@ -22,6 +22,8 @@ def told_in_one_line() -> Iterator[None]:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        raise SystemExit("interrupted") from None
 
 
 def need(packages: dict[str, str], command: str) -> None:

@@ -201,7 +201,7 @@ def find_player(agent: Player) -> LoadedModel | LlmRun | AgentFactory:
         return get_agent(agent)
     if isinstance(agent, (str, Path)):
         if not Path(agent).is_dir():
-            raise ValueError(f"agent {str(agent)!r} is not one of {list(AGENTS)} and not the folder of a saved model")
+            raise ValueError(f"agent {str(agent)!r} is not one of {list(AGENTS)} and not the folder of a model")
         return LlmRun(agent) if is_llm_run(agent) else load_model(agent)
     if not callable(agent):
         raise ValueError(f"agent {agent!r} is neither one of {list(AGENTS)}, nor a saved model, nor a factory")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -19,7 +19,8 @@ from agents.evaluate import (
     options_of,
     worker_pool,
 )
-from agents.llm_run import LlmRun
+from agents.llm_episode import Transcript
+from agents.llm_run import LlmRun, told_of_failed
 from agents.models import LoadedModel, check_fits
 from agents.progress import progress_bar
 from agents.report import Comparison, console, detail_table, score_table
@@ -34,6 +35,7 @@ def leaderboard(
     agents: Sequence[str] | None = None,
     workers: int = 2,
     stem: str = "leaderboard",
+    play_missing: bool = False,
 ) -> Comparison:
     """Play saved models and agents on the first held-out seeds of tasks; print tables, write a file and two charts.
 
@@ -46,10 +48,12 @@ def leaderboard(
         agents: Names of registered agents; None means all.
         workers: Processes that play the registered agents.
         stem: What to call the files.
+        play_missing: Whether language models play the episodes that their folders do not hold, which may cost money.
 
     Raises:
         ValueError: before anything is played, for an unknown agent or task, two agents of one name, nobody to play, a
-            bad number, an output that cannot be written, or a model that is damaged or does not fit a task.
+            bad number, an output that cannot be written, a model that is damaged or does not fit a task, or a language
+            model that has not played all episodes.
         EndpointError: if the endpoint of a language model cannot be used.
     """
     tasks = (task,) if isinstance(task, str) else tuple(task)
@@ -63,6 +67,10 @@ def leaderboard(
     check_count("workers", workers, MAX_WORKERS)
     seeds = {name: held_out_seeds(name, episodes) for name in tasks}
     players = _players([*models, *scripts], tasks)
+    runs = [player for player in players.values() if isinstance(player, LlmRun)]
+    if not play_missing:
+        for run in runs:
+            _check_played(run, seeds)
     folder = Path(output)
     check_writable(folder / f"{stem}.json")
 
@@ -78,6 +86,10 @@ def leaderboard(
                 evaluations.append(evaluate(player, seeds[each], each, pool=pool, progress=advance))
     comparison = Comparison.of(evaluations)
     show(comparison)
+    for run in runs:
+        failed = sum(item.error is not None for item in _transcripts(run, seeds))
+        if failed:
+            console().print(f"{run.card.name}: {told_of_failed(failed)}", soft_wrap=True)
     files = [folder / name for name in (f"{stem}.json", f"{stem}.png", "recall.png")]
     comparison.to_json(files[0])
     draw_scores(comparison, files[1])
@@ -97,6 +109,25 @@ def show(comparison: Comparison) -> None:
         some = [line for name in names for line in lines if line.agent == name]
         which = "" if len(some) == len(lines) else f" of {len(some)} of {len(lines)} agents"
         screen.print(detail_table(some, f"{task}: recall and precision{which}"), "")
+
+
+def _transcripts(run: LlmRun, seeds: Mapping[str, range]) -> list[Transcript]:
+    """What a language model has played of the seeds of tasks."""
+    return [item for task, of_task in seeds.items() for item in run.transcripts(of_task, build_config(task), task)]
+
+
+def _check_played(run: LlmRun, seeds: Mapping[str, range]) -> None:
+    """Refuse a language model that would have to play.
+
+    Raises:
+        ValueError: with how many episodes its folder holds.
+    """
+    asked, held = sum(map(len, seeds.values())), len(_transcripts(run, seeds))
+    if held < asked:
+        raise ValueError(
+            f"agent {str(run.folder)!r} holds {held:,} of the {asked:,} episodes of {list(seeds)}; give the tasks and "
+            "the number of episodes that it has played, or --play-missing to let it play the others"
+        )
 
 
 def check_writable(file: Path) -> None:

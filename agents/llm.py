@@ -18,7 +18,7 @@ from agents.intervals import Interval
 from agents.llm_card import LlmCard, LlmSettings, Prices, TokensField, card_of, slug
 from agents.llm_client import EndpointError
 from agents.llm_episode import Finish, Tokens, Transcript
-from agents.llm_run import TRANSCRIPTS_FILE, LlmRun
+from agents.llm_run import TRANSCRIPTS_FILE, LlmRun, told_of_failed
 from agents.progress import progress_bar
 from agents.report import FIGURES, Comparison, console, detail_table, score_table
 from metric_tracker_env import EnvConfig
@@ -26,6 +26,7 @@ from metric_tracker_env.schema import StrictModel
 from metric_tracker_env.tasks import HELD_OUT_SEEDS, build_config
 
 NEEDED = {"openai": "llm", "filelock": "llm", "rich": "llm", "tyro": "llm"}
+KEPT = "what was played is kept, and the same command goes on"
 SHOWN = 5  # reasons of failed episodes that are printed
 
 __all__ = ["EndpointError", "LlmCard", "LlmRun", "LlmSettings", "Prices", "Summary", "Transcript", "card_of"]
@@ -194,9 +195,13 @@ def run(
         screen.print(f"seed {item.seed}: {item.finish}, {item.error}", markup=False, soft_wrap=True)
     if len(failed) > SHOWN:
         screen.print(f"and {len(failed) - SHOWN} more; see error in {folder / TRANSCRIPTS_FILE}", soft_wrap=True)
+    if failed:
+        screen.print(told_of_failed(len(failed)), soft_wrap=True)
     file = folder / f"summary_{label}.json"
     file.write_text(summary.model_dump_json(indent=2) + "\n", encoding="utf-8")
     screen.print(f"wrote {file} and {folder / TRANSCRIPTS_FILE}", soft_wrap=True)
+    if len(failed) == len(transcripts):
+        raise SystemExit(1)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -208,9 +213,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         try:
             tyro.cli(run, prog="python -m agents.llm", description=__doc__, args=arguments)
         except EndpointError as error:
-            raise SystemExit(f"error: {error}; what was played is kept, and the same command goes on") from None
+            raise SystemExit(f"error: {error}; {KEPT}") from None
         except KeyboardInterrupt:
-            raise SystemExit("interrupted; what was played is kept, and the same command goes on") from None
+            raise SystemExit(f"interrupted; {KEPT}") from None
 
 
 def _asked(task: str | None, config: Path | None, episodes: int) -> tuple[str, EnvConfig, range]:

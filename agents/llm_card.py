@@ -214,18 +214,24 @@ def read_card(folder: str | Path) -> LlmCard:
         raise ValueError(f"card {str(path)!r} is not valid: {'; '.join(_told(error))}") from None
 
 
-def write_card(folder: str | Path, card: LlmCard) -> None:
+def write_card(folder: str | Path, card: LlmCard, anew: bool = False) -> None:
     """Write the card of a run into its folder, which is made if it is missing.
+
+    Args:
+        folder: Of the run.
+        card: To write.
+        anew: Whether a card with other settings is replaced, as before anything was played with them.
 
     Raises:
         ValueError: if it holds a run with other settings, naming those, or if it cannot be written.
     """
     place = Path(folder)
-    if is_llm_run(place):
+    if is_llm_run(place) and not anew:
         there, here = read_card(place).settings.model_dump(), card.settings.model_dump()
         other = [f"{name} {there[name]!r} there and {here[name]!r} here" for name in here if there[name] != here[name]]
         if other:
-            raise ValueError(f"output {str(place)!r} holds a run with other settings: {'; '.join(other)}")
+            told = f"{'; '.join(other)}; give the same ones or another folder"
+            raise ValueError(f"output {str(place)!r} holds a run with other settings: {told}")
     try:
         place.mkdir(parents=True, exist_ok=True)
         (place / CARD_FILE).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -13,10 +13,12 @@ from agents.llm_card import LlmSettings, is_secret
 if TYPE_CHECKING:
     import openai
 
+RETRY_HEADER = "x-stainless-retry-count"  # in which the client says how often it has repeated a request
 NO_KEY = "none"  # the client sends a key in any case
 TOLD = 300  # characters of an endpoint's error that are told
 # Wrong key, unpaid, forbidden, no such model or path: no episode can do better.
-HOPELESS = (401, 402, 403, 404)
+NOT_FOUND = 404
+HOPELESS = (401, 402, 403, NOT_FOUND)
 BUSY = (408, 409, 429)  # and 5xx; the client has repeated these
 UNPAID = "insufficient_quota"  # the code of a 429 that waiting does not cure
 
@@ -28,9 +30,10 @@ class EndpointError(Exception):
 class RequestError(Exception):
     """A request failed, repetitions included: its episode ends."""
 
-    def __init__(self, finish: Literal["timeout", "error"], reason: str) -> None:
+    def __init__(self, finish: Literal["timeout", "error"], reason: str, retries: int = 0) -> None:
         super().__init__(reason)
         self.finish: Literal["timeout", "error"] = finish
+        self.retries = retries  # how often it had been repeated
 
 
 class Function(BaseModel):
@@ -181,18 +184,20 @@ class Endpoint:
     def _failure(self, error: Any, first: bool) -> EndpointError | RequestError:
         """What a request that failed means."""
         library = self._openai
+        retries = int(error.request.headers.get(RETRY_HEADER, 0))
         if isinstance(error, library.APITimeoutError):
-            return RequestError("timeout", f"no reply within {self._settings.request_seconds:g} s")
+            return RequestError("timeout", f"no reply within {self._settings.request_seconds:g} s", retries)
         if isinstance(error, library.APIConnectionError):
             cause = f" ({error.__cause__})" if error.__cause__ else ""
             return EndpointError(self._short(f"{self._settings.base_url} cannot be reached: {error.message}{cause}"))
         status = error.status_code if isinstance(error, library.APIStatusError) else None
         said = error.body.get("message") if isinstance(error.body, dict) else None
-        reason = self._short(f"HTTP {status}: {said or error.message}")
+        hint = "; does base_url lack its /v1?" if status == NOT_FOUND and "/v1" not in self._settings.base_url else ""
+        reason = self._short(f"HTTP {status}: {said or error.message}") + hint
         if status in HOPELESS or error.code == UNPAID:
             return EndpointError(f"{self._settings.base_url} refuses to serve: {reason}")
         if status is not None and (status in BUSY or status >= 500):
-            return RequestError("error", reason)
+            return RequestError("error", reason, retries)
         return self._fault(reason, first)
 
     def _fault(self, reason: str, first: bool) -> EndpointError | RequestError:

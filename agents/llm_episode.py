@@ -160,6 +160,10 @@ class Conversation:
                 silent += 1
                 self._messages.append({"role": "user", "content": REMINDER})
 
+    def note_retries(self, retries: int) -> None:
+        """Count the repetitions of a request that failed after all."""
+        self._retries += retries
+
     def transcript(self, task: str | None, finish: Finish, error: str | None, seconds: float) -> Transcript:
         """End the episode, if a limit has not let it end, with nothing submitted; and say how it went."""
         game = self._investigation
@@ -257,6 +261,7 @@ async def play_episode(
         finish = "time_limit"
     except RequestError as failure:
         finish, error = failure.finish, str(failure)
+        talk.note_retries(failure.retries)
     return talk.transcript(task, finish, error, time.monotonic() - start)
 
 

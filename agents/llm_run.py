@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from agents.llm_card import LlmCard, checked_key, key_of, read_card, write_card
+from agents.llm_card import LlmCard, checked_key, is_llm_run, key_of, read_card, write_card
 from agents.llm_client import Endpoint, missing
 from agents.llm_episode import FAILED, Briefing, Transcript, play_episode
 from agents.play import Played
@@ -44,7 +44,7 @@ class LlmRun:
 
     @classmethod
     def begin(cls, folder: str | Path, card: LlmCard, api_key: str | None = None) -> LlmRun:
-        """A run with a card, new or gone on with.
+        """A run with a card, new or gone on with; in one without a transcript the settings may still change.
 
         Raises:
             ValueError: if the folder holds a run with other settings or cannot be written, or a key is missing.
@@ -53,7 +53,11 @@ class LlmRun:
             key_of(card)
         else:
             checked_key(api_key, "api_key", card)
-        write_card(folder, card)
+        if is_llm_run(folder) and not (begun := cls(folder))._read():
+            with begun._alone():
+                write_card(folder, card, anew=not begun._read())
+        else:
+            write_card(folder, card)
         return cls(folder, api_key)
 
     def __repr__(self) -> str:
@@ -178,6 +182,13 @@ class LlmRun:
                 yield
         except Timeout:
             raise ValueError(f"folder {str(self.folder)!r} is in use: another process plays in it") from None
+
+
+def told_of_failed(number: int) -> str:
+    """What to say of so many episodes that the endpoint failed in."""
+    return (
+        f"episodes that failed by the endpoint, and score 0: {number:,}; --retry-failed of agents.llm plays them again"
+    )
 
 
 async def _all(

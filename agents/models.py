@@ -298,7 +298,7 @@ def read_card(folder: str | Path) -> ModelCard:
         raise ValueError(f"model folder {str(folder)!r} does not exist")
     path = place / CARD_FILE
     if not path.is_file():
-        raise ValueError(f"model folder {str(folder)!r} has no {CARD_FILE}")
+        raise ValueError(f"model folder {str(folder)!r} has no {CARD_FILE} (nor llm.json, as one of agents.llm has)")
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

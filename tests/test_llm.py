@@ -238,6 +238,7 @@ def test_what_ends_an_episode(
     }
     wanted = reasons[model] if finish in ("timeout", "error") else None
     assert {item["error"] for item in lines_of(tmp_path)} == {wanted}
+    assert {item["retries"] for item in lines_of(tmp_path)} == {3 if model == "busy" else 0}
 
 
 def test_malformed_calls_cost_and_are_answered(server: ScriptedServer, tmp_path: Path) -> None:
@@ -385,9 +386,12 @@ def test_failed_episodes_can_be_played_again(server: ScriptedServer, tmp_path: P
 
 def test_settings_stay_the_same(server: ScriptedServer, tmp_path: Path) -> None:
     """A folder is not gone on with under other settings, which are named; names, prices and parallelism may change."""
-    begun(server, tmp_path, "talker")
+    begun(server, tmp_path, "good", max_turns=7)
+    evaluate(begun(server, tmp_path, "talker"), SEEDS[:1], TASK)  # nothing had been played with the first ones
     before = (tmp_path / CARD_FILE).read_text(encoding="utf-8")
-    with pytest.raises(ValueError, match=r"holds a run with other settings: model 'talker' there and 'good' here$"):
+    with pytest.raises(
+        ValueError, match=r"other settings: model 'talker' there and 'good' here; give the same ones or"
+    ):
         begun(server, tmp_path, "good")
     with pytest.raises(ValueError, match=r"max_turns 64 there and 3 here; temperature None there and 0\.1 here"):
         begun(server, tmp_path, "talker", max_turns=3, temperature=0.1)
@@ -647,16 +651,18 @@ def test_command_line_tells_what_failed(
     """Failed episodes are told with their reasons, and are played again if asked for; a preset has its own summary."""
     command = ["--model", "full", "--base-url", server.url, "--output", str(tmp_path), "--episodes", "7"]
     command += ["--config", str(ROOT / "configs" / "hard.toml"), "--retries", "0"]
-    llm.main(command)
+    for options in ([], ["--retry-failed"]):
+        before = server.episodes("full")
+        with pytest.raises(SystemExit) as ended:
+            llm.main([*command, *options])
+        assert ended.value.code == 1
+        assert server.episodes("full") - before == 7
     printed = capsys.readouterr().out
+    assert "7 failed episodes are played again" in printed
     assert "episodes ended: error 7" in printed
     assert f"seed {SEEDS[0]}: error, HTTP 400: maximum context length is 4096 tokens" in printed
     assert "and 2 more; see error in" in printed
     assert (tmp_path / "summary_hard.json").is_file()
-    before = server.episodes("full")
-    llm.main([*command, "--retry-failed"])
-    assert "7 failed episodes are played again" in capsys.readouterr().out
-    assert server.episodes("full") - before == 7
 
 
 def test_command_line_stops_when_interrupted(server: ScriptedServer, tmp_path: Path) -> None:
@@ -707,7 +713,11 @@ def test_the_leaderboard_takes_the_folder(
     assert written == evaluate(folder, SEEDS[:2], TASK)
     before = server.episodes("good")
     command = ["compare", "--tasks", TASK, "--episodes", "5", "--workers", "1", "--output", str(out)]
-    cli.main([*command, "--agents", str(folder), "nothing"])
+    with pytest.raises(SystemExit):
+        cli.main([*command, "--agents", str(folder), "nothing"])
+    assert f"holds {len(SEEDS)} of the 5 episodes of ['{TASK}']" in capsys.readouterr().err
+    assert server.episodes("good") == before
+    cli.main([*command, "--agents", str(folder), "nothing", "--play-missing"])
     compared = Comparison.model_validate_json((out / "compare.json").read_text(encoding="utf-8"))
     assert {line.agent for line in compared.summary} == {"scripted", "nothing"}
     assert compared.models == {"scripted"}
@@ -719,6 +729,34 @@ def test_the_leaderboard_takes_the_folder(
         cli.main([*command, "--agents", str(folder), str(folder)])
     assert ended.value.code == 2
     assert "two are named 'scripted'" in capsys.readouterr().err
+
+
+def test_failures_of_the_endpoint_are_told(
+    server: ScriptedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Episodes that the endpoint failed in are told wherever they are scored; a run of nothing else ends with 1."""
+    told = "episodes that failed by the endpoint, and score 0: 2; --retry-failed of agents.llm plays them again"
+    with pytest.raises(SystemExit) as ended:
+        llm.main(arguments(server, tmp_path / "run", "busy", "--episodes", "2"))
+    assert ended.value.code == 1
+    assert told in capsys.readouterr().out
+    command = ["compare", "--tasks", TASK, "--episodes", "2", "--workers", "1", "--output", str(tmp_path / "out")]
+    cli.main([*command, "--agents", str(tmp_path / "run"), "nothing"])
+    assert f"busy: {told}" in capsys.readouterr().out
+
+
+def test_an_interrupted_comparison_says_so(
+    server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C ends any command with one line."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    begun(server, tmp_path, "talker")
+    monkeypatch.setattr(LlmRun, "play", interrupted)
+    with pytest.raises(SystemExit, match=r"^interrupted$"):
+        cli.main(["run", "--agent", str(tmp_path), "--task", TASK, "--episodes", "1"])
 
 
 def test_other_funnels_are_played(server: ScriptedServer, tmp_path: Path) -> None:

@@ -338,7 +338,7 @@ def test_leaderboard_refuses_before_it_plays(tmp_path: Path, monkeypatch: pytest
         leaderboard([net], (), 5, out)
     with pytest.raises(ValueError, match=r"tasks .* names something twice"):
         leaderboard([net], ("easy_mixed", "easy_mixed"), 5, out)
-    with pytest.raises(ValueError, match=r"agent 'nowhere' is not one of .* and not the folder of a saved model"):
+    with pytest.raises(ValueError, match=r"agent 'nowhere' is not one of .* and not the folder of a model"):
         leaderboard(["nowhere"], "easy_mixed", 5, out)
     assert not out.exists()
 
