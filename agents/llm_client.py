@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import BaseModel, Field, JsonValue, NonNegativeInt, SecretStr, ValidationError
+from pydantic import BaseModel, Field, JsonValue, NonNegativeInt, SecretStr, ValidationError, field_validator
 
 from agents.llm_card import LlmSettings, is_secret
 
@@ -76,8 +76,8 @@ class Details(BaseModel):
 class Usage(BaseModel):
     """Tokens of a request and its reply."""
 
-    prompt_tokens: NonNegativeInt = 0
-    completion_tokens: NonNegativeInt = 0
+    prompt_tokens: NonNegativeInt
+    completion_tokens: NonNegativeInt
     prompt_tokens_details: Details | None = None
     completion_tokens_details: Details | None = None
 
@@ -88,6 +88,13 @@ class Reply(BaseModel):
     choices: list[Choice] = Field(min_length=1)
     usage: Usage | None = None
     retries: int = 0  # of the request; filled in here
+
+    @field_validator("usage", mode="before")
+    @classmethod
+    def _told_in_full(cls, usage: Any) -> Any:
+        """Tokens of which a part is missing are not told: none at all is another matter."""
+        told = isinstance(usage, dict) and {"prompt_tokens", "completion_tokens"} <= usage.keys()
+        return None if isinstance(usage, dict) and not told else usage
 
     @property
     def message(self) -> Message:

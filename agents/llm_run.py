@@ -10,8 +10,8 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,11 +89,11 @@ class LlmRun:
             ImportError: naming the extra, if the client is not installed.
         """
         briefing = Briefing.of(config, task)
-        found = {item.seed: item for item in self._read() if item.told == briefing.digest}
-        waiting = [seed for seed in dict.fromkeys(seeds) if seed not in found]
-        if progress is not None and len(waiting) < len(seeds):
-            progress(len(seeds) - len(waiting))
-        if waiting:
+        found = self._told(briefing)
+        known = sum(seed in found for seed in seeds)
+        if progress is not None and known:
+            progress(known)
+        if known < len(seeds):
             key = key_of(self.card) if self._key is None else self._key
             endpoint = Endpoint(self.card.settings, key)
 
@@ -104,6 +104,8 @@ class LlmRun:
                     progress(1)
 
             with self._alone():
+                found = self._told(briefing)  # another process may have played meanwhile
+                waiting = [seed for seed in dict.fromkeys(seeds) if seed not in found]
                 _wait_for(_all(endpoint, one, waiting, self.card.parallel))
         chosen = [found[seed] for seed in seeds]
         tools: Counter[str] = sum((Counter(item.tools) for item in chosen), Counter())
@@ -115,8 +117,7 @@ class LlmRun:
         Raises:
             ValueError: if the file is damaged.
         """
-        digest = Briefing.of(config, task).digest
-        found = {item.seed: item for item in self._read() if item.told == digest}
+        found = self._told(Briefing.of(config, task))
         return [found[seed] for seed in dict.fromkeys(seeds) if seed in found]
 
     def forget_failed(self) -> int:
@@ -133,6 +134,16 @@ class LlmRun:
                 fresh.write_text("".join(f"{item.model_dump_json()}\n" for item in kept), encoding="utf-8")
                 os.replace(fresh, self.path)
         return len(found) - len(kept)
+
+    def _told(self, briefing: Briefing) -> dict[int, Transcript]:
+        """The transcripts of a briefing, by seed.
+
+        Raises:
+            ValueError: if the file is damaged, or the folder has come to hold a run with other settings.
+        """
+        if read_card(self.folder).settings != self.card.settings:
+            raise ValueError(f"folder {str(self.folder)!r} has come to hold a run with other settings")
+        return {item.seed: item for item in self._read() if item.told == briefing.digest}
 
     def _read(self) -> list[Transcript]:
         """All transcripts; a last line without an end is passed over, which an interruption cut or another is writing.
@@ -237,5 +248,21 @@ def _wait_for(work: Coroutine[Any, Any, None]) -> None:
     except RuntimeError:
         asyncio.run(work)
         return
+    begun: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = Future()
+
+    async def cancellable() -> None:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a loop runs without a task")
+        begun.set_result((loop, task))
+        await work
+
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, work).result()
+        running = thread.submit(asyncio.run, cancellable())
+        try:
+            running.result()
+        except BaseException:  # an interrupt, which comes to this thread alone
+            with suppress(RuntimeError):  # the loop has ended by itself
+                loop, task = begun.result()
+                loop.call_soon_threadsafe(task.cancel)
+            raise

@@ -46,9 +46,9 @@ class Options:
     """Folder for the model; by default runs/TASK-torch-seedSEED."""
     episodes: int = 1000
     """Held-out episodes that the model plays at the end."""
-    num_envs: int = 64
+    num_envs: int = 512
     """Lanes of the environment."""
-    num_steps: int = 96
+    num_steps: int = 12
     """Steps of a lane between updates."""
     minibatch_size: int = 1024
     """Steps in a gradient."""
@@ -56,12 +56,12 @@ class Options:
     """How often an update goes over its steps."""
     learning_rate: float = 1e-3
     """Of Adam, falling in a line to a tenth over the second half."""
-    ent_coef: float = 0.01
-    """Weight of the entropy, falling likewise."""
+    ent_coef: float = 0.5
+    """Weight of the entropy, falling in a line to 0; much at first, so that no kind of report is given up early."""
     gamma: float = 1.0
     """Discount; an episode ends after 48 steps at most."""
-    gae_lambda: float = 0.95
-    """Decay of advantages."""
+    gae_lambda: float = 0.6
+    """Decay of advantages; small, as each report is paid for at once in training."""
     clip_coef: float = 0.2
     """How far the ratio of probabilities may move."""
     vf_coef: float = 0.5
@@ -134,7 +134,7 @@ def train(options: Options) -> Path:
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     shuffle = np.random.default_rng(options.seed)
-    envs = MetricTrackerVectorEnv(options.num_envs, AutoresetMode.SAME_STEP, task=options.task)
+    envs = MetricTrackerVectorEnv(options.num_envs, AutoresetMode.SAME_STEP, task=options.task, reward="dense")
     size, actions = envs.observation_layout.size, len(envs.actions)
     agent = Agent(size, actions, options.hidden)
     optimizer = torch.optim.Adam(agent.parameters(), lr=options.learning_rate, eps=1e-5)
@@ -152,9 +152,9 @@ def train(options: Options) -> Path:
     in_environment, start = 0.0, time.process_time()
     updates = -(-options.total_steps // (steps * lanes))
     for update in range(updates):
-        share = min(1.0, 2 * (1 - update / updates))  # 1, and falling over the second half
-        optimizer.param_groups[0]["lr"] = options.learning_rate * (0.1 + 0.9 * share)
-        ent_coef = options.ent_coef * (0.1 + 0.9 * share)
+        left = 1 - update / updates
+        optimizer.param_groups[0]["lr"] = options.learning_rate * (0.1 + 0.9 * min(1.0, 2 * left))
+        ent_coef = options.ent_coef * left
 
         for step in range(steps):
             observations[step] = torch.from_numpy(observed)

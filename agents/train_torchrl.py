@@ -56,9 +56,9 @@ class Options:
     """Folder for the model; by default runs/TASK-torchrl-seedSEED."""
     episodes: int = 1000
     """Held-out episodes that the model plays at the end."""
-    num_envs: int = 64
+    num_envs: int = 512
     """Lanes of the environment."""
-    num_steps: int = 96
+    num_steps: int = 12
     """Steps of a lane between updates."""
     minibatch_size: int = 1024
     """Steps in a gradient."""
@@ -66,12 +66,12 @@ class Options:
     """How often an update goes over its steps."""
     learning_rate: float = 1e-3
     """Of Adam, falling in a line to a tenth over the second half."""
-    ent_coef: float = 0.01
-    """Weight of the entropy, falling likewise."""
+    ent_coef: float = 0.5
+    """Weight of the entropy, falling in a line to 0; much at first, so that no kind of report is given up early."""
     gamma: float = 1.0
     """Discount; an episode ends after 48 steps at most."""
-    gae_lambda: float = 0.95
-    """Decay of advantages."""
+    gae_lambda: float = 0.6
+    """Decay of advantages; small, as each report is paid for at once in training."""
     clip_coef: float = 0.2
     """How far the ratio of probabilities may move."""
     vf_coef: float = 0.5
@@ -96,7 +96,7 @@ class MetricTrackerLanes(EnvBase):
 
     def __init__(self, num_envs: int, task: str) -> None:
         super().__init__(batch_size=torch.Size([num_envs]))
-        self.lanes = MetricTrackerVectorEnv(num_envs, AutoresetMode.DISABLED, task=task)
+        self.lanes = MetricTrackerVectorEnv(num_envs, AutoresetMode.DISABLED, task=task, reward="dense")
         size, actions = self.lanes.observation_layout.size, len(self.lanes.actions)
         number = Unbounded(torch.Size([num_envs, 1]))
         self.observation_spec = Composite(
@@ -194,9 +194,9 @@ def train(options: Options) -> Path:
     scores: deque[float] = deque(maxlen=500)
     start = time.process_time()
     for update, batch in enumerate(collector):
-        share = min(1.0, 2 * (1 - update / updates))  # 1, and falling over the second half
-        optimizer.param_groups[0]["lr"] = options.learning_rate * (0.1 + 0.9 * share)
-        loss_module.entropy_coeff = options.ent_coef * (0.1 + 0.9 * share)
+        left = 1 - update / updates
+        optimizer.param_groups[0]["lr"] = options.learning_rate * (0.1 + 0.9 * min(1.0, 2 * left))
+        loss_module.entropy_coeff = options.ent_coef * left
         with torch.no_grad():
             advantage(batch)
         scores.extend(batch["next", "score"][batch["next", "done"]].tolist())

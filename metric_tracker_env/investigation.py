@@ -157,10 +157,11 @@ class Investigation:
         arguments = {**dict(zip(spec.parameters, args, strict=False)), **given}
         if spec.name == SUBMIT:
             return self._submit(cast("Sequence[Any]", arguments["rows"]))  # as the check has made sure of
-        question = _question(spec.name, arguments)
+        units = spec.units(config.costs, arguments, config.generator)
         # Going on with a list that was paid for costs nothing.
-        paid = arguments.get("offset", 0) and question in self._paid
-        units = 0 if paid else spec.units(config.costs, arguments, config.generator)
+        question = _question(spec.name, arguments) if units and "offset" in spec.parameters else None
+        if question in self._paid and arguments.get("offset", 0):
+            units = 0
         left = self._engine.progress(0).budget
         if units > left:
             return self._refuse(f"{spec.name} costs {units} units and {left} are left; free tools and submit go on", 0)
@@ -168,7 +169,8 @@ class Investigation:
             result = getattr(toolkit, spec.name)(**arguments)
         except ToolError as error:  # of a rule that spans several arguments
             return self._refuse(str(error))
-        self._paid.add(question)
+        if question is not None:
+            self._paid.add(question)
         self._pay(units, revealed_by(spec.name, arguments, config.generator))
         return self._told(units, {"result": result.model_dump(mode="json")})
 
@@ -258,7 +260,7 @@ CALLS: dict[str, ToolSpec] = {**TOOLS, SUBMIT: SUBMIT_TOOL}
 def _method(spec: ToolSpec, documented: Callable[..., object]) -> Callable[..., str]:
     """A method of ``Investigation`` with the signature and docstring of a tool, in plain types."""
 
-    def call(self: Investigation, *args: Any, **arguments: Any) -> str:
+    def call(self: Investigation, /, *args: Any, **arguments: Any) -> str:
         return self._call(spec, args, arguments)  # pyright: ignore[reportPrivateUsage]
 
     hints = get_type_hints(documented, include_extras=True)
@@ -413,7 +415,7 @@ def _row_fields(config: GeneratorConfig) -> dict[str, str]:
 def _question(tool: str, arguments: Mapping[str, object]) -> str:
     """A call without the arguments that choose a page of its answer."""
     asked = {name: value for name, value in arguments.items() if name not in ("limit", "offset")}
-    return json.dumps([tool, asked], sort_keys=True, default=str)
+    return json.dumps([tool, asked], sort_keys=True)
 
 
 def _answer(told: Mapping[str, object]) -> str:

@@ -40,6 +40,8 @@ MALFORMED: tuple[tuple[Any, Any], ...] = (
     ("get_median_filter_rows", '{"threshold_multiplier": NaN}'),
     ("get_median_filter_rows", '{"limit": 1e999}'),
     ("show_raw_data", '{"num_days": ' + "9" * 5000 + "}"),
+    ("list_dates", '{"\\ud800": 1}'),
+    ("preview_submission", '{"rows": ' + "[" * 975 + "]" * 975 + "}"),
     ("submit", '{"rows": "all of them"}'),
     ("submit", '{"rows": [{"date": "2026-03-10"}]}'),
     (None, None),
@@ -131,6 +133,14 @@ def full(messages: list[dict[str, Any]]) -> Answer:
     return looping(messages) if len(messages) == 1 else failed(400, "maximum context length is 4096 tokens")
 
 
+def half_counted(messages: list[dict[str, Any]]) -> Answer:
+    """The good one on an endpoint that tells the sum of tokens alone."""
+    answer = good(messages)
+    assert isinstance(answer.body, dict)
+    answer.body["usage"] = {"total_tokens": 1_000_000}
+    return answer
+
+
 def uncounted(messages: list[dict[str, Any]]) -> Answer:
     """The good one on an endpoint that does not tell tokens."""
     answer = good(messages)
@@ -140,7 +150,8 @@ def uncounted(messages: list[dict[str, Any]]) -> Answer:
 
 
 MODELS: dict[str, Callable[[list[dict[str, Any]]], Answer]] = {
-    model.__name__: model for model in (good, parallel, malformed, looping, talker, silent, full, uncounted)
+    model.__name__: model
+    for model in (good, parallel, malformed, looping, talker, silent, full, uncounted, half_counted)
 }
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
+import itertools
 import json
 import re
+import tracemalloc
 from functools import partial
 from typing import Any, get_type_hints
 
@@ -527,6 +530,59 @@ def test_constants_as_values_do_not_pass() -> None:
         for name in ("baseline_value", "observed_value", "delta_value"):
             row[name] = row[name] * 1.059 + 0.01
     assert told(investigation.submit(rows=rows))["grade"]["score"] == pytest.approx(0.88)
+
+
+def nested(depth: int) -> list[Any]:
+    """Lists in each other."""
+    inner: list[Any] = []
+    for _ in range(depth):
+        inner = [inner]
+    return inner
+
+
+@pytest.mark.parametrize("tool", ["preview_submission", "submit"])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{1: 2, "a": 3}],
+        [{(1, 2): 3}],
+        [{"baseline_value": 10**5000}],
+        [{"\ud800": "\ud800"}],
+        [{}] * 1001,
+        *(nested(depth) for depth in (100, 500, 900, 940, 960, 975, 990, 2000)),
+    ],
+    ids=itertools.count(),
+)
+def test_rows_that_are_none_are_told_so(tool: str, rows: Any) -> None:
+    """Rows that no JSON holds, too many, and nested ones are answers; a free tool stays free for a right call."""
+    for answer in (call_by_name(begun(), tool, {"rows": rows}), getattr(begun(), tool)(rows=rows)):
+        found = told(answer)
+        assert found["ok"] is (tool == "preview_submission" and found["cost"] == 0)
+        assert len(answer) < 100_000
+
+
+@pytest.mark.parametrize("name", ["\ud800", "self", "", "date\x00"])
+def test_names_of_arguments_are_judged(name: str) -> None:
+    """Whatever a model calls an argument, the call is answered, and costs a unit."""
+    for door in (partial(call_by_name, begun(), "list_dates"), lambda given: begun().list_dates(**given)):  # pyright: ignore[reportAttributeAccessIssue]
+        answer = told(door({name: 1}))
+        assert (answer["ok"], answer["cost"]) == (False, 1)
+        assert "list_dates: " in answer["error"]
+
+
+def test_free_calls_leave_nothing_behind() -> None:
+    """However much is previewed, an investigation keeps nothing of it."""
+    investigation = begun()
+    call_by_name(investigation, "preview_submission", {"rows": [{}]})
+    tracemalloc.start()
+    try:
+        for number in range(20):
+            call_by_name(investigation, "preview_submission", {"rows": [{"date": f"{number:06}" * 10_000}]})
+        gc.collect()
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 200_000  # the calls were of 1,200,000 bytes
 
 
 JSON = st.recursive(

@@ -287,6 +287,7 @@ def test_failed_requests_are_repeated(server: ScriptedServer, good: tuple[LlmRun
         ("page", "/v1 does not take the first request of an episode: a reply that is no chat completion: Expecting"),
         ("empty", "a reply that is no chat completion: choices: List should have at least 1 item"),
         ("uncounted", "does not tell how many tokens a reply took, so max_episode_tokens 1000000 cannot be kept"),
+        ("half_counted", "does not tell how many tokens a reply took, so max_episode_tokens 1000000 cannot be kept"),
     ],
 )
 def test_an_endpoint_that_cannot_be_used_ends_the_run(
@@ -677,6 +678,41 @@ def test_command_line_stops_when_interrupted(server: ScriptedServer, tmp_path: P
     assert error.splitlines()[-1] == "interrupted; what was played is kept, and the same command goes on"
     assert "Traceback" not in error
     assert is_llm_run(tmp_path)
+
+
+def test_an_interrupt_reaches_a_run_beside_a_running_loop(
+    server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a notebook too, an interrupt ends the run and not only the wait for it."""
+    waited_out: list[None] = []
+
+    async def ask(*_: Any, first: bool) -> Any:
+        assert first
+        os.kill(os.getpid(), signal.SIGINT)
+        waited_out.append(await asyncio.sleep(PATIENCE))
+        raise EndpointError("nobody asked for this")
+
+    async def cell() -> None:
+        begun(server, tmp_path, "slow", parallel=1).play(SEEDS, CONFIG, TASK)
+
+    monkeypatch.setattr(Endpoint, "ask", ask)
+    loop = asyncio.new_event_loop()  # whose cells get the interrupt as it is, as in a notebook
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_until_complete(cell())
+    finally:
+        loop.close()
+    assert waited_out == []
+
+
+def test_a_folder_that_another_took_over_is_not_scored(server: ScriptedServer, tmp_path: Path) -> None:
+    """Two runs begun in one folder: what one has played is not the other's."""
+    one, other = begun(server, tmp_path, "good"), begun(server, tmp_path, "talker")
+    evaluate(other, SEEDS[:1], TASK)
+    for seeds in (SEEDS[:1], SEEDS[:2]):
+        with pytest.raises(ValueError, match="has come to hold a run with other settings"):
+            evaluate(one, seeds, TASK)
+    assert len(lines_of(tmp_path)) == 1
 
 
 @pytest.mark.parametrize("stubborn", ["swallows a cancellation", "calls it a lost connection"])

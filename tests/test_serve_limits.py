@@ -221,21 +221,6 @@ def test_requests_beyond_the_rate_are_refused() -> None:
     assert [status("10.0.0.1"), status("10.0.0.1")] == [200, 429]
 
 
-def test_whose_rate_counts_can_be_told() -> None:
-    """A server may count by something else than addresses, with a rate of its own, and exempt a request."""
-
-    def key(scope: Message) -> str | None:
-        return None if scope["path"] == "/health" else dict(scope["headers"])[b"session"].decode()
-
-    app = LimitsMiddleware(echo, SMALL, key=key, rate=(1.0, 1), clock=lambda: 0.0)
-
-    def status(session: bytes, path: str = "/") -> int:
-        return called(app, [body(b"")], {"path": path, "headers": [(b"session", session)]})[0][0]["status"]
-
-    assert [status(b"a"), status(b"a"), status(b"b"), status(b"b")] == [200, 429, 200, 429]
-    assert [status(b"a", "/health") for _ in range(5)] == [200] * 5
-
-
 def failing(sent_first: Message | None) -> App:
     """An application that fails, perhaps after it has sent something."""
 

@@ -216,6 +216,27 @@ def test_once_gives_a_session_one_episode() -> None:
 TELLTALE = re.compile(r"expected|twin|consequence|natural|Traceback|2000000000", re.IGNORECASE)
 
 
+def test_a_server_may_choose_the_episodes() -> None:
+    """With a seed of the server's each episode is played once, whoever begins it, and nobody can ask for another."""
+    server = McpServer("easy_mixed", seed=SEEDS.start)
+
+    async def go() -> None:
+        async with connected(url) as first, connected(url) as second:
+            (begin, *_) = (await first.list_tools()).tools
+            assert begin.inputSchema["properties"] == {}
+            for given in ({"seed": SEEDS.start}, {"task": "hard_mixed"}):
+                assert "unknown key" in json.loads(await call(first, BEGIN, given))["error"]
+            for number, session in enumerate((first, second, first)):
+                assert json.loads(await call(session, BEGIN, {}))["ok"]
+                here = Investigation("easy_mixed")
+                here.reset(seed=SEEDS.start + number)
+                opened = await call(session, "rows_for_date", {"date": DATE})
+                assert opened == here.rows_for_date(date=DATE)  # pyright: ignore[reportAttributeAccessIssue]
+
+    with serving(server) as url:
+        anyio.run(go)
+
+
 def test_nothing_before_the_end_tells_the_truth() -> None:
     """Whatever a client sends before it submits, no answer holds a word of the truth, the seed or a stack trace."""
 
@@ -340,6 +361,7 @@ def test_a_failure_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--http", "--port", "65536"], "argument --port: '65536' is not a whole number from 0 to 65535"),
         (["--http", "--port", "-1"], "argument --port"),
         (["--port", "8002"], "argument --port: only with --http"),
+        (["--seed", "-1"], "argument --seed -1: seed: Input should be greater than or equal to 0"),
         (["--allow-host", "example.org"], "argument --allow-host: only with --http"),
         (["--http", "--host", "0.0.0.0"], "argument --host: 0.0.0.0 needs the names that clients reach it by"),
     ],

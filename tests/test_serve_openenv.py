@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,6 +40,7 @@ from metric_tracker_env.tasks import HELD_OUT_SEEDS
 ROOT = Path(__file__).parents[1]
 NAMED = ("easy_single_spike", "medium_mixed_pair", "hard_mixed_multi")
 SEED = 1_987_654_321
+DEEP = "[" * 900 + "]" * 900
 SECRET = "File /srv/private.py: seed 1234567"
 TRACES = ("Traceback", ".py", "site-packages", "pydantic", "0x")
 
@@ -49,6 +51,8 @@ class Live:
     def __init__(self, address: str, server: OpenEnvServer) -> None:
         self.http, self.ws = f"http://{address}", f"ws://{address}/ws"
         self.address, self._server = address, server
+        host, port = address.split(":")
+        self.place = (host, int(port))
 
     @property
     def sessions(self) -> int:
@@ -386,7 +390,14 @@ BAD_MESSAGES: dict[str, tuple[str | bytes, str, str]] = {
     "type_is_a_list": ('{"type": ["reset"]}', "UNKNOWN_TYPE", "reset, step, state, close"),
     "unknown_type": ('{"type": "eval"}', "UNKNOWN_TYPE", "reset, step, state, close"),
     "unknown_field": ('{"type": "state", "secret": 1}', "VALIDATION_ERROR", "secret: Extra inputs"),
-    "reset_of_a_list": ('{"type": "reset", "data": []}', "VALIDATION_ERROR", "data: Input should be"),
+    "reset_of_a_list": ('{"type": "reset", "data": []}', "VALIDATION_ERROR", "the data of a message are a JSON object"),
+    "deep_tool": (f'{{"type": "step", "data": {{"tool": {DEEP}}}}}', "VALIDATION_ERROR", "nested too deep"),
+    "deep_data": (f'{{"type": "step", "data": {DEEP}}}', "VALIDATION_ERROR", "data of a message are"),
+    "deep_rows": (
+        f'{{"type": "step", "data": {{"tool": "submit", "arguments": {{"rows": {DEEP}}}}}}}',
+        "VALIDATION_ERROR",
+        "nested too deep",
+    ),
     "step_of_nothing": ('{"type": "step"}', "VALIDATION_ERROR", "data: Field required"),
     "step_without_tool": ('{"type": "step", "data": {}}', "VALIDATION_ERROR", "tool: Field required"),
     "tool_is_a_number": ('{"type": "step", "data": {"tool": 7}}', "VALIDATION_ERROR", "tool: Input should be"),
@@ -616,6 +627,67 @@ def test_idle_sessions_are_ended() -> None:
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1001
         wait_for(lambda: running.sessions == 0)
+
+
+def test_a_client_that_does_not_read_is_let_go() -> None:
+    """Answers that nobody takes end the session, so that it does not keep its place from others."""
+    with live(idle_seconds=1.0, max_sessions=1) as running:
+        with running.raw() as connection:
+            asked(connection, {"type": "reset", "data": {"seed": 1}})
+            assert running.sessions == 1
+        wait_for(lambda: running.sessions == 0)
+        with socket.create_connection(running.place, PATIENCE) as deaf:
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            deaf.sendall(
+                f"GET /ws HTTP/1.1\r\nhost: {running.address}\r\nconnection: Upgrade\r\nupgrade: websocket\r\n"
+                "sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
+            )
+            assert deaf.recv(12) == b"HTTP/1.1 101"
+            ask = frame(json.dumps({"type": "reset", "data": {"seed": 1}}))
+            with contextlib.suppress(OSError):
+                deaf.sendall(ask)
+                wait_for(lambda: running.sessions == 1)
+                for _ in range(100):  # each answer holds the schemas of all tools
+                    deaf.sendall(ask)
+            wait_for(lambda: running.sessions == 0)
+            with running.raw() as connection:
+                assert "brief" in asked(connection, {"type": "reset", "data": {"seed": 1}})
+
+
+def frame(text: str) -> bytes:
+    """A masked text frame of up to 125 bytes, RFC 6455 section 5.2, with a mask of zeros."""
+    data = text.encode()
+    assert len(data) <= 125
+    return bytes([0x81, 0x80 | len(data), 0, 0, 0, 0]) + data
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /health HT", b"GET /health HTTP/1.1\r\nhost: x\r\n"])
+def test_connections_without_a_request_are_closed(said: bytes) -> None:
+    """Who connects and says nothing, or half of a request's head, keeps no place from others."""
+    with (
+        live(body_seconds=0.5, max_connections=2) as running,
+        socket.create_connection(running.place, PATIENCE) as first,
+        socket.create_connection(running.place, PATIENCE) as second,
+    ):
+        for connection in (first, second):
+            connection.sendall(said)
+        for connection in (first, second):
+            assert connection.recv(100) == b""
+        assert requests.get(f"{running.http}/health", timeout=PATIENCE).status_code == 200
+
+
+def test_connections_that_are_used_stay_open() -> None:
+    """A session outlives the time for a request's head, and so does a connection from one request to the next."""
+    with live(body_seconds=0.4) as running, running.raw() as connection:
+        with socket.create_connection(running.place, PATIENCE) as plain:
+            for _ in range(4):
+                plain.sendall(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+                assert plain.recv(12) == b"HTTP/1.1 200"
+                plain.recv(10_000)
+                time.sleep(0.25)
+            plain.sendall(b"GET /hea")
+            assert plain.recv(100) == b""
+        assert "brief" in asked(connection, {"type": "reset", "data": {"seed": 1}})
 
 
 def test_calls_beyond_the_rate_wait() -> None:

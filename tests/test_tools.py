@@ -416,6 +416,17 @@ def test_preview_submission_names_the_first_of_several_duplicates(tiny: SharedAn
     ]
 
 
+def test_preview_submission_is_paged(tiny: SharedAnalysisToolkit) -> None:
+    """A long preview is listed in parts; the counts and the numbers are those of the whole."""
+    good = tiny_view().row(2, 1)
+    first = tiny.preview_submission([good] * 45)
+    assert (first.submitted, first.confirmed, len(first.rows), first.next_offset) == (45, 1, 30, 30)
+    second = tiny.preview_submission([good] * 45, offset=30)
+    assert [row.number for row in second.rows] == list(range(31, 46))
+    assert second.next_offset is None
+    assert len(tiny.preview_submission([good] * 45, limit=45).rows) == 45
+
+
 def test_preview_submission_of_nothing(tiny: SharedAnalysisToolkit) -> None:
     """No rows are no fault."""
-    assert tiny.preview_submission([]).model_dump() == {"submitted": 0, "confirmed": 0, "rows": ()}
+    assert tiny.preview_submission([]).model_dump() == {"submitted": 0, "confirmed": 0, "rows": (), "next_offset": None}

@@ -22,7 +22,7 @@ from metric_tracker_env.tasks import TRAINING_SEEDS, build_config
 
 TASK = "easy_single_spike"
 SMALL = Options(task=TASK, total_steps=500, num_envs=4, num_steps=64, minibatch_size=64, update_epochs=2, hidden=16)
-LEARNS = Options(task=TASK, total_steps=60_000, num_envs=32, minibatch_size=512, hidden=64)
+LEARNS = Options(task=TASK, total_steps=60_000, num_envs=128, minibatch_size=512, ent_coef=0.1, hidden=64)
 
 
 def weights_of(folder: Path) -> list[np.ndarray]:
@@ -144,7 +144,7 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
 
 def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The command trains, says how it goes, and prints the score on held-out episodes."""
-    small = ["--task", TASK, "--total-steps", "1", "--hidden", "8", "--num-envs", "4", "--minibatch-size", "128"]
+    small = ["--task", TASK, "--total-steps", "1", "--hidden", "8", "--num-envs", "4", "--minibatch-size", "48"]
     train_ppo.main([*small, "--output", str(tmp_path / "run"), "--episodes", "10"])
     told = capsys.readouterr().out
     assert "384 steps" in told

@@ -34,7 +34,7 @@ with warnings.catch_warnings():
 
 TASK = "easy_single_spike"
 SMALL = Options(task=TASK, total_steps=500, num_envs=4, num_steps=64, minibatch_size=64, update_epochs=2, hidden=16)
-LEARNS = Options(task=TASK, total_steps=60_000, num_envs=32, minibatch_size=512, hidden=64)
+LEARNS = Options(task=TASK, total_steps=60_000, num_envs=128, minibatch_size=512, ent_coef=0.1, hidden=64)
 
 
 def weights_of(folder: Path) -> list[np.ndarray]:
@@ -74,7 +74,7 @@ def test_lanes_play_what_the_vector_environment_plays() -> None:
     rollout = roll(lanes=4, steps=120, seed=7)
     roots = {key: array_of(rollout, key) for key in ("observation", "action_mask", "action", "done")}
     nexts = {key: array_of(rollout, "next", key) for key in ("observation", "reward", "terminated", "done", "score")}
-    envs = MetricTrackerVectorEnv(4, AutoresetMode.SAME_STEP, task=TASK)
+    envs = MetricTrackerVectorEnv(4, AutoresetMode.SAME_STEP, task=TASK, reward="dense")
     observed, info = envs.reset(seed=7)
     ends = 0
     for step in range(120):
@@ -204,7 +204,7 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
 
 def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The command trains, says how it goes, and prints the score on held-out episodes."""
-    small = ["--task", TASK, "--total-steps", "1", "--hidden", "8", "--num-envs", "4", "--minibatch-size", "128"]
+    small = ["--task", TASK, "--total-steps", "1", "--hidden", "8", "--num-envs", "4", "--minibatch-size", "48"]
     train_torchrl.main([*small, "--output", str(tmp_path / "run"), "--episodes", "10"])
     told = capsys.readouterr().out
     assert "384 steps" in told

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 from contextlib import suppress
 from typing import Any
 
+import h11
 import uvicorn
 from pydantic import ValidationError
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from metric_tracker_env.serve.limits import App, ServeLimits
 
@@ -55,11 +58,71 @@ def limits_of(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Ser
         parser.error(f"argument --{name}: {fault['msg']}, not {fault['input']}")
 
 
+def patient_for(seconds: float) -> type[H11Protocol]:
+    """Uvicorn's HTTP protocol, which closes a connection whose next request does not come within so many seconds.
+
+    Without it a connection that says nothing, or half of a head, counts against ``max_connections`` for ever.
+    """
+
+    class Patient(H11Protocol):
+        """One connection."""
+
+        _waiting: asyncio.TimerHandle | None = None
+        _upgraded = False
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+            """Begin to wait."""
+            super().connection_made(transport)
+            self._wait()
+
+        def data_received(self, data: bytes) -> None:
+            """Stop waiting when a head is whole."""
+            super().data_received(data)
+            if self.conn.their_state is h11.IDLE:
+                self._wait()
+            else:
+                self._stop()
+
+        def on_response_complete(self) -> None:
+            """Wait for the next request."""
+            super().on_response_complete()
+            self._stop()
+            self._wait()
+
+        def handle_websocket_upgrade(self, event: h11.Request) -> None:
+            """Leave the connection to another protocol, whose limits are others."""
+            self._upgraded = True
+            super().handle_websocket_upgrade(event)
+            self._stop()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            """There is nothing to wait for."""
+            self._stop()
+            super().connection_lost(exc)
+
+        def _wait(self) -> None:
+            if self._waiting is None and not self._upgraded:
+                self._waiting = self.loop.call_later(seconds, self._give_up)
+
+        def _stop(self) -> None:
+            if self._waiting is not None:
+                self._waiting.cancel()
+                self._waiting = None
+
+        def _give_up(self) -> None:
+            self._waiting = None
+            if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+                self.transport.close()
+
+    return Patient
+
+
 def settings(app: App, limits: ServeLimits, host: str, port: int, **changes: Any) -> uvicorn.Config:
     """How uvicorn runs an application within the limits."""
     options: dict[str, Any] = {
         "host": host,
         "port": port,
+        "http": patient_for(limits.body_seconds),
         "limit_concurrency": limits.max_connections,
         "ws_max_size": limits.max_message_bytes,
         "ws_ping_interval": PING_SECONDS,

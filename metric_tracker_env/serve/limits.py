@@ -42,7 +42,9 @@ class ServeLimits(ConfigModel):
     idle_seconds: Real = Field(
         default=600.0, gt=0, le=86_400, description="A session that says nothing for so long is ended."
     )
-    body_seconds: Real = Field(default=30.0, gt=0, le=3600, description="Time in which a body must have arrived.")
+    body_seconds: Real = Field(
+        default=30.0, gt=0, le=3600, description="Time in which a request's head, and then its body, must arrive."
+    )
     calls_per_second: Real = Field(default=100.0, gt=0, le=1e6, description="Calls of a session, sustained.")
     call_burst: StrictInt = Field(default=200, ge=1, le=1_000_000, description="Calls of a session at once.")
     requests_per_second: Real = Field(
@@ -145,21 +147,12 @@ class LimitsMiddleware:
     Args:
         app: The ASGI application.
         limits: The limits.
-        key: Whose rate a request counts against; its client address unless told otherwise. None counts against nobody.
-        rate: Requests a second and burst for each key; those of ``limits`` for a client address unless given.
         clock: Seconds; the event loop's unless given.
     """
 
-    def __init__(
-        self,
-        app: App,
-        limits: ServeLimits,
-        key: Callable[[Message], str | None] = client_address,
-        rate: tuple[float, int] | None = None,
-        clock: Callable[[], float] | None = None,
-    ) -> None:
-        self._app, self._limits, self._key, self._clock = app, limits, key, clock
-        self._rate = RateLimit(*(rate or (limits.requests_per_second, limits.request_burst)))
+    def __init__(self, app: App, limits: ServeLimits, clock: Callable[[], float] | None = None) -> None:
+        self._app, self._limits, self._clock = app, limits, clock
+        self._rate = RateLimit(limits.requests_per_second, limits.request_burst)
         self._websockets = 0  # that are open
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -173,9 +166,8 @@ class LimitsMiddleware:
 
     def _wait(self, scope: Message) -> float:
         """Seconds until a request is within the rate; 0.0 if it is."""
-        key = self._key(scope)
         now = self._clock() if self._clock is not None else asyncio.get_running_loop().time()
-        return 0.0 if key is None else self._rate.take(key, now)
+        return self._rate.take(client_address(scope), now)
 
     async def _http(self, scope: Message, receive: Receive, send: Send) -> None:
         wait = self._wait(scope)

@@ -8,10 +8,11 @@ their schemas and their answers are those of the investigation.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
@@ -62,6 +63,10 @@ class BeginArguments(ConfigModel):
     )
 
 
+class NoArguments(ConfigModel):
+    """What ``begin`` takes where the server chooses the episodes."""
+
+
 class Session:
     """What one client plays.
 
@@ -69,10 +74,11 @@ class Session:
         task: Named task to play unless ``begin`` names one.
         once: Whether a session has one episode only.
         limits: Whose rate of calls holds for the session.
+        seeds: Of the episodes that the server chooses, shared by its sessions; None lets ``begin`` choose.
     """
 
-    def __init__(self, task: str, once: bool, limits: ServeLimits) -> None:
-        self._task, self._once, self._limits = task, once, limits
+    def __init__(self, task: str, once: bool, limits: ServeLimits, seeds: Iterator[int] | None = None) -> None:
+        self._task, self._once, self._limits, self._seeds = task, once, limits, seeds
         self._investigation: Investigation | None = None
         self._bucket: TokenBucket | None = None
         self._turn = anyio.Lock()  # a client may send several calls at once
@@ -100,14 +106,25 @@ class Session:
         if self._once and self._investigation is not None:
             return refusal("this server gives a session one episode, which has begun")
         try:
-            given = BeginArguments.model_validate(dict(arguments))
-            task = self._task if given.task is None else get_task(given.task).name
+            seed, task = self._chosen(arguments)
         except ValueError as error:
             return refusal(in_words(error))
         investigation = self._investigation or Investigation(task)
-        brief = investigation.reset(seed=given.seed, task=task)
+        brief = investigation.reset(seed=seed, task=task)
         self._investigation = investigation
         return json.dumps({"ok": True, "result": {"brief": brief}})
+
+    def _chosen(self, arguments: Mapping[str, object]) -> tuple[int | None, str]:
+        """Seed and task of the next episode.
+
+        Raises:
+            ValueError: for a bad argument.
+        """
+        if self._seeds is not None:
+            NoArguments.model_validate(dict(arguments))
+            return next(self._seeds), self._task
+        given = BeginArguments.model_validate(dict(arguments))
+        return given.seed, self._task if given.task is None else get_task(given.task).name
 
 
 def refusal(error: str) -> str:
@@ -134,19 +151,29 @@ class McpServer:
 
     Args:
         task: Named task to play unless ``begin`` names one.
-        once: Whether a session has one episode only, so that nobody plays one again whose grade he was told.
+        once: Whether a session has one episode only.
         limits: What it bears.
+        seed: Of the first episode, each further one adds 1, whichever session begins it: then nobody plays an episode
+            again whose grade he was told, and ``begin`` takes no arguments. None lets ``begin`` choose.
 
     Raises:
-        ValueError: for an unknown task.
+        ValueError: for an unknown task or a bad seed.
     """
 
-    def __init__(self, task: str = DEFAULT_TASK, once: bool = False, limits: ServeLimits | None = None) -> None:
+    def __init__(
+        self,
+        task: str = DEFAULT_TASK,
+        once: bool = False,
+        limits: ServeLimits | None = None,
+        seed: int | None = None,
+    ) -> None:
         get_task(task)
+        BeginArguments(seed=seed)
         self.limits = limits or ServeLimits()
         self.open_sessions = 0
         self._task, self._once = task, once
-        self._tools = tools_of(task)
+        self._seeds = None if seed is None else itertools.count(seed)
+        self._tools = tools_of(task, BeginArguments if seed is None else NoArguments)
         self.server: Server[Session, Any] = Server(
             NAME, version=version(NAME), instructions=INSTRUCTIONS, lifespan=self._session
         )
@@ -159,7 +186,7 @@ class McpServer:
         """The session of one client, from its connection to its end."""
         self.open_sessions += 1
         try:
-            yield Session(self._task, self._once, self.limits)
+            yield Session(self._task, self._once, self.limits, self._seeds)
         finally:
             self.open_sessions -= 1
 
@@ -213,12 +240,12 @@ class McpServer:
             await self.server.run(incoming, outgoing, self.server.create_initialization_options())
 
 
-def tools_of(task: str) -> list[types.Tool]:
-    """``begin`` and the calls of an investigation, as MCP lists tools."""
+def tools_of(task: str, arguments: type[ConfigModel] = BeginArguments) -> list[types.Tool]:
+    """``begin`` with its arguments and the calls of an investigation, as MCP lists tools."""
     begin = types.Tool(
         name=BEGIN,
         description="Begin an episode, which ends one that is under way. Returns: The brief.",
-        inputSchema=BeginArguments.model_json_schema(),
+        inputSchema=arguments.model_json_schema(),
     )
     functions = [schema["function"] for schema in call_schemas(build_config(task).generator)]
     return [
@@ -249,10 +276,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--task", choices=list(TASKS), default=DEFAULT_TASK, help="task unless begin names one")
     parser.add_argument("--once", action="store_true", help="one episode a session")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        metavar="N",
+        help="seed of the first episode, each further one adds 1; begin chooses neither seed nor task then",
+    )
     add_limits(parser)
     given = parser.parse_args(arguments)
     limits = limits_of(parser, given)
-    server = McpServer(given.task, given.once, limits)
+    try:
+        server = McpServer(given.task, given.once, limits, given.seed)
+    except ValueError as error:
+        parser.error(f"argument --seed {given.seed}: {in_words(error)}")
     if given.http:
         if given.host in ANYWHERE and not given.allow_host:
             parser.error(

@@ -27,6 +27,7 @@ from metric_tracker_env.serve.limits import (
 from metric_tracker_env.serve.openenv_env import REFUSED
 
 SESSIONS = "/ws"
+MAX_DEPTH = 32  # levels of a message; a submission has 5
 MESSAGE_TYPES = ("reset", "step", "state", "close")
 GOING_AWAY, TOO_BIG = 1001, 1009  # WebSocket close codes, RFC 6455 section 7.4.1
 ERROR_START = WSErrorResponse(data={}).model_dump_json().split(',"data"', maxsplit=1)[0]
@@ -39,7 +40,7 @@ class SessionGuard:
 
     A message that is no JSON object of a known type is answered with an error, and the session goes on. One beyond
     the rate waits for its turn: a client sends the next when it has the answer, so that waiting is all it takes. A
-    message that is too large, and silence for too long, end the session.
+    message that is too large, silence for too long, and answers that are not taken for as long, end the session.
 
     Args:
         app: The ASGI application.
@@ -75,7 +76,11 @@ class Session:
 
     async def run(self, scope: Message) -> None:
         """Serve the session until it ends."""
-        await self._app(scope, self._checked, self._told)
+        try:
+            await self._app(scope, self._checked, self._told)
+        except Exception:
+            if not self._ended:  # else OpenEnv tried to tell a client that has gone of it
+                raise
 
     async def _checked(self) -> Message:
         """The next message that OpenEnv may see."""
@@ -99,12 +104,12 @@ class Session:
             fault = fault_of(text)
             if fault is None:
                 return message
-            await self._send({"type": "websocket.send", "text": error_frame(*fault)})
+            await self._say({"type": "websocket.send", "text": error_frame(*fault)})
 
     async def _end(self, close_code: int, told: str, code: WSErrorCode) -> Message:
         """Close the connection, and tell OpenEnv that the client has gone."""
-        await self._send({"type": "websocket.send", "text": error_frame(code, told)})
-        await self._send({"type": "websocket.close", "code": close_code, "reason": told})
+        await self._say({"type": "websocket.send", "text": error_frame(code, told)})
+        await self._say({"type": "websocket.close", "code": close_code, "reason": told})
         self._ended = True
         return {"type": "websocket.disconnect", "code": close_code}
 
@@ -115,7 +120,20 @@ class Session:
         text = message.get("text")
         if message["type"] == "websocket.send" and text is not None and text.startswith(ERROR_START):
             message = {**message, "text": cleaned(text)}
-        await self._send(message)
+        await self._say(message)
+
+    async def _say(self, message: Message) -> None:
+        """Send a message.
+
+        Raises:
+            TimeoutError: if the client does not take it, which OpenEnv sees as a client that has gone.
+        """
+        try:
+            async with asyncio.timeout(self._limits.idle_seconds):
+                await self._send(message)
+        except TimeoutError:
+            self._ended = True
+            raise
 
 
 def fault_of(text: str | None) -> tuple[WSErrorCode, str] | None:
@@ -134,7 +152,26 @@ def fault_of(text: str | None) -> tuple[WSErrorCode, str] | None:
         return WSErrorCode.VALIDATION_ERROR, "a message is a JSON object with a type"
     if message.get("type") not in MESSAGE_TYPES:
         return WSErrorCode.UNKNOWN_TYPE, f"the type of a message is one of {', '.join(MESSAGE_TYPES)}"
+    if not isinstance(message.get("data", {}), dict):
+        return WSErrorCode.VALIDATION_ERROR, "the data of a message are a JSON object"
+    if deeper_than(MAX_DEPTH, message):
+        return WSErrorCode.VALIDATION_ERROR, f"the message is nested too deep; at most {MAX_DEPTH} levels are allowed"
     return None
+
+
+def deeper_than(most: int, value: object) -> bool:
+    """Whether lists and objects of decoded JSON lie in each other more than so many levels deep."""
+    level = [value]
+    for _ in range(most):
+        level = [
+            inner
+            for item in level
+            if isinstance(item, dict | list)
+            for inner in (item.values() if isinstance(item, dict) else item)
+        ]
+        if not level:
+            return False
+    return any(isinstance(item, dict | list) for item in level)
 
 
 def _no_constant(name: str) -> None:

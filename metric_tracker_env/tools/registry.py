@@ -95,6 +95,8 @@ class ToolSpec(MethodSpec):
 
     def _complaint(self, detail: Mapping[str, Any]) -> str:
         """One fault in words: argument, value, what is allowed."""
+        if not detail["loc"]:
+            return f"the name of an argument is no text; {self._usage()}"
         first, *rest = detail["loc"]
         place = str(first) + "".join(f"[{item}]" for item in rest)
         if detail["type"] == "missing":

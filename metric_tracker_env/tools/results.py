@@ -238,3 +238,4 @@ class SubmissionPreview(StrictModel):
     submitted: int
     confirmed: int
     rows: tuple[PreviewedRow, ...]
+    next_offset: int | None = Field(description="The offset that gives the next rows; None after the last.")

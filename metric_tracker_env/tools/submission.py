@@ -15,7 +15,7 @@ class SubmissionTools(ViewTools):
     """Rows before they are submitted; neither tool knows the truth."""
 
     @tool(cost="free")
-    def preview_submission(self, rows: SubmittedRows) -> SubmissionPreview:
+    def preview_submission(self, rows: SubmittedRows, limit: Limit = PAGE, offset: Offset = 0) -> SubmissionPreview:
         """Check rows before submitting them: their form, their dates and entities, duplicates, and the data.
 
         The check against the data needs the right values: a row whose values differ is told so and nothing more.
@@ -24,6 +24,8 @@ class SubmissionTools(ViewTools):
 
         Args:
             rows: Rows to check.
+            limit: Most rows to list.
+            offset: Rows to pass over, to go on with a longer list.
 
         Returns:
             For each row, numbered from 1: confirmed (its detection method flags the cell and its fields are what the
@@ -37,7 +39,13 @@ class SubmissionTools(ViewTools):
                 first.setdefault(row.key, number)
             found.append(PreviewedRow(number=number, status=status, issue=issue))
         confirmed = sum(item.status == "confirmed" for item in found)
-        return SubmissionPreview(submitted=len(found), confirmed=confirmed, rows=tuple(found))
+        following = offset + limit
+        return SubmissionPreview(
+            submitted=len(found),
+            confirmed=confirmed,
+            rows=tuple(found[offset:following]),
+            next_offset=following if following < len(found) else None,
+        )
 
     @tool(cost="free")
     def payload_generator(

@@ -106,9 +106,13 @@ class InvestigationTools(vf.Toolset[vf.ToolsetConfig, InvestigationState]):
             RuntimeError: if the server refuses it.
             TimeoutError: if it says nothing.
         """
-        async with asyncio.timeout(SECONDS):
-            await self._socket.send_json({"type": kind, "data": data})
-            answer = await self._socket.receive_json()
+        try:
+            async with asyncio.timeout(SECONDS):
+                await self._socket.send_json({"type": kind, "data": data})
+                answer = await self._socket.receive_json()
+        except TimeoutError:
+            await self._socket.close()  # or the late answer would be taken for that of the next message
+            raise
         if answer["type"] != "observation":
             raise RuntimeError(f"the OpenEnv server answers {kind} with: {answer['data']['message']}")
         return answer["data"]
