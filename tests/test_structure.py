@@ -39,11 +39,11 @@ ORDER = (
 )
 OPTIONAL = {"matplotlib", "torch", "rich", "tyro", "pandas", "narwhals", "stable_baselines3", "sb3_contrib", "PIL"}
 OPTIONAL |= {"torchrl", "tensordict", "openai", "filelock"}
-OPTIONAL |= {"openenv", "fastapi", "starlette", "uvicorn", "mcp"}
+OPTIONAL |= {"openenv", "fastapi", "h11", "starlette", "uvicorn", "mcp"}
 # A subpackage that is about a library imports it; nothing else of the package does.
 ADAPTERS = {
     "sb3": {"stable_baselines3", "sb3_contrib", "torch"},
-    "serve": {"anyio", "openenv", "fastapi", "starlette", "uvicorn", "mcp"},
+    "serve": {"anyio", "openenv", "fastapi", "h11", "starlette", "uvicorn", "mcp"},
 }
 CORE = {"gymnasium", "numpy", "pydantic", NAME}  # and pydantic_core, which pydantic is made of
 CLOCK_PLACES = {("config", "today")}  # end_date=None, the one place that looks at the calendar
