@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import http.client
 import json
 import logging
 import re
@@ -678,15 +679,16 @@ def test_connections_without_a_request_are_closed(said: bytes) -> None:
 
 def test_connections_that_are_used_stay_open() -> None:
     """A session outlives the time for a request's head, and so does a connection from one request to the next."""
-    with live(body_seconds=0.4) as running, running.raw() as connection:
-        with socket.create_connection(running.place, PATIENCE) as plain:
+    with live(body_seconds=2.0) as running, running.raw() as connection:
+        with contextlib.closing(http.client.HTTPConnection(*running.place, timeout=PATIENCE)) as plain:
+            plain.connect()
             for _ in range(4):
-                plain.sendall(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
-                assert plain.recv(12) == b"HTTP/1.1 200"
-                plain.recv(10_000)
-                time.sleep(0.25)
-            plain.sendall(b"GET /hea")
-            assert plain.recv(100) == b""
+                plain.request("GET", "/health")
+                answer = plain.getresponse()
+                assert (answer.status, answer.read() != b"", answer.will_close) == (200, True, False)
+                time.sleep(0.6)
+            plain.sock.sendall(b"GET /hea")
+            assert plain.sock.recv(100) == b""
         assert "brief" in asked(connection, {"type": "reset", "data": {"seed": 1}})
 
 
