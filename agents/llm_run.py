@@ -47,7 +47,9 @@ class LlmRun:
         """A run with a card, new or gone on with; in one without a transcript the settings may still change.
 
         Raises:
-            ValueError: if the folder holds a run with other settings or cannot be written, or a key is missing.
+            ValueError: if the folder holds a run with other settings, is in use or cannot be written, or a key is
+                missing.
+            ImportError: naming the extra, if ``filelock`` is not installed and the folder holds an unplayed run.
         """
         if api_key is None:
             key_of(card)
@@ -106,7 +108,11 @@ class LlmRun:
             with self._alone():
                 found = self._told(briefing)  # another process may have played meanwhile
                 waiting = [seed for seed in dict.fromkeys(seeds) if seed not in found]
-                _wait_for(_all(endpoint, one, waiting, self.card.parallel))
+                late = sum(seed in found for seed in seeds) - known
+                if progress is not None and late:
+                    progress(late)
+                if waiting:
+                    _wait_for(_all(endpoint, one, waiting, self.card.parallel))
         chosen = [found[seed] for seed in seeds]
         tools: Counter[str] = sum((Counter(item.tools) for item in chosen), Counter())
         return Played([item.line for item in chosen], [list(item.rows) for item in chosen], tools)

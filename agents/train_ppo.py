@@ -1,7 +1,8 @@
 """PPO with action masks in one file, in the manner of CleanRL: ``python -m agents.train_ppo`` (extra ``torch``).
 
 Written for the vector environment's own interface: masks come with ``info["action_mask"]``, an episode that ends is
-followed by the next one in the same step, and its score stands in ``info["final_info"]``. Copy it and change it.
+followed by the next one in the same step, and its score stands in ``info["final_info"]``. Training pays at each report
+(``reward="dense"``, the same return), evaluation at the end. Copy it and change it.
 PPO: Schulman et al. 2017, arXiv:1707.06347; generalised advantages: arXiv:1506.02438; masks: arXiv:2006.14171.
 """
 

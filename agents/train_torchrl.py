@@ -1,7 +1,8 @@
 """Train masked PPO with TorchRL: ``python -m agents.train_torchrl`` (extra ``torchrl``).
 
 The lanes of one engine are one batched TorchRL environment, whose action mask is an observation that the actor's
-distribution takes; collector, replay buffer, advantages and loss are TorchRL's own. Copy it and change it.
+distribution takes; collector, replay buffer, advantages and loss are TorchRL's own. Training pays at each report
+(``reward="dense"``, the same return), evaluation at the end. Copy it and change it.
 """
 
 from __future__ import annotations

@@ -415,7 +415,7 @@ def _row_fields(config: GeneratorConfig) -> dict[str, str]:
 def _question(tool: str, arguments: Mapping[str, object]) -> str:
     """A call without the arguments that choose a page of its answer."""
     asked = {name: value for name, value in arguments.items() if name not in ("limit", "offset")}
-    return json.dumps([tool, asked], sort_keys=True)
+    return json.dumps([tool, asked], sort_keys=True, default=str)
 
 
 def _answer(told: Mapping[str, object]) -> str:

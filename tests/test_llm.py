@@ -705,6 +705,25 @@ def test_an_interrupt_reaches_a_run_beside_a_running_loop(
     assert waited_out == []
 
 
+def test_what_another_process_played_meanwhile_is_taken(
+    server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Episodes that were played between the first look and the lock are not played again."""
+    run, before = begun(server, tmp_path, "talker"), server.seen["talker"]
+    alone, steps = LlmRun._alone, list[int]()
+
+    def late(self: LlmRun) -> Any:
+        with monkeypatch.context() as patch:
+            patch.setattr(LlmRun, "_alone", alone)
+            evaluate(begun(server, tmp_path, "talker"), SEEDS[:2], TASK)
+        return alone(self)
+
+    monkeypatch.setattr(LlmRun, "_alone", late)
+    assert len(run.play(SEEDS[:2], CONFIG, TASK, progress=steps.append).lines) == 2
+    assert (len(lines_of(tmp_path)), steps) == (2, [2])
+    assert server.seen["talker"] - before == 6  # a reply and two reminders each
+
+
 def test_a_folder_that_another_took_over_is_not_scored(server: ScriptedServer, tmp_path: Path) -> None:
     """Two runs begun in one folder: what one has played is not the other's."""
     one, other = begun(server, tmp_path, "good"), begun(server, tmp_path, "talker")

@@ -648,7 +648,7 @@ def test_a_client_that_does_not_read_is_let_go() -> None:
             with contextlib.suppress(OSError):
                 deaf.sendall(ask)
                 wait_for(lambda: running.sessions == 1)
-                for _ in range(100):  # each answer holds the schemas of all tools
+                for _ in range(400):  # each answer holds the schemas of all tools, more together than sockets buffer
                     deaf.sendall(ask)
             wait_for(lambda: running.sessions == 0)
             with running.raw() as connection:
@@ -675,6 +675,23 @@ def test_connections_without_a_request_are_closed(said: bytes) -> None:
         for connection in (first, second):
             assert connection.recv(100) == b""
         assert requests.get(f"{running.http}/health", timeout=PATIENCE).status_code == 200
+
+
+def test_answers_that_nobody_reads_end_a_connection() -> None:
+    """A client of single requests that sends and never reads keeps no place from others."""
+    with (
+        live(body_seconds=0.5, max_connections=4, request_burst=1_000_000) as running,
+        socket.create_connection(running.place, PATIENCE) as deaf,
+    ):
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with pytest.raises(ConnectionError):
+            send_for_ever(deaf, b"GET /schema HTTP/1.1\r\nhost: x\r\n\r\n" * 1000)
+
+
+def send_for_ever(connection: socket.socket, data: bytes) -> None:
+    """Send until that fails."""
+    while True:
+        connection.sendall(data)
 
 
 def test_connections_that_are_used_stay_open() -> None:

@@ -147,7 +147,7 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     small = ["--task", TASK, "--total-steps", "1", "--hidden", "8", "--num-envs", "4", "--minibatch-size", "48"]
     train_ppo.main([*small, "--output", str(tmp_path / "run"), "--episodes", "10"])
     told = capsys.readouterr().out
-    assert "48 steps" in told
+    assert " 48 steps" in told
     assert "in the environment" in told
     assert "score on 10 held-out episodes: 0." in told
     with pytest.raises(SystemExit) as ended:

@@ -33,7 +33,7 @@ def port_number(text: str) -> int:
     Raises:
         ArgumentTypeError: if it is none.
     """
-    if not (text.isascii() and text.isdigit() and int(text[:6]) <= MAX_PORT):
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_PORT)) and int(text) <= MAX_PORT):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to {MAX_PORT}")
     return int(text)
 
@@ -59,15 +59,17 @@ def limits_of(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Ser
 
 
 def patient_for(seconds: float) -> type[H11Protocol]:
-    """Uvicorn's HTTP protocol, which closes a connection whose next request does not come within so many seconds.
+    """Uvicorn's HTTP protocol, which ends a connection whose next request does not come within so many seconds.
 
-    Without it a connection that says nothing, or half of a head, counts against ``max_connections`` for ever.
+    Nor does it wait longer for a client to take an answer. Without it a connection that says nothing, or half of a
+    head, or does not read, counts against ``max_connections`` for ever.
     """
 
     class Patient(H11Protocol):
         """One connection."""
 
         _waiting: asyncio.TimerHandle | None = None
+        _unread: asyncio.TimerHandle | None = None
         _upgraded = False
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -98,7 +100,25 @@ def patient_for(seconds: float) -> type[H11Protocol]:
         def connection_lost(self, exc: Exception | None) -> None:
             """There is nothing to wait for."""
             self._stop()
+            self._is_read()
             super().connection_lost(exc)
+
+        def pause_writing(self) -> None:
+            """The client does not keep up; give it so long."""
+            super().pause_writing()
+            self._is_read()
+            # Closing would wait for what is unsent.
+            self._unread = self.loop.call_later(seconds, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            """It has caught up."""
+            self._is_read()
+            super().resume_writing()
+
+        def _is_read(self) -> None:
+            if self._unread is not None:
+                self._unread.cancel()
+                self._unread = None
 
         def _wait(self) -> None:
             if self._waiting is None and not self._upgraded:

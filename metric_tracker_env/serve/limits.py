@@ -128,7 +128,7 @@ async def send_error(send: Send, status: int, code: str, message: str, retry_aft
     """Answer an HTTP request with a JSON error, and ask for the connection to be closed where a body may be unread."""
     body = error_body(code, message)
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    if status in (408, 413):
+    if status in (408, 413, 429):
         headers.append((b"connection", b"close"))
     if retry_after is not None:
         headers.append((b"retry-after", str(int(retry_after) + 1).encode()))

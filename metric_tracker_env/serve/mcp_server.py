@@ -107,10 +107,10 @@ class Session:
             return refusal("this server gives a session one episode, which has begun")
         try:
             seed, task = self._chosen(arguments)
+            investigation = self._investigation or Investigation(task)
+            brief = investigation.reset(seed=seed, task=task)
         except ValueError as error:
             return refusal(in_words(error))
-        investigation = self._investigation or Investigation(task)
-        brief = investigation.reset(seed=seed, task=task)
         self._investigation = investigation
         return json.dumps({"ok": True, "result": {"brief": brief}})
 
@@ -154,7 +154,8 @@ class McpServer:
         once: Whether a session has one episode only.
         limits: What it bears.
         seed: Of the first episode, each further one adds 1, whichever session begins it: then nobody plays an episode
-            again whose grade he was told, and ``begin`` takes no arguments. None lets ``begin`` choose.
+            again whose grade he was told, as long as the server runs, and ``begin`` takes no arguments. None lets
+            ``begin`` choose.
 
     Raises:
         ValueError: for an unknown task or a bad seed.

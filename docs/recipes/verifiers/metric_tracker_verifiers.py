@@ -1,4 +1,4 @@
-"""Investigations as a verifiers environment (verifiers 0.4), played through an OpenEnv server.
+r"""Investigations as a verifiers environment (verifiers 0.4), played through an OpenEnv server.
 
 openenv and verifiers do not fit into one virtual environment, so this speaks the server's WebSocket messages itself.
 Each rollout has a tool server of its own, which holds one session: its tools are those that the session's ``reset``
