@@ -93,8 +93,9 @@ class Reply(BaseModel):
     @classmethod
     def _told_in_full(cls, usage: Any) -> Any:
         """Tokens of which a part is missing are not told: none at all is another matter."""
-        told = isinstance(usage, dict) and {"prompt_tokens", "completion_tokens"} <= usage.keys()
-        return None if isinstance(usage, dict) and not told else usage
+        if isinstance(usage, dict) and None in (usage.get("prompt_tokens"), usage.get("completion_tokens")):
+            return None
+        return usage
 
     @property
     def message(self) -> Message:

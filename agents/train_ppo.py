@@ -28,7 +28,6 @@ from agents.evaluate import evaluate, held_out_seeds
 from agents.models import is_model, save_mlp
 from agents.training import SEEDS_PER_RUN
 from metric_tracker_env import MetricTrackerVectorEnv, get_task
-from metric_tracker_env.tasks import build_config
 
 ILLEGAL = -1e8  # logit of an action that may not be taken
 
@@ -214,7 +213,7 @@ def train(options: Options) -> Path:
         library="torch",
         algorithm="ppo_masked",
         masked=True,
-        config=build_config(options.task),
+        config=envs.config,
         steps=updates * steps * lanes,
         seed=options.seed,
     )

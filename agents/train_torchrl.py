@@ -38,7 +38,6 @@ from agents.evaluate import evaluate, held_out_seeds
 from agents.models import is_model, save_mlp
 from agents.training import SEEDS_PER_RUN
 from metric_tracker_env import MetricTrackerVectorEnv, get_task
-from metric_tracker_env.tasks import build_config
 
 ACTED = ("observation", "action_mask", "action", "action_log_prob", "advantage", "value_target", "state_value")
 
@@ -227,7 +226,7 @@ def train(options: Options) -> Path:
         library="torchrl",
         algorithm="ppo_masked",
         masked=True,
-        config=build_config(options.task),
+        config=env.lanes.config,
         steps=updates * frames,
         seed=options.seed,
     )

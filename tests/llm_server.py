@@ -134,10 +134,10 @@ def full(messages: list[dict[str, Any]]) -> Answer:
 
 
 def half_counted(messages: list[dict[str, Any]]) -> Answer:
-    """The good one on an endpoint that tells the sum of tokens alone."""
+    """The good one on an endpoint that tells tokens in part."""
     answer = good(messages)
     assert isinstance(answer.body, dict)
-    answer.body["usage"] = {"total_tokens": 1_000_000}
+    answer.body["usage"] = {"prompt_tokens": 1_000, "completion_tokens": None, "total_tokens": 1_000_000}
     return answer
 
 

@@ -85,15 +85,20 @@ class Listed(NamedTuple):
     next_offset: int | None
 
 
+def next_offset(total: int, limit: int, offset: int) -> int | None:
+    """The offset of the page that follows one; None after the last."""
+    following = offset + limit
+    return following if following < total else None
+
+
 def listed(view: MetricView, cells: np.ndarray, limit: int, offset: int) -> Listed:
     """A page of an (E, D) mask by date: all its dates, and those of its cells whose values may be told."""
     told = list(by_date(view.told(cells)))
-    following = offset + limit
     return Listed(
         dates=tuple(view.config.date_names[day] for day in np.flatnonzero(cells.any(axis=0)).tolist()),
-        cells=told[offset:following],
+        cells=told[offset : offset + limit],
         total=len(told),
-        next_offset=following if following < len(told) else None,
+        next_offset=next_offset(len(told), limit, offset),
     )
 
 

@@ -18,7 +18,7 @@ from metric_tracker_env.tools.arguments import (
     RateMetric,
     RateMetrics,
 )
-from metric_tracker_env.tools.cells import chosen_metrics, family_cells, listed, only
+from metric_tracker_env.tools.cells import chosen_metrics, family_cells, listed, next_offset, only
 from metric_tracker_env.tools.registry import ViewTools, tool
 from metric_tracker_env.tools.results import FamilyRows, SuspiciousDate, SuspiciousDates
 from metric_tracker_env.view import MetricView
@@ -48,17 +48,16 @@ class ScanTools(ViewTools):
         strength = view.strength.max(axis=0)
         if view.visible is None:
             days = days[np.argsort(-strength[days], kind="stable")]
-        following = offset + limit
         return SuspiciousDates(
             total=len(days),
-            next_offset=following if following < len(days) else None,
+            next_offset=next_offset(len(days), limit, offset),
             dates=tuple(
                 SuspiciousDate(
                     date=view.config.date_names[day],
                     anomaly_types=tuple(ANOMALY_TYPES[family] for family in np.flatnonzero(shows[:, day])),
                     strength=rounded(strength[day]) if told[day] else None,
                 )
-                for day in days[offset:following].tolist()
+                for day in days[offset : offset + limit].tolist()
             ),
         )
 

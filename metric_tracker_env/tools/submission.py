@@ -6,7 +6,7 @@ from metric_tracker_env.measure import rounded
 from metric_tracker_env.schema import NAME_FIELDS, VALUE_FIELDS, MetricSubmissionRow
 from metric_tracker_env.submission import check_rows
 from metric_tracker_env.tools.arguments import FAMILY_OF_METHOD, PAGE, FamilyMethods, Limit, Offset, SubmittedRows
-from metric_tracker_env.tools.cells import family_cells, listed
+from metric_tracker_env.tools.cells import family_cells, listed, next_offset
 from metric_tracker_env.tools.registry import ViewTools, tool
 from metric_tracker_env.tools.results import PreviewedRow, RowStatus, SubmissionPayload, SubmissionPreview
 
@@ -39,12 +39,11 @@ class SubmissionTools(ViewTools):
                 first.setdefault(row.key, number)
             found.append(PreviewedRow(number=number, status=status, issue=issue))
         confirmed = sum(item.status == "confirmed" for item in found)
-        following = offset + limit
         return SubmissionPreview(
             submitted=len(found),
             confirmed=confirmed,
-            rows=tuple(found[offset:following]),
-            next_offset=following if following < len(found) else None,
+            rows=tuple(found[offset : offset + limit]),
+            next_offset=next_offset(len(found), limit, offset),
         )
 
     @tool(cost="free")
