@@ -18,7 +18,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from agents.curve import Curve, Point
 from agents.evaluate import evaluate_policy
-from agents.training import TrainingConfig, validation_seeds
+from agents.training import Ramp, TrainingConfig, validation_seeds
 from metric_tracker_env.tasks import build_config
 
 
@@ -69,7 +69,7 @@ class Greedy:
 
 
 class Recorder(BaseCallback):
-    """Between rollouts: sets learning rate and entropy, evaluates on held-out seeds, keeps checkpoints."""
+    """Between rollouts: sets learning rate, entropy and step cost, evaluates on held-out seeds, keeps checkpoints."""
 
     def __init__(
         self,
@@ -97,6 +97,8 @@ class Recorder(BaseCallback):
         self.model.lr_schedule = ConstantSchedule(self._config.learning_rate(left))
         if isinstance(self.model, MaskablePPO | PPO):
             self.model.ent_coef = self._config.ppo.ent_coef(left)
+        if isinstance(self._config.step_cost, Ramp):
+            self._envs.set_attr("step_cost", self._config.step_cost(left))
         if self._due(self._config.evaluations) > self._evaluated:
             self._evaluated = self._due(self._config.evaluations)
             self._evaluate()

@@ -14,6 +14,7 @@ from metric_tracker_env.vector_env import MAX_LANES
 Algorithm = Literal["maskable_ppo", "ppo", "dqn"]
 Count = Annotated[StrictInt, Field(ge=1, le=10**12)]
 Share = Annotated[Real, Field(ge=0, le=1)]
+StepCost = Annotated[Real, Field(ge=0, le=1)]  # as in EnvConfig
 
 PRESETS = Path(__file__).parents[1] / "configs" / "training"
 # Seeds of run k begin at k x this, so that no two runs share a lane.
@@ -22,16 +23,23 @@ MAX_RUN_SEED = len(TRAINING_SEEDS) // SEEDS_PER_RUN - 1
 
 
 class Ramp(ConfigModel):
-    """A number that keeps its ``start`` for a share ``hold`` of training and then falls to ``end``."""
+    """A number that keeps its ``start`` for a share ``hold`` of training and then goes to ``end``."""
 
     start: Annotated[Real, Field(ge=0)]
     end: Annotated[Real, Field(ge=0)]
     hold: Annotated[Real, Field(ge=0, lt=1)] = 0.0
-    power: Positive = Field(default=1.0, description="1 falls in a line, 2 in a parabola that ends flat.")
+    power: Positive = Field(default=1.0, description="1 goes in a line, 2 in a parabola that ends flat.")
 
     def __call__(self, left: float) -> float:
         """The number when a share ``left`` of training is left, from 1 to 0, as stable-baselines3 asks for it."""
         return self.end + (self.start - self.end) * min(1.0, left / (1.0 - self.hold)) ** self.power
+
+
+class StepCostRamp(Ramp):
+    """A step cost that changes during training."""
+
+    start: StepCost
+    end: StepCost
 
 
 class PpoSettings(ConfigModel):
@@ -69,7 +77,7 @@ class TrainingConfig(ConfigModel):
     task: str = "medium_mixed"
     view: View = "focus"
     reward: Reward = "terminal"
-    step_cost: Annotated[Real, Field(ge=0, le=1)] | None = Field(
+    step_cost: StepCost | StepCostRamp | None = Field(
         default=None, description="Reward lost per unit in training; None is the task's. Evaluation uses the task's."
     )
     algorithm: Algorithm = "maskable_ppo"
@@ -110,10 +118,10 @@ class TrainingConfig(ConfigModel):
 
     @property
     def environment(self) -> EnvConfig:
-        """What is played in training."""
+        """What is played in training, as it begins."""
         options: dict[str, object] = {"view": self.view, "reward": self.reward}
         if self.step_cost is not None:
-            options["step_cost"] = self.step_cost
+            options["step_cost"] = self.step_cost.start if isinstance(self.step_cost, Ramp) else self.step_cost
         return build_config(self.task, options=options)
 
     @property

@@ -16,6 +16,7 @@ from metric_tracker_env.schema import ANOMALY_TYPES
 from metric_tracker_env.scoring import soft_f1
 from metric_tracker_env.state import Play
 from metric_tracker_env.supply import LEVEL_COLUMNS, EpisodeSupply
+from metric_tracker_env.tasks import build_config
 
 NEVER = 127  # a level that no family reaches
 # As plain numbers: the members of an enum are looked up a hundred times slower in Python 3.11.
@@ -82,6 +83,19 @@ class Engine:
     def layout(self) -> Layout:
         """The parts of the observation."""
         return self._view.layout
+
+    @property
+    def step_cost(self) -> float:
+        """Reward lost per unit spent; setting it changes ``config`` for all steps to come, and nothing else.
+
+        Raises:
+            ValueError: on setting, for a bad value; nothing has changed then.
+        """
+        return self.config.step_cost
+
+    @step_cost.setter
+    def step_cost(self, value: float) -> None:
+        self.config = build_config(config=self.config, options={"step_cost": value})
 
     @property
     def playing(self) -> np.ndarray:

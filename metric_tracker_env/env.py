@@ -96,7 +96,8 @@ class MetricTrackerEnv(gym.Env[np.ndarray, np.int64]):
     | board | globals | (25,) | 2128 |
 
     ## Rewards
-    ``reward="terminal"``: at the end the score of the draft, minus ``step_cost`` (0.005) for each unit spent.
+    ``reward="terminal"``: at the end the score of the draft, minus ``step_cost`` (0.005) for each unit spent. It may be
+    set at any time: ``env.unwrapped.step_cost = 0.01``.
     ``reward="dense"``: the change of the draft's score at each report instead, with the same return; it tells whether
     a report was right, so it is for training only. The score is 2 x right rows / (rows + expected rows), see
     ``scoring``.
@@ -139,11 +140,28 @@ class MetricTrackerEnv(gym.Env[np.ndarray, np.int64]):
     ) -> None:
         check_render_mode(render_mode)
         self.render_mode = render_mode
-        self.config = build_config(task, config, options)
-        self._engine = Engine(self.config, 1)
+        self._engine = Engine(build_config(task, config, options), 1)
         self.observation_space = observation_space(self._engine)
         self.action_space = spaces.Discrete(len(self._engine.table))
         self._started = False
+
+    @property
+    def config(self) -> EnvConfig:
+        """The configuration; ``step_cost`` is the one part of it that can be changed."""
+        return self._engine.config
+
+    @property
+    def step_cost(self) -> float:
+        """Reward lost per unit spent. It may be set at any time, for a cost that changes during training.
+
+        Raises:
+            ValueError: on setting, for a bad value; nothing has changed then.
+        """
+        return self._engine.step_cost
+
+    @step_cost.setter
+    def step_cost(self, value: float) -> None:
+        self._engine.step_cost = value
 
     @property
     def actions(self) -> ActionTable:

@@ -70,8 +70,7 @@ class MetricTrackerVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.num_envs = int(num_envs)
         self.copy = copy
         self.render_mode = render_mode
-        self.config = build_config(task, config, options)
-        self._engine = Engine(self.config, self.num_envs)
+        self._engine = Engine(build_config(task, config, options), self.num_envs)
         self.single_observation_space = observation_space(self._engine)
         self.single_action_space = spaces.Discrete(len(self._engine.table))
         self.action_space = batch_space(self.single_action_space, self.num_envs)
@@ -84,6 +83,24 @@ class MetricTrackerVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     def observation_space(self) -> spaces.Space[np.ndarray]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Box of all lanes' observations; made when asked for, as its bounds weigh 20 KB a lane in the board view."""
         return batch_space(self.single_observation_space, self.num_envs)
+
+    @property
+    def config(self) -> EnvConfig:
+        """The configuration; ``step_cost`` is the one part of it that can be changed."""
+        return self._engine.config
+
+    @property
+    def step_cost(self) -> float:
+        """Reward lost per unit spent. It may be set at any time, for a cost that changes during training.
+
+        Raises:
+            ValueError: on setting, for a bad value; nothing has changed then.
+        """
+        return self._engine.step_cost
+
+    @step_cost.setter
+    def step_cost(self, value: float) -> None:
+        self._engine.step_cost = value
 
     @property
     def actions(self) -> ActionTable:

@@ -422,6 +422,26 @@ def test_dense_rewards_telescope_to_the_terminal_return(view: View, difficulty: 
     assert informative > 0
 
 
+@pytest.mark.parametrize("reward", ["terminal", "dense"])
+def test_the_step_cost_can_be_changed(reward: Reward) -> None:
+    """A step cost set on the way, through wrappers too, counts for the steps to come and changes nothing else."""
+    env, fixed = gym.make(ENV_ID, reward=reward), gym.make(ENV_ID, reward=reward, step_cost=0.02)
+    survey = bare().actions.encode("list_suspicious_dates")
+    for each in (env, fixed):
+        each.reset(seed=3)
+    assert env.step(0)[1] == pytest.approx(-0.005)
+    assert fixed.step(0)[1] == pytest.approx(-0.02)
+    env.set_wrapper_attr("step_cost", 0.02)
+    assert env.unwrapped.config == fixed.unwrapped.config  # pyright: ignore[reportAttributeAccessIssue]
+    assert_same(env.step(survey), fixed.step(survey))
+    assert_same(env.reset(), fixed.reset())
+    assert_same(env.step(survey), fixed.step(survey))
+    for bad in (-0.1, 1.5, float("nan"), "dear", None):
+        with pytest.raises(ValueError, match="step_cost"):
+            env.set_wrapper_attr("step_cost", bad)
+    assert env.get_wrapper_attr("step_cost") == 0.02
+
+
 @pytest.mark.parametrize("view", VIEWS)
 def test_each_unit_costs_budget_and_reward(view: View) -> None:
     """A tool call takes its cost from the budget and the reward; report and submit are free."""

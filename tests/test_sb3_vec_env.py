@@ -218,7 +218,8 @@ def test_lanes_tell_no_truth() -> None:
     env.reset()
     single = {name for name in dir(MetricTrackerEnv) if not name.startswith("_")}
     told = {name for name in single if env.has_attr(name)}
-    assert told == {"actions", "action_masks", "metadata", "observation_layout", "render", "render_mode"}
+    shared = {"actions", "config", "metadata", "observation_layout", "render_mode", "step_cost"}
+    assert told == shared | {"action_masks", "render"}
     for name in ("episode", "grade", "np_random_seed"):
         with pytest.raises(AttributeError, match=f"{name!r}"):
             env.env_method(name)
@@ -269,6 +270,21 @@ def test_pickle_goes_on_alike() -> None:
         assert_same(env.step(actions), again.step(actions))
 
 
+def test_the_step_cost_of_all_lanes_can_be_changed() -> None:
+    """After ``set_attr`` the lanes pay what lanes made with that step cost pay, through SB3's wrappers too."""
+    lanes, dear = MetricTrackerVecEnv(3), MetricTrackerVecEnv(3, step_cost=0.25)
+    for each in (lanes, dear):
+        each.seed(1)
+        each.reset()
+    VecMonitor(lanes).set_attr("step_cost", 0.25, indices=range(3))
+    actions = np.array([0, 1, 2])
+    taken = lanes.step(actions)
+    assert_same(taken, dear.step(actions))
+    assert taken[1].tolist() == [-0.25] * 3
+    assert lanes.config == dear.config
+    assert lanes.get_attr("step_cost", 1) == [0.25]
+
+
 # Bad input
 
 
@@ -299,8 +315,13 @@ def test_bad_use_is_refused() -> None:
     env.set_options([{}])
     with pytest.raises(ValueError, match="1 entries for 2 lanes"):
         env.reset()
-    with pytest.raises(AttributeError, match="config"):
+    with pytest.raises(AttributeError, match="'config' of a lane cannot be set, only 'step_cost'"):
         env.set_attr("config", EnvConfig())
+    with pytest.raises(ValueError, match="all 2 lanes"):
+        env.set_attr("step_cost", 0.1, indices=[1, 1])
+    with pytest.raises(ValueError, match="step_cost"):
+        env.set_attr("step_cost", -0.1)
+    assert env.get_attr("step_cost") == [0.005, 0.005]
     with pytest.raises(AttributeError, match="action_masks"):
         env.env_method("grade")
     with pytest.raises(TypeError, match="no arguments"):

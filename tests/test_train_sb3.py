@@ -52,7 +52,7 @@ SMALL: dict[str, Any] = {
 }
 KINDS = [
     {"algorithm": "maskable_ppo"},
-    {"algorithm": "maskable_ppo", "view": "board"},
+    {"algorithm": "maskable_ppo", "view": "board", "step_cost": {"start": 0.0, "end": 0.02, "hold": 0.25}},
     {"algorithm": "ppo", "reward": "dense", "step_cost": 0.0},
     {"algorithm": "dqn"},
 ]
@@ -121,6 +121,8 @@ def test_presets(path: Path, task: str) -> None:
         ({"seed": -1}, "seed"),
         ({"ppo": {"batch_size": 100}}, "batch_size 100 does not divide"),
         ({"ppo": {"gamma": 1.5}}, "gamma"),
+        ({"step_cost": 1.5}, "step_cost"),
+        ({"step_cost": {"start": 0.1, "end": 1.5}}, "step_cost"),
         ({"learning_rate": {"start": float("nan")}}, "learning_rate"),
         ({"no_such_key": 1}, "no_such_key"),
     ],
@@ -226,6 +228,20 @@ def test_resume_gives_what_no_interruption_gives(
     for one, two in zip(weights_of(runs[name]), weights_of(tmp_path), strict=True):
         assert np.array_equal(one, two)
     assert scores_of(tmp_path) == scores_of(runs[name])
+
+
+def test_the_step_cost_follows_its_ramp(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each rollout is played at the ramp's step cost, evaluations at the task's."""
+    paid: list[float] = []
+    monkeypatch.setattr(
+        Recorder, "_on_step", lambda recorder: paid.extend({recorder.training_env.get_attr("step_cost")[0]}) or True
+    )
+    config = small(step_cost={"start": 0.0, "end": 0.04, "hold": 0.5}, ppo={"n_steps": 64})
+    curve = sb3_run.train(config, tmp_path)
+    assert sorted(set(paid)) == pytest.approx([0.0, 0.02])
+    assert [paid.count(cost) for cost in sorted(set(paid))] == [64 * 3, 64]
+    for point in curve.points:
+        assert point.net == pytest.approx(point.score - 0.005 * point.cost)
 
 
 def test_a_run_is_what_its_settings_say() -> None:

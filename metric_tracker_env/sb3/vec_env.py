@@ -15,7 +15,7 @@ from metric_tracker_env.config import EnvConfig
 from metric_tracker_env.vector_env import MetricTrackerVectorEnv
 
 # What the lanes have in common: the same for each of them.
-SHARED = ("config", "actions", "observation_layout", "render_mode", "metadata")
+SHARED = ("config", "step_cost", "actions", "observation_layout", "render_mode", "metadata")
 
 
 class MetricTrackerVecEnv(VecEnv):
@@ -144,12 +144,21 @@ class MetricTrackerVecEnv(VecEnv):
         raise AttributeError(f"lanes have no attribute {attr_name!r}; they have {names}")
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
-        """Refused: the lanes are one engine, and a change to some would change all."""
-        del value, indices
-        raise AttributeError(
-            f"attribute {attr_name!r} of a lane cannot be set, as the lanes are one engine; give options when making "
-            "the environment, or episode options with set_options"
-        )
+        """Set ``step_cost`` of all lanes; nothing else, and not some of them, as the lanes are one engine.
+
+        Raises:
+            AttributeError: for another attribute.
+            ValueError: for some lanes only, or a bad value; nothing has changed then.
+        """
+        if attr_name != "step_cost":
+            raise AttributeError(
+                f"attribute {attr_name!r} of a lane cannot be set, only 'step_cost', as the lanes are one engine; give "
+                "options when making the environment, or episode options with set_options"
+            )
+        lanes = self._lanes(indices)
+        if len(set(lanes)) != self.num_envs:
+            raise ValueError(f"indices {lanes}: step_cost is set for all {self.num_envs} lanes or none")
+        self.envs.step_cost = value
 
     def env_method(
         self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
