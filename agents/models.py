@@ -41,7 +41,7 @@ class ModelCard(StrictModel):
     masked: StrictBool = Field(description="Whether it plays legal actions only.")
     environment_id: str
     version: str = Field(description="Of metric_tracker_env, which saved it.")
-    config: EnvConfig = Field(description="What it was trained on.")
+    config: EnvConfig = Field(description="What it was trained on, as training began.")
     fingerprint: str = Field(description="Of the actions and the observation, see ``fingerprint``.")
     steps: StrictInt = Field(ge=0, description="Environment steps of training.")
     seed: StrictInt = Field(ge=0)

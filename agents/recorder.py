@@ -1,4 +1,4 @@
-"""What goes on beside learning: the clock of the lanes, falling settings, evaluations, and checkpoints."""
+"""What goes on beside learning: the clock of the lanes, changing settings, evaluations, and checkpoints."""
 
 from __future__ import annotations
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StrictInt, model_validator
+from pydantic import Discriminator, Field, StrictInt, Tag, model_validator
 
-from metric_tracker_env.config import ConfigModel, EnvConfig, Positive, Real, Reward, View, load_config
+from metric_tracker_env.config import ConfigModel, EnvConfig, Positive, Real, Reward, StepCost, View, load_config
 from metric_tracker_env.tasks import TRAINING_SEEDS, build_config, get_task
 from metric_tracker_env.vector_env import MAX_LANES
 
 Algorithm = Literal["maskable_ppo", "ppo", "dqn"]
 Count = Annotated[StrictInt, Field(ge=1, le=10**12)]
 Share = Annotated[Real, Field(ge=0, le=1)]
-StepCost = Annotated[Real, Field(ge=0, le=1)]  # as in EnvConfig
 
 PRESETS = Path(__file__).parents[1] / "configs" / "training"
 # Seeds of run k begin at k x this, so that no two runs share a lane.
@@ -40,6 +40,16 @@ class StepCostRamp(Ramp):
 
     start: StepCost
     end: StepCost
+
+
+def form_of(step_cost: object) -> str:
+    """Which of the two forms of a step cost a value is meant as, so that an error speaks of that one alone."""
+    return "ramp" if isinstance(step_cost, (Mapping, Ramp)) else "number"
+
+
+StepCostOrRamp = Annotated[
+    Annotated[StepCost, Tag("number")] | Annotated[StepCostRamp, Tag("ramp")], Discriminator(form_of)
+]
 
 
 class PpoSettings(ConfigModel):
@@ -77,7 +87,7 @@ class TrainingConfig(ConfigModel):
     task: str = "medium_mixed"
     view: View = "focus"
     reward: Reward = "terminal"
-    step_cost: StepCost | StepCostRamp | None = Field(
+    step_cost: StepCostOrRamp | None = Field(
         default=None, description="Reward lost per unit in training; None is the task's. Evaluation uses the task's."
     )
     algorithm: Algorithm = "maskable_ppo"

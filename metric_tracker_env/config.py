@@ -37,6 +37,7 @@ COUNT_OF_DENSITY: dict[Density, int] = {"low": 3, "medium": 5, "high": 7}
 
 Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]  # an int will do, text and bool will not
 Positive = Annotated[Real, Field(gt=0)]
+StepCost = Annotated[Real, Field(ge=0, le=1)]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=40)]
 Name = Annotated[StrictStr, Field(min_length=1)]
 Seed = Annotated[StrictInt, Field(ge=0, le=MAX_SEED)]
@@ -332,7 +333,7 @@ class EnvConfig(EpisodeOptions):
     reward: Reward = "terminal"
     budget: StrictInt = Field(default=16, ge=1, le=100_000, description="Units to spend on tools in an episode.")
     costs: ToolCosts = ToolCosts()
-    step_cost: Real = Field(default=0.005, ge=0, le=1, description="Reward lost per unit spent.")
+    step_cost: StepCost = Field(default=0.005, description="Reward lost per unit spent.")
     step_limit: StrictInt = Field(default=48, ge=1, le=1_000_000, description="The draft is submitted at this step.")
 
     @model_validator(mode="after")

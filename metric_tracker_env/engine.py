@@ -95,7 +95,7 @@ class Engine:
 
     @step_cost.setter
     def step_cost(self, value: float) -> None:
-        self.config = build_config(config=self.config, options={"step_cost": value})
+        self.config = self._play.config = build_config(config=self.config, options={"step_cost": value})
 
     @property
     def playing(self) -> np.ndarray:

@@ -424,18 +424,22 @@ def test_dense_rewards_telescope_to_the_terminal_return(view: View, difficulty: 
 
 @pytest.mark.parametrize("reward", ["terminal", "dense"])
 def test_the_step_cost_can_be_changed(reward: Reward) -> None:
-    """A step cost set on the way, through wrappers too, counts for the steps to come and changes nothing else."""
+    """A step cost set on the way, through wrappers too, is that of the steps to come and changes nothing else."""
     env, fixed = gym.make(ENV_ID, reward=reward), gym.make(ENV_ID, reward=reward, step_cost=0.02)
-    survey = bare().actions.encode("list_suspicious_dates")
+    seed, reports = 3, 0
+    first, *rest = collect(bare(), seed, np.random.default_rng(seed))
     for each in (env, fixed):
-        each.reset(seed=3)
-    assert env.step(0)[1] == pytest.approx(-0.005)
-    assert fixed.step(0)[1] == pytest.approx(-0.02)
+        each.reset(seed=seed)
+    assert env.step(first)[1] == pytest.approx(-0.005)
+    assert fixed.step(first)[1] == pytest.approx(-0.02)
     env.set_wrapper_attr("step_cost", 0.02)
-    assert env.unwrapped.config == fixed.unwrapped.config  # pyright: ignore[reportAttributeAccessIssue]
-    assert_same(env.step(survey), fixed.step(survey))
+    assert env.get_wrapper_attr("config") == fixed.get_wrapper_attr("config")
+    for action in rest:
+        assert_same(env.step(action), fixed.step(action))
+        reports += bare().actions.decode(action).tool == "report"
+    assert reports
     assert_same(env.reset(), fixed.reset())
-    assert_same(env.step(survey), fixed.step(survey))
+    assert_same(env.step(first), fixed.step(first))
     for bad in (-0.1, 1.5, float("nan"), "dear", None):
         with pytest.raises(ValueError, match="step_cost"):
             env.set_wrapper_attr("step_cost", bad)

@@ -283,6 +283,10 @@ def test_the_step_cost_of_all_lanes_can_be_changed() -> None:
     assert taken[1].tolist() == [-0.25] * 3
     assert lanes.config == dear.config
     assert lanes.get_attr("step_cost", 1) == [0.25]
+    lanes.step_cost = dear.step_cost = 0.5
+    taken = lanes.step(actions + 1)
+    assert_same(taken, dear.step(actions + 1))
+    assert taken[1].tolist() == [-0.5] * 3
 
 
 # Bad input
@@ -317,8 +321,9 @@ def test_bad_use_is_refused() -> None:
         env.reset()
     with pytest.raises(AttributeError, match="'config' of a lane cannot be set, only 'step_cost'"):
         env.set_attr("config", EnvConfig())
-    with pytest.raises(ValueError, match="all 2 lanes"):
-        env.set_attr("step_cost", 0.1, indices=[1, 1])
+    for lanes in ([1, 1], [0], [0, 5], [-1, 0]):
+        with pytest.raises(ValueError, match="all 2 lanes"):
+            env.set_attr("step_cost", 0.1, indices=lanes)
     with pytest.raises(ValueError, match="step_cost"):
         env.set_attr("step_cost", -0.1)
     assert env.get_attr("step_cost") == [0.005, 0.005]

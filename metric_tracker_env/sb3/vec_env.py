@@ -51,6 +51,19 @@ class MetricTrackerVecEnv(VecEnv):
         """The configuration of the lanes."""
         return self.envs.config
 
+    @property
+    def step_cost(self) -> float:
+        """Reward lost per unit spent, of all lanes; it may be set at any time, here or with ``set_attr``.
+
+        Raises:
+            ValueError: on setting, for a bad value; nothing has changed then.
+        """
+        return self.envs.step_cost
+
+    @step_cost.setter
+    def step_cost(self, value: float) -> None:
+        self.envs.step_cost = value
+
     def reset(self) -> np.ndarray:
         """Begin an episode on every lane, with the seeds and options given since the last reset.
 
@@ -146,6 +159,9 @@ class MetricTrackerVecEnv(VecEnv):
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
         """Set ``step_cost`` of all lanes; nothing else, and not some of them, as the lanes are one engine.
 
+        ``DummyVecEnv`` sets an attribute of the outermost wrapper, which nothing reads; there,
+        ``env_method("set_wrapper_attr", "step_cost", value)`` does the same as this.
+
         Raises:
             AttributeError: for another attribute.
             ValueError: for some lanes only, or a bad value; nothing has changed then.
@@ -156,9 +172,9 @@ class MetricTrackerVecEnv(VecEnv):
                 "options when making the environment, or episode options with set_options"
             )
         lanes = self._lanes(indices)
-        if len(set(lanes)) != self.num_envs:
-            raise ValueError(f"indices {lanes}: step_cost is set for all {self.num_envs} lanes or none")
-        self.envs.step_cost = value
+        if set(lanes) != set(range(self.num_envs)):
+            raise ValueError(f"indices {lanes[:8]} are not all {self.num_envs} lanes, which share one step_cost")
+        self.step_cost = value
 
     def env_method(
         self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
