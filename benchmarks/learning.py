@@ -2,7 +2,8 @@
 
 Each run is the command that a user types, in a process of its own, on one CPU thread. Then the model plays held-out
 episodes, which pay at the end. F1, return net of the cost of tools, units spent; CPU seconds of training (evaluations
-left out) and the share of them in the environment; the family and the entity that is found least.
+left out) and the share of them in the environment; the family and the entity that is found least. Below the table: what
+each row nets above the analyst script on the same episodes.
 
     python benchmarks/learning.py [--rows medium hard] [--seeds 3] [--output results/learning] [--jobs 2]
 
@@ -24,6 +25,7 @@ import numpy as np
 
 from agents.curve import Curve
 from agents.evaluate import Evaluation, evaluate, held_out_seeds
+from agents.intervals import Interval, bootstrap
 from agents.models import is_model
 
 ROOT = Path(__file__).parents[1]
@@ -80,9 +82,8 @@ def train(row: Row, seed: int, folder: Path) -> None:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
 
 
-def measure(row: Row, seed: int, folder: Path, episodes: int) -> Result:
-    """Play a trained model on held-out episodes of the row's task."""
-    played = evaluate(folder, held_out_seeds(row.task, episodes), row.task)
+def measure(seed: int, folder: Path, played: Evaluation) -> Result:
+    """The figures of a run whose model has played held-out episodes."""
     last = Curve.read(folder / "curve.csv", sys.maxsize).points[-1]
     return Result(
         seed=seed,
@@ -100,6 +101,12 @@ def measure(row: Row, seed: int, folder: Path, episodes: int) -> Result:
             ]
         ),
     )
+
+
+def gain(runs: Sequence[Evaluation], baseline: Evaluation) -> Interval:
+    """What runs net above the baseline on the same episodes: mean over the runs, interval over the episodes."""
+    nets = np.mean([run.episodes.net for run in runs], axis=0)
+    return bootstrap(nets - np.array(baseline.episodes.net))
 
 
 def least(groups: list[tuple[str, int, int]]) -> tuple[str, float]:
@@ -154,15 +161,25 @@ def main() -> None:
         for _ in pool.map(lambda item: train(ROWS[item[0]], item[1], item[2]), work):
             pass
     results: dict[str, list[Result]] = {name: [] for name in given.rows}
+    played: dict[str, list[Evaluation]] = {name: [] for name in given.rows}
     for name, seed, folder in work:
-        results[name].append(measure(ROWS[name], seed, folder, given.episodes))
+        played[name].append(evaluate(folder, held_out_seeds(ROWS[name].task, given.episodes), ROWS[name].task))
+        results[name].append(measure(seed, folder, played[name][-1]))
     tasks = dict.fromkeys(ROWS[name].task for name in given.rows)
     baseline = {task: evaluate(BASELINE, held_out_seeds(task, given.episodes), task) for task in tasks}
+    gains = {name: gain(runs, baseline[ROWS[name].task]) for name, runs in played.items()}
     print("\n".join(lines_of(results, baseline)))
+    told_gain = "; ".join(f"{name} {gained}" for name, gained in gains.items())
+    print(f"net above the {BASELINE} on the same episodes [95 % interval]: {told_gain}")
     told = {name: [run._asdict() for run in runs] for name, runs in results.items()}
-    told_baseline = {task: {"f1": played.mean("f1"), "net": played.mean("net")} for task, played in baseline.items()}
+    told_baseline = {task: {"f1": line.mean("f1"), "net": line.mean("net")} for task, line in baseline.items()}
+    data = {
+        "runs": told,
+        BASELINE: told_baseline,
+        f"net_above_{BASELINE}": {name: gained.model_dump() for name, gained in gains.items()},
+    }
     given.output.mkdir(parents=True, exist_ok=True)
-    (given.output / "learning.json").write_text(json.dumps({"runs": told, BASELINE: told_baseline}, indent=1) + "\n")
+    (given.output / "learning.json").write_text(json.dumps(data, indent=1) + "\n")
 
 
 if __name__ == "__main__":
