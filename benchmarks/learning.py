@@ -7,6 +7,7 @@ each row nets above the analyst script on the same episodes.
 
     python benchmarks/learning.py [--rows medium hard] [--seeds 3] [--output results/learning] [--jobs 2]
 
+``--skip 2000`` leaves out the first held-out episodes, so that models are judged on some that nobody has looked at.
 Runs that the output folder holds already are not run again.
 """
 
@@ -151,11 +152,14 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--episodes", type=int, default=1000)
+    parser.add_argument("--skip", type=int, default=0, help="held-out episodes to leave out before the first")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--output", type=Path, default=Path("results/learning"))
     given = parser.parse_args()
-    if given.seeds < 1 or given.jobs < 1:
-        parser.error("--seeds and --jobs must be at least 1")
+    if given.seeds < 1 or given.jobs < 1 or given.episodes < 1 or given.skip < 0:
+        parser.error("--seeds, --jobs and --episodes must be at least 1, --skip at least 0")
+    tasks = dict.fromkeys(ROWS[name].task for name in given.rows)
+    seeds = {task: held_out_seeds(task, given.skip + given.episodes)[given.skip :] for task in tasks}
     work = [(name, seed, given.output / f"{name}-seed{seed}") for name in given.rows for seed in range(given.seeds)]
     with ThreadPoolExecutor(given.jobs) as pool:
         for _ in pool.map(lambda item: train(ROWS[item[0]], item[1], item[2]), work):
@@ -163,10 +167,9 @@ def main() -> None:
     results: dict[str, list[Result]] = {name: [] for name in given.rows}
     played: dict[str, list[Evaluation]] = {name: [] for name in given.rows}
     for name, seed, folder in work:
-        played[name].append(evaluate(folder, held_out_seeds(ROWS[name].task, given.episodes), ROWS[name].task))
+        played[name].append(evaluate(folder, seeds[ROWS[name].task], ROWS[name].task))
         results[name].append(measure(seed, folder, played[name][-1]))
-    tasks = dict.fromkeys(ROWS[name].task for name in given.rows)
-    baseline = {task: evaluate(BASELINE, held_out_seeds(task, given.episodes), task) for task in tasks}
+    baseline = {task: evaluate(BASELINE, seeds[task], task) for task in tasks}
     gains = {name: gain(runs, baseline[ROWS[name].task]) for name, runs in played.items()}
     print("\n".join(lines_of(results, baseline)))
     told_gain = "; ".join(f"{name} {gained}" for name, gained in gains.items())
