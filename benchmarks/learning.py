@@ -177,6 +177,7 @@ def main() -> None:
     told = {name: [run._asdict() for run in runs] for name, runs in results.items()}
     told_baseline = {task: {"f1": line.mean("f1"), "net": line.mean("net")} for task, line in baseline.items()}
     data = {
+        "held_out": {"skipped": given.skip, "episodes": given.episodes},
         "runs": told,
         BASELINE: told_baseline,
         f"net_above_{BASELINE}": {name: gained.model_dump() for name, gained in gains.items()},

@@ -28,7 +28,41 @@ EPISODE_OPTIONS = tuple(EpisodeOptions.model_fields)
 ONE_LANE = np.zeros(1, np.int64)
 
 
-class MetricTrackerEnv(gym.Env[np.ndarray, np.int64]):
+class OnEngine:
+    """What an environment, single or vector, has from its engine."""
+
+    _engine: Engine
+
+    @property
+    def config(self) -> EnvConfig:
+        """The configuration; ``step_cost`` is the one part of it that can be changed."""
+        return self._engine.config
+
+    @property
+    def step_cost(self) -> float:
+        """Reward lost per unit spent. It may be set at any time, for a cost that changes during training.
+
+        Raises:
+            ValueError: on setting, for a bad value; nothing has changed then.
+        """
+        return self._engine.step_cost
+
+    @step_cost.setter
+    def step_cost(self, value: float) -> None:
+        self._engine.step_cost = value
+
+    @property
+    def actions(self) -> ActionTable:
+        """The action table: encodes, decodes and spells actions."""
+        return self._engine.table
+
+    @property
+    def observation_layout(self) -> Layout:
+        """Names, places and shapes of the parts of the observation."""
+        return self._engine.layout
+
+
+class MetricTrackerEnv(OnEngine, gym.Env[np.ndarray, np.int64]):
     """An analyst's work: find the incidents in weeks of funnel metrics with a budget of analysis tools.
 
     ## Description
@@ -144,34 +178,6 @@ class MetricTrackerEnv(gym.Env[np.ndarray, np.int64]):
         self.observation_space = observation_space(self._engine)
         self.action_space = spaces.Discrete(len(self._engine.table))
         self._started = False
-
-    @property
-    def config(self) -> EnvConfig:
-        """The configuration; ``step_cost`` is the one part of it that can be changed."""
-        return self._engine.config
-
-    @property
-    def step_cost(self) -> float:
-        """Reward lost per unit spent. It may be set at any time, for a cost that changes during training.
-
-        Raises:
-            ValueError: on setting, for a bad value; nothing has changed then.
-        """
-        return self._engine.step_cost
-
-    @step_cost.setter
-    def step_cost(self, value: float) -> None:
-        self._engine.step_cost = value
-
-    @property
-    def actions(self) -> ActionTable:
-        """The action table: encodes, decodes and spells actions."""
-        return self._engine.table
-
-    @property
-    def observation_layout(self) -> Layout:
-        """Names, places and shapes of the parts of the observation."""
-        return self._engine.layout
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -13,11 +13,11 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from metric_tracker_env.actions import ActionTable
 from metric_tracker_env.config import EnvConfig
 from metric_tracker_env.engine import Engine, Outcome
 from metric_tracker_env.env import (
     METADATA,
+    OnEngine,
     check_render_mode,
     check_seed,
     entropy,
@@ -26,14 +26,13 @@ from metric_tracker_env.env import (
     render_lane,
 )
 from metric_tracker_env.episode import EpisodeData
-from metric_tracker_env.observation import Layout
 from metric_tracker_env.scoring import Grade, score_submission
 from metric_tracker_env.tasks import build_config
 
 MAX_LANES = 1 << 20
 
 
-class MetricTrackerVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
+class MetricTrackerVectorEnv(OnEngine, VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """Many lanes of ``MetricTrackerEnv`` in one engine; what ``gymnasium.make_vec`` builds.
 
     Lane i, seeded s, plays bit for bit what the single environment seeded s + i plays, in every autoreset mode.
@@ -83,34 +82,6 @@ class MetricTrackerVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     def observation_space(self) -> spaces.Space[np.ndarray]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Box of all lanes' observations; made when asked for, as its bounds weigh 20 KB a lane in the board view."""
         return batch_space(self.single_observation_space, self.num_envs)
-
-    @property
-    def config(self) -> EnvConfig:
-        """The configuration; ``step_cost`` is the one part of it that can be changed."""
-        return self._engine.config
-
-    @property
-    def step_cost(self) -> float:
-        """Reward lost per unit spent. It may be set at any time, for a cost that changes during training.
-
-        Raises:
-            ValueError: on setting, for a bad value; nothing has changed then.
-        """
-        return self._engine.step_cost
-
-    @step_cost.setter
-    def step_cost(self, value: float) -> None:
-        self._engine.step_cost = value
-
-    @property
-    def actions(self) -> ActionTable:
-        """The action table: encodes, decodes and spells actions."""
-        return self._engine.table
-
-    @property
-    def observation_layout(self) -> Layout:
-        """Names, places and shapes of the parts of the observation."""
-        return self._engine.layout
 
     def reset(
         self,

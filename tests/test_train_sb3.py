@@ -234,9 +234,12 @@ def test_resume_gives_what_no_interruption_gives(
 def test_the_step_cost_follows_its_ramp(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Each rollout is played at the ramp's step cost, evaluations at the task's."""
     paid: list[float] = []
-    monkeypatch.setattr(
-        Recorder, "_on_step", lambda recorder: paid.extend({recorder.training_env.get_attr("step_cost")[0]}) or True
-    )
+
+    def note(recorder: Recorder) -> bool:
+        paid.append(recorder.training_env.get_attr("step_cost")[0])
+        return True
+
+    monkeypatch.setattr(Recorder, "_on_step", note)
     config = small(step_cost={"start": 0.0, "end": 0.04, "hold": 0.5}, ppo={"n_steps": 64})
     curve = sb3_run.train(config, tmp_path)
     assert sorted(set(paid)) == pytest.approx([0.0, 0.02])
