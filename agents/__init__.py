@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from agents import analyst, oracle, scripts
-from agents.base import AGENTS, Agent, AgentFactory, Script, get_agent, register
-from agents.desk import Desk
-from agents.evaluate import Evaluation, evaluate, evaluate_policy
-from agents.intervals import Interval
-from agents.leaderboard import leaderboard
-from agents.models import (
+from agents.evaluation.evaluate import Evaluation, evaluate, evaluate_policy
+from agents.evaluation.intervals import Interval
+from agents.evaluation.leaderboard import leaderboard
+from agents.evaluation.report import Comparison
+from agents.players.models import (
     LoadedModel,
     ModelAgent,
     ModelCard,
@@ -19,8 +17,10 @@ from agents.models import (
     save_mlp,
     write_card,
 )
-from agents.report import Comparison
-from agents.signature import NO_INCIDENT, SignatureRule, name_roots
+from agents.players.scripts import analyst, oracle, simple
+from agents.players.scripts.desk import Desk
+from agents.players.scripts.script import AGENTS, Agent, AgentFactory, Script, get_agent, register
+from agents.players.scripts.signature import NO_INCIDENT, SignatureRule, name_roots
 
 __all__ = [
     "AGENTS",
@@ -49,6 +49,6 @@ __all__ = [
     "oracle",
     "register",
     "save_mlp",
-    "scripts",
+    "simple",
     "write_card",
 ]

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from agents.base import AGENTS
 from agents.command_line import need, told_in_one_line
-from agents.evaluate import MAX_WORKERS, check_count, check_seeds, evaluate, find_player, options_of
-from agents.leaderboard import check_writable, leaderboard
-from agents.llm_client import EndpointError
-from agents.llm_run import LlmRun
-from agents.models import LoadedModel, check_fits
+from agents.evaluation.evaluate import MAX_WORKERS, check_count, check_seeds, evaluate, find_player, options_of
+from agents.evaluation.leaderboard import check_writable, leaderboard
+from agents.evaluation.report import Comparison, console, detail_table, score_table
+from agents.llm.client import EndpointError
+from agents.llm.run import LlmRun
+from agents.players.models import LoadedModel, check_fits
+from agents.players.scripts.script import AGENTS
 from agents.progress import progress_bar
-from agents.report import Comparison, console, detail_table, score_table
 from metric_tracker_env.config import Reward, View
 from metric_tracker_env.schema import Difficulty, ScenarioFamily
 from metric_tracker_env.tasks import HELD_OUT_SEEDS, build_config

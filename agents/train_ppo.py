@@ -24,9 +24,9 @@ import torch
 from gymnasium.vector import AutoresetMode
 from torch import nn
 
-from agents.evaluate import evaluate, held_out_seeds
-from agents.models import is_model, save_mlp
-from agents.training import SEEDS_PER_RUN
+from agents.evaluation.evaluate import evaluate, held_out_seeds
+from agents.players.models import is_model, save_mlp
+from agents.training.settings import SEEDS_PER_RUN
 from metric_tracker_env import MetricTrackerVectorEnv, get_task
 
 ILLEGAL = -1e8  # logit of an action that may not be taken

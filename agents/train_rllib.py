@@ -31,9 +31,9 @@ from pydantic import TypeAdapter
 
 import metric_tracker_env
 from agents.command_line import need, told_in_one_line
-from agents.evaluate import evaluate, held_out_seeds
-from agents.models import CARD_FILE, fingerprint, save_mlp
-from agents.training import SEEDS_PER_RUN
+from agents.evaluation.evaluate import evaluate, held_out_seeds
+from agents.players.models import CARD_FILE, fingerprint, save_mlp
+from agents.training.settings import SEEDS_PER_RUN
 from metric_tracker_env import EnvConfig, MetricTrackerVectorEnv, get_task
 from metric_tracker_env.config import Reward
 from metric_tracker_env.tasks import build_config

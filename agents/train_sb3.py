@@ -12,11 +12,11 @@ import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
-from agents.base import AGENTS
 from agents.command_line import need, told_in_one_line
-from agents.curve import draw_curve
-from agents.leaderboard import leaderboard
-from agents.training import Algorithm, load_preset, merge, preset_path
+from agents.evaluation.leaderboard import leaderboard
+from agents.players.scripts.script import AGENTS
+from agents.training.curve import draw_curve
+from agents.training.settings import Algorithm, load_preset, merge, preset_path
 from metric_tracker_env.config import View
 
 NEEDED = {
@@ -53,7 +53,7 @@ def run(
         episodes: Held-out episodes of each agent on the leaderboard; 0 for no leaderboard.
         workers: Processes that play the scripted agents.
     """
-    from agents.sb3_run import resume, train
+    from agents.training.sb3_run import resume, train
 
     progress_bar = sys.stderr.isatty()
     if resume_from is not None:

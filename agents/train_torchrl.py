@@ -34,9 +34,9 @@ from torchrl.modules import MaskedCategorical, ProbabilisticActor, ValueOperator
 from torchrl.objectives import ClipPPOLoss
 from torchrl.objectives.value import GAE
 
-from agents.evaluate import evaluate, held_out_seeds
-from agents.models import is_model, save_mlp
-from agents.training import SEEDS_PER_RUN
+from agents.evaluation.evaluate import evaluate, held_out_seeds
+from agents.players.models import is_model, save_mlp
+from agents.training.settings import SEEDS_PER_RUN
 from metric_tracker_env import MetricTrackerVectorEnv, get_task
 
 ACTED = ("observation", "action_mask", "action", "action_log_prob", "advantage", "value_target", "state_value")

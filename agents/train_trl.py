@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.command_line import need, told_in_one_line
-from agents.evaluate import held_out_seeds
-from agents.training import MAX_RUN_SEED, SEEDS_PER_RUN
+from agents.evaluation.evaluate import held_out_seeds
+from agents.training.settings import MAX_RUN_SEED, SEEDS_PER_RUN
 from metric_tracker_env.investigation import Investigation, standing_of
 from metric_tracker_env.tasks import build_config, get_task
 

@@ -24,10 +24,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from agents.curve import Curve
-from agents.evaluate import Evaluation, evaluate, held_out_seeds
-from agents.intervals import Interval, bootstrap
-from agents.models import is_model
+from agents.evaluation.evaluate import Evaluation, evaluate, held_out_seeds
+from agents.evaluation.intervals import Interval, bootstrap
+from agents.players.models import is_model
+from agents.training.curve import Curve
 
 ROOT = Path(__file__).parents[1]
 BASELINE = "analyst"

@@ -1,11 +1,12 @@
 """What the OpenEnv server bears: many sessions at once on the loopback address, beside the same play in process.
 
 Starts the server by its own command, with its default limits. Each session plays episodes of a named task with the
-analyst in words (``agents.words``), one call after the other without a pause, for a fixed time; every score is
-compared with that of the same episode in process. Calls and episodes a second, latency of a call, errors, CPU time
-of the server a call, and its resident memory before, after a warm-up, at the end, and when all sessions are closed.
+analyst in words (``agents.players.scripts.words``), one call after the other without a pause, for a fixed time; every
+score is compared with that of the same episode in process. Calls and episodes a second, latency of a call, errors, CPU
+time of the server a call, and its resident memory before, after a warm-up, at the end, and when all sessions are
+closed.
 
-    python benchmarks/serving.py [--sessions 64] [--seconds 60] [--json results/serving.json]
+python benchmarks/serving.py [--sessions 64] [--seconds 60] [--json results/serving.json]
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agents.words import converse, investigate
+from agents.players.scripts.words import converse, investigate
 from metric_tracker_env import TASKS, GeneratorConfig, Investigation
 from metric_tracker_env.investigation import call_by_name, standing_of
 from metric_tracker_env.serve.openenv_client import InvestigationAction, InvestigationClient

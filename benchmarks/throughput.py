@@ -21,8 +21,9 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import metric_tracker_env
-from metric_tracker_env import EpisodeConfig, GeneratorConfig, rng
-from metric_tracker_env.episode import EpisodeSource
+from metric_tracker_env import EpisodeConfig, GeneratorConfig
+from metric_tracker_env.world import rng
+from metric_tracker_env.world.source import EpisodeSource
 
 ENV = f"metric_tracker_env:{metric_tracker_env.ENV_ID}"
 LANES = 1024

@@ -20,12 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.scripts import clean_noise
-from agents.signature import NO_INCIDENT, SignatureRule, threshold_shares
+from agents.players.scripts.signature import NO_INCIDENT, SignatureRule, threshold_shares
+from agents.players.scripts.simple import clean_noise
 from metric_tracker_env.config import EpisodeConfig, GeneratorConfig
-from metric_tracker_env.episode import EpisodeBatch, EpisodeSource
-from metric_tracker_env.generator import CleanTraffic
-from metric_tracker_env.labels import MIN_MOVE, CellClass
 from metric_tracker_env.measure import (
     COUNT_THRESHOLD_FLOOR,
     COUNT_THRESHOLD_SHARE,
@@ -38,6 +35,9 @@ from metric_tracker_env.measure import (
 )
 from metric_tracker_env.schema import ANOMALY_TYPES, DAYS_PER_WEEK, DIFFICULTIES, Catalogue, Difficulty
 from metric_tracker_env.scoring import ScoringConfig
+from metric_tracker_env.world.labels import MIN_MOVE, CellClass
+from metric_tracker_env.world.source import EpisodeBatch, EpisodeSource
+from metric_tracker_env.world.traffic import CleanTraffic
 
 CHUNK = 250
 INCIDENTS = 3
@@ -94,7 +94,7 @@ def fixed_order(full: Full) -> np.ndarray:
 
 
 def signature(full: Full) -> np.ndarray:
-    """The signature rule, see ``agents.signature``."""
+    """The signature rule, see ``agents.players.scripts.signature``."""
     named = SignatureRule(full.config, full.difficulty).name_all(full.deviations)
     entities = np.arange(full.config.catalogue.num_entities)[:, None, None]
     return (named == entities) & (named != NO_INCIDENT)

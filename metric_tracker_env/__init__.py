@@ -14,7 +14,6 @@ from metric_tracker_env.config import (
     load_config,
 )
 from metric_tracker_env.env import MetricTrackerEnv
-from metric_tracker_env.episode import EpisodeData, MetricDataGenerator
 from metric_tracker_env.investigation import Investigation
 from metric_tracker_env.schema import (
     ALL_SCENARIO_FAMILIES,
@@ -27,10 +26,11 @@ from metric_tracker_env.schema import (
     SyntheticGeneratorApplication,
 )
 from metric_tracker_env.scoring import Grade, ScoringConfig, score_submission
-from metric_tracker_env.stddev_shift import available_synthetic_generator_methods
 from metric_tracker_env.tasks import TASKS, Task, get_task
 from metric_tracker_env.tools import SharedAnalysisToolkit
 from metric_tracker_env.vector_env import MetricTrackerVectorEnv
+from metric_tracker_env.world.episode import EpisodeData, MetricDataGenerator
+from metric_tracker_env.world.stddev_shift import available_synthetic_generator_methods
 
 __version__ = "0.1.0"
 

@@ -11,15 +11,17 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 
-from metric_tracker_env.actions import Action, ActionTable
 from metric_tracker_env.config import MAX_SEED, EnvConfig, EpisodeOptions
-from metric_tracker_env.engine import Engine
-from metric_tracker_env.episode import EpisodeData, EpisodeSource
 from metric_tracker_env.measure import SCAN_MULTIPLIERS
-from metric_tracker_env.observation import REPORTED_SCALE, Layout
+from metric_tracker_env.play.actions import Action, ActionTable
+from metric_tracker_env.play.engine import Engine
+from metric_tracker_env.play.layout import Layout
+from metric_tracker_env.play.observation import REPORTED_SCALE
+from metric_tracker_env.play.supply import RATIO_CLIP
 from metric_tracker_env.scoring import Grade, score_submission
-from metric_tracker_env.supply import RATIO_CLIP
 from metric_tracker_env.tasks import build_config
+from metric_tracker_env.world.episode import EpisodeData
+from metric_tracker_env.world.source import EpisodeSource
 
 RENDER_MODES = ("ansi", "rgb_array")
 RENDER_FPS = 4

@@ -31,10 +31,9 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.seeding import np_random
 
-from metric_tracker_env.actions import OPEN_TOOL, REVEALED_TYPES, SINGLE_TOOLS, SUBMIT
 from metric_tracker_env.config import MAX_SEED, EnvConfig, EpisodeOptions, GeneratorConfig
-from metric_tracker_env.engine import Engine
-from metric_tracker_env.episode import EpisodeData
+from metric_tracker_env.play.actions import OPEN_TOOL, REVEALED_TYPES, SINGLE_TOOLS, SUBMIT
+from metric_tracker_env.play.engine import Engine
 from metric_tracker_env.schema import ENTITY_TYPES, EntityType, MetricSubmissionRow, StrictModel
 from metric_tracker_env.scoring import Grade, score_submission
 from metric_tracker_env.submission import check_rows, shown
@@ -43,6 +42,7 @@ from metric_tracker_env.tools import TOOLS, SharedAnalysisToolkit, ToolError, To
 from metric_tracker_env.tools.arguments import SubmittedRows
 from metric_tracker_env.tools.overview import SCORING, TASK
 from metric_tracker_env.tools.registry import function_schema, tool_schemas, tool_spec
+from metric_tracker_env.world.episode import EpisodeData
 
 REFUSAL_COST = 1  # units that a bad call costs
 TOLD_FAULTS = 5  # faults of a refused submission that are told

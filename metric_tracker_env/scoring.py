@@ -12,10 +12,10 @@ from typing import Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from metric_tracker_env.episode import EpisodeData
-from metric_tracker_env.labels import CellClass
 from metric_tracker_env.schema import NAME_FIELDS, VALUE_FIELDS, MetricSubmissionRow, StrictModel
 from metric_tracker_env.submission import Submission, check_rows
+from metric_tracker_env.world.episode import EpisodeData
+from metric_tracker_env.world.labels import CellClass
 
 Key = tuple[str, str, str]
 

@@ -14,7 +14,6 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from metric_tracker_env.config import EnvConfig
-from metric_tracker_env.engine import Engine, Outcome
 from metric_tracker_env.env import (
     METADATA,
     OnEngine,
@@ -25,9 +24,10 @@ from metric_tracker_env.env import (
     observation_space,
     render_lane,
 )
-from metric_tracker_env.episode import EpisodeData
+from metric_tracker_env.play.engine import Engine, Outcome
 from metric_tracker_env.scoring import Grade, score_submission
 from metric_tracker_env.tasks import build_config
+from metric_tracker_env.world.episode import EpisodeData
 
 MAX_LANES = 1 << 20
 

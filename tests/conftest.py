@@ -11,9 +11,9 @@ from gymnasium.vector import VectorEnv
 from hypothesis import strategies as st
 
 from metric_tracker_env import MetricTrackerEnv, MetricTrackerVectorEnv
-from metric_tracker_env.actions import Action, ActionTable
 from metric_tracker_env.config import EnvConfig, FunnelStep, GeneratorConfig, Reward, View
-from metric_tracker_env.observation import Layout
+from metric_tracker_env.play.actions import Action, ActionTable
+from metric_tracker_env.play.layout import Layout
 from metric_tracker_env.schema import ANOMALY_TYPES, ConversionMetricDefinition
 from metric_tracker_env.tools import TOOLS
 from metric_tracker_env.view import MetricView

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple, Self
 
-from agents.words import investigate
+from agents.players.scripts.words import investigate
 from metric_tracker_env import GeneratorConfig
 
 GENERATOR = GeneratorConfig()

@@ -15,8 +15,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a script, the repository is not on the path
 
 from metric_tracker_env.config import EpisodeConfig, FunnelStep, GeneratorConfig, SyntheticAnomalyGenerator
-from metric_tracker_env.episode import MetricDataGenerator
 from metric_tracker_env.schema import ConversionMetricDefinition
+from metric_tracker_env.world.episode import MetricDataGenerator
 
 GOLDEN = Path(__file__).with_name("golden.json")
 SEEDS = list(range(64))

@@ -17,9 +17,8 @@ from gymnasium.error import ResetNeeded
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agents.words import converse, investigate
+from agents.players.scripts.words import converse, investigate
 from metric_tracker_env import Investigation, MetricTrackerEnv
-from metric_tracker_env.actions import FOCUSED, REPORT, SUBMIT
 from metric_tracker_env.config import EnvConfig, FunnelStep, GeneratorConfig
 from metric_tracker_env.investigation import (
     CALLS,
@@ -33,6 +32,7 @@ from metric_tracker_env.investigation import (
     plain_type,
     standing_of,
 )
+from metric_tracker_env.play.actions import FOCUSED, REPORT, SUBMIT
 from metric_tracker_env.schema import MetricSubmissionRow
 from metric_tracker_env.tasks import HELD_OUT_SEEDS
 from metric_tracker_env.tools import TOOLS, SharedAnalysisToolkit

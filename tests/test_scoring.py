@@ -17,8 +17,6 @@ from pydantic import ValidationError
 
 from metric_tracker_env import measure
 from metric_tracker_env.config import EpisodeConfig, FunnelStep, GeneratorConfig
-from metric_tracker_env.episode import EpisodeData, MetricDataGenerator
-from metric_tracker_env.labels import CellClass
 from metric_tracker_env.schema import (
     ALL_SCENARIO_FAMILIES,
     DIFFICULTIES,
@@ -29,6 +27,8 @@ from metric_tracker_env.schema import (
 )
 from metric_tracker_env.scoring import Grade, ScoringConfig, score_submission, soft_f1
 from metric_tracker_env.submission import MAX_ROWS, check_rows, rows_from_json, rows_to_json
+from metric_tracker_env.world.episode import EpisodeData, MetricDataGenerator
+from metric_tracker_env.world.labels import CellClass
 
 AXIOM = settings(max_examples=40, deadline=None, derandomize=True)
 Item = MetricSubmissionRow | dict[str, Any]

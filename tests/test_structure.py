@@ -21,22 +21,21 @@ PACKAGE = ROOT / "metric_tracker_env"
 NAME = PACKAGE.name
 # The layers of the design, from the core to the border: a module imports none that stands further down.
 ORDER = (
-    *("schema", "config", "measure", "tasks", "generator", "anomalies", "labels", "episode", "scoring"),
-    *(
-        "tools",
-        "actions",
-        "state",
-        "observation",
-        "engine",
-        "render",
-        "env",
-        "vector_env",
-        "investigation",
-        "sb3",
-        "serve",
-        "__init__",
-    ),
+    *("schema", "config", "measure", "tasks", "view", "submission"),  # the vocabulary and the rules
+    "world",  # from a key to a labelled episode
+    *("scoring", "tools"),
+    "play",  # from episodes to steps
+    "render",
+    *("env", "vector_env", "investigation"),  # the doors
+    *("sb3", "serve"),
+    "__init__",
 )
+# Inside the folders, likewise.
+INSIDE = {
+    "world": ("rng", "traffic", "variants", "planner", "injection", "labels", "stddev_shift", "source", "episode"),
+    "play": ("actions", "supply", "state", "layout", "observation", "board", "focus", "engine"),
+    "render": ("sheet", "layout", "scene", "frame", "text", "png", "__init__"),
+}
 OPTIONAL = {"matplotlib", "torch", "rich", "tyro", "pandas", "narwhals", "stable_baselines3", "sb3_contrib", "PIL"}
 OPTIONAL |= {"torchrl", "tensordict", "openai", "filelock"}
 OPTIONAL |= {"openenv", "fastapi", "h11", "starlette", "uvicorn", "mcp"}
@@ -98,11 +97,11 @@ def own_modules(tree: ast.AST) -> set[str]:
 GRAPH = {name: own_modules(tree) - {name} for name, tree in MODULES.items()}
 
 
-def layer(module: str) -> int | None:
-    """Position of a module in the order of the design; None for helpers that it does not name."""
-    first = module.split(".")[0]
-    first = "render" if first.startswith("render") else first
-    return ORDER.index(first) if first in ORDER else None
+def layer(module: str) -> tuple[int, int]:
+    """Position of a module in the order of the design, and in that of its folder where it has one."""
+    first, _, inner = module.partition(".")
+    inside = INSIDE.get(first, ())
+    return ORDER.index(first), inside.index(inner) if inner in inside else -1
 
 
 def test_imports_have_no_cycle() -> None:
@@ -113,22 +112,16 @@ def test_imports_have_no_cycle() -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_point_up_the_layers(module: str) -> None:
-    """No module imports, through whatever helper, one that stands further down the order of the design."""
-    reached: set[str] = set()
-    waiting = [module]
-    while waiting:
-        fresh = GRAPH[waiting.pop()] - reached
-        reached |= fresh
-        waiting += fresh
-    own = layer(module)
-    if own is not None:
-        below = {name for name in reached if (layer(name) or 0) > own}
-        assert not below
+    """No module imports one that stands further down the order of the design."""
+    assert not {name for name in GRAPH[module] if layer(name) > layer(module)}
 
 
 def test_every_layer_exists() -> None:
-    """Each layer of the design is a module or a folder of modules."""
-    assert {ORDER[place] for place in map(layer, MODULES) if place is not None} == set(ORDER)
+    """Each layer of the design is a module or a folder of modules, and each folder holds just what it names."""
+    assert {ORDER[layer(name)[0]] for name in MODULES} == set(ORDER)
+    for folder, names in INSIDE.items():
+        inner = {name.partition(".")[2] for name in MODULES if name.startswith(f"{folder}.")}
+        assert inner - {"__init__"} == set(names) - {"__init__"}
 
 
 @pytest.mark.parametrize("module", MODULES)

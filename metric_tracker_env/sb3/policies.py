@@ -14,7 +14,7 @@ from stable_baselines3.common.type_aliases import Schedule
 from torch import nn
 
 from metric_tracker_env.config import EnvConfig
-from metric_tracker_env.observation import SCANS
+from metric_tracker_env.play.layout import SCANS
 
 GLOBALS = 3 + SCANS  # numbers of an observation that belong to no date
 GLOBAL_ACTIONS = SCANS + 1  # scans, the survey, submit

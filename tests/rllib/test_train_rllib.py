@@ -23,10 +23,10 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 from agents import train_rllib
-from agents.evaluate import evaluate, held_out_seeds
-from agents.models import load_model, read_card
+from agents.evaluation.evaluate import evaluate, held_out_seeds
+from agents.players.models import load_model, read_card
 from agents.train_rllib import MaskedVectorEnv, Options, Run, begin, first_seed, lanes, read_run, train
-from agents.training import MAX_RUN_SEED, SEEDS_PER_RUN
+from agents.training.settings import MAX_RUN_SEED, SEEDS_PER_RUN
 from metric_tracker_env import MetricTrackerEnv, MetricTrackerVectorEnv
 from metric_tracker_env.tasks import TRAINING_SEEDS, build_config
 

@@ -24,8 +24,8 @@ from trl.chat_template_utils import add_response_schema, parse_response, support
 from trl.data_utils import is_conversational
 
 from agents import train_trl
+from agents.players.scripts.words import converse, investigate
 from agents.train_trl import Options, build, rows
-from agents.words import converse, investigate
 from metric_tracker_env.investigation import CALLS, Investigation, call_by_name, call_schemas, config_of, standing_of
 from metric_tracker_env.tasks import get_task
 

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 from trl.chat_template_utils import qwen2_5_chat_template
 
-from agents.words import converse, investigate
+from agents.players.scripts.words import converse, investigate
 from metric_tracker_env.investigation import Investigation, call_by_name, call_schemas, config_of
 
 BEGIN, END, PAD = "<|im_start|>", "<|im_end|>", "<|endoftext|>"

@@ -7,7 +7,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
-from agents.words import investigate
+from agents.players.scripts.words import investigate
 from metric_tracker_env import GeneratorConfig
 
 Message = dict[str, Any]

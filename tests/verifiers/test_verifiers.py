@@ -25,7 +25,7 @@ from metric_tracker_verifiers import MAX_TURNS, InvestigationData, Investigation
 from model_server import CLUMSY, ModelServer
 from pydantic import ValidationError
 
-from agents.words import converse, investigate
+from agents.players.scripts.words import converse, investigate
 from metric_tracker_env.investigation import Investigation, call_by_name, call_schemas, config_of, standing_of
 from metric_tracker_env.tasks import get_task
 

@@ -1,0 +1,1 @@
+"""Evaluation: play seeds, sum up with intervals, compare, draw."""

@@ -1,0 +1,201 @@
+"""What evaluations say: figures summed up, tables, and a file that holds everything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from agents.evaluation.evaluate import Evaluation, Figure
+from agents.evaluation.intervals import Interval
+from agents.evaluation.outcome import Group
+from metric_tracker_env.schema import StrictModel
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+FIGURES: tuple[Figure, ...] = get_args(Figure)
+PLAIN_WIDTH = 100  # columns of what is printed into a file
+PLAIN: tuple[Figure, ...] = ("net", "illegal")  # figures whose intervals are in the file only
+NAME_WIDTH = 11  # of an agent that heads a column
+DETAILED = 4  # agents that the details show
+CEILING = "oracle"  # told the truth, so that its details say nothing
+
+
+class Line(StrictModel):
+    """The figures of one agent on one task."""
+
+    agent: str
+    task: str | None
+    episodes: int
+    figures: dict[Figure, Interval]  # means over episodes
+    families: tuple[Group, ...]
+    entities: tuple[Group, ...]
+
+    @property
+    def title(self) -> str:
+        """Name of the task."""
+        return self.task or "configured"
+
+
+class Comparison(StrictModel):
+    """Several evaluations, summed up and in full."""
+
+    summary: tuple[Line, ...]
+    evaluations: tuple[Evaluation, ...]
+
+    @classmethod
+    def of(cls, evaluations: Sequence[Evaluation]) -> Comparison:
+        """Sum up evaluations."""
+        lines = [
+            Line(
+                agent=evaluation.agent,
+                task=evaluation.task,
+                episodes=len(evaluation.episodes.seed),
+                figures={figure: evaluation.interval(figure) for figure in FIGURES},
+                families=evaluation.rows.by_family(),
+                entities=evaluation.rows.by_entity(evaluation.config.generator.catalogue),
+            )
+            for evaluation in evaluations
+        ]
+        return cls(summary=tuple(lines), evaluations=tuple(evaluations))
+
+    @property
+    def tasks(self) -> dict[str, list[Line]]:
+        """The lines of each task, best score first."""
+        found: dict[str, list[Line]] = {}
+        for line in self.summary:
+            found.setdefault(line.title, []).append(line)
+        return {task: sorted(lines, key=_rank) for task, lines in found.items()}
+
+    @property
+    def models(self) -> set[str]:
+        """Names of the agents that are saved models or language models."""
+        return {item.agent for item in self.evaluations if item.model is not None or item.language_model is not None}
+
+    def chosen(self, number: int = DETAILED) -> list[str]:
+        """Names of the agents that the details show, best score first: saved models, then the best others.
+
+        The ceiling is left out if there are others.
+        """
+        total: dict[str, float] = {}
+        for line in self.summary:
+            total[line.agent] = total.get(line.agent, 0.0) + line.figures["score"].mean
+        names = sorted(total, key=lambda name: (name not in self.models, -total[name]))
+        found = [name for name in names if name != CEILING][:number] or names
+        return sorted(found, key=lambda name: -total[name])
+
+    def to_json(self, path: str | Path) -> None:
+        """Write the comparison to a file."""
+        Path(path).write_text(self.model_dump_json() + "\n", encoding="utf-8")
+
+
+def console() -> Console:
+    """Where tables are printed: the terminal, or a file of 100 columns."""
+    from rich.console import Console
+
+    made = Console(highlight=False)
+    return made if made.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
+
+
+def score_table(lines: Sequence[Line], title: str) -> Table:
+    """One task: a line an agent with its means over episodes.
+
+    The 95 % interval of the score is written out, of others half its width. F1 is shown if it differs from the
+    score for some agent, and the number of illegal actions if some agent chose any.
+    """
+    shown: list[tuple[str, Figure, int]] = [
+        ("precision", "precision", 3),
+        ("recall", "recall", 3),
+        ("net", "net", 3),
+        ("tools", "tool_calls", 1),
+        ("units", "cost", 1),
+    ]
+    width = 2 * NAME_WIDTH
+    if any(line.figures["f1"] != line.figures["score"] for line in lines):
+        shown.insert(0, ("F1", "f1", 3))
+        width -= NAME_WIDTH
+    if any(line.figures["illegal"].high > 0 for line in lines):
+        shown.append(("illegal", "illegal", 1))
+        width -= NAME_WIDTH
+    table = _table(title)
+    table.add_column("agent", no_wrap=True)
+    for header in ("score", "interval", *(header for header, _, _ in shown)):
+        table.add_column(header, justify="right", no_wrap=True)
+    for line in lines:
+        score = line.figures["score"]
+        values = [_with_half(line.figures[figure], digits, figure not in PLAIN) for _, figure, digits in shown]
+        table.add_row(
+            wrapped(line.agent, max(width, NAME_WIDTH)),
+            f"{score.mean:.3f}",
+            f"{score.low:.3f}-{score.high:.3f}",
+            *values,
+        )
+    return table
+
+
+def detail_table(lines: Sequence[Line], title: str) -> Table:
+    """One task: expected rows, and recall and precision of each agent, by family and by entity.
+
+    Families and entities without any row, expected or submitted, are left out.
+    """
+    table = _table(title)
+    table.add_column("", no_wrap=True)
+    table.add_column("rows", justify="right", no_wrap=True, vertical="bottom")
+    for line in lines:
+        table.add_column(f"{wrapped(line.agent, NAME_WIDTH)}\nrec.  prec.", justify="right", no_wrap=True)
+    by_family = [(group.name, [line.families[i] for line in lines]) for i, group in enumerate(lines[0].families)]
+    by_entity = [(group.name, [line.entities[i] for line in lines]) for i, group in enumerate(lines[0].entities)]
+    _add_section(table, "family", by_family)
+    kinds = dict.fromkeys(name.split(" ")[0] for name, _ in by_entity)
+    for kind in kinds:
+        _add_section(table, kind, [(name.split(" ")[1], g) for name, g in by_entity if name.split(" ")[0] == kind])
+    return table
+
+
+def wrapped(name: str, width: int) -> str:
+    """A name in lines of at most so many characters where possible, broken after hyphens and underscores."""
+    lines = [""]
+    for piece in re.findall(r"[^-_]*[-_]|[^-_]+", name):
+        if lines[-1] and len(lines[-1]) + len(piece) > width:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(lines)
+
+
+def _add_section(table: Table, heading: str, rows: Sequence[tuple[str, Sequence[Group]]]) -> None:
+    """A heading and a line for each group that has rows."""
+    some = [(name, groups) for name, groups in rows if any(g.expected or g.extra for g in groups)]
+    if not some:
+        return
+    table.add_row(f"[bold]{heading}[/bold]")
+    for name, groups in some:
+        table.add_row(
+            f" {name}", f"{groups[0].expected:,}", *(f"{_share(g.recall)} {_share(g.precision)}" for g in groups)
+        )
+
+
+def _with_half(interval: Interval, digits: int, wanted: bool) -> str:
+    """A mean and, if wanted, half the width of its interval."""
+    half = f"{(interval.high - interval.low) / 2:.{digits}f}"
+    shown = f" ±{half.removeprefix('0') if digits > 1 else half}" if wanted else ""
+    return f"{interval.mean:.{digits}f}{shown}"
+
+
+def _share(interval: Interval | None) -> str:
+    return f"{'-':>5}" if interval is None else f"{interval.mean:.3f}"
+
+
+def _table(title: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    style = {"title_justify": "left", "title_style": "bold", "pad_edge": False, "show_edge": False}
+    return Table(title=title, box=box.SIMPLE, padding=(0, 1, 0, 0), **style)
+
+
+def _rank(line: Line) -> tuple[float, float, str]:
+    """Best score first, then best net score."""
+    return -line.figures["score"].mean, -line.figures["net"].mean, line.agent

@@ -1,0 +1,274 @@
+"""A run with a language model: a folder with a card and the transcript of each episode that has been played.
+
+Whatever is asked of it, episodes whose transcripts are there are not played again, so that an interrupted run goes on
+where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from agents.evaluation.play import Played
+from agents.llm.card import LlmCard, checked_key, is_llm_run, key_of, read_card, write_card
+from agents.llm.client import Endpoint, missing
+from agents.llm.episode import FAILED, Briefing, Transcript, play_episode
+from metric_tracker_env import EnvConfig
+
+TRANSCRIPTS_FILE, LOCK_FILE = "transcripts.jsonl", "transcripts.lock"
+CANCEL_AGAIN_SECONDS = 0.2
+
+
+class LlmRun:
+    """The folder of a run, which ``evaluate`` plays like a saved model's.
+
+    Args:
+        folder: With a card.
+        api_key: Instead of the one from the environment; it is not stored.
+
+    Raises:
+        ValueError: if the card is missing or damaged.
+    """
+
+    def __init__(self, folder: str | Path, api_key: str | None = None) -> None:
+        self.folder, self.card = Path(folder), read_card(folder)
+        self._key = None if api_key is None else checked_key(api_key, "api_key", self.card)
+
+    @classmethod
+    def begin(cls, folder: str | Path, card: LlmCard, api_key: str | None = None) -> LlmRun:
+        """A run with a card, new or gone on with; in one without a transcript the settings may still change.
+
+        Raises:
+            ValueError: if the folder holds a run with other settings, is in use or cannot be written, or a key is
+                missing.
+            ImportError: naming the extra, if ``filelock`` is not installed and the folder holds an unplayed run.
+        """
+        if api_key is None:
+            key_of(card)
+        else:
+            checked_key(api_key, "api_key", card)
+        if is_llm_run(folder) and not (begun := cls(folder))._read():
+            with begun._alone():
+                write_card(folder, card, anew=not begun._read())
+        else:
+            write_card(folder, card)
+        return cls(folder, api_key)
+
+    def __repr__(self) -> str:
+        return f"<LlmRun {self.card.name!r} in {str(self.folder)!r}>"
+
+    @property
+    def path(self) -> Path:
+        """Of the transcripts."""
+        return self.folder / TRANSCRIPTS_FILE
+
+    def play(
+        self,
+        seeds: Sequence[int],
+        config: EnvConfig,
+        task: str | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Played:
+        """Play the episodes of some seeds, as many at a time as the card says, but for those that have been played.
+
+        Args:
+            seeds: ``reset`` seeds, one an episode.
+            config: What to play.
+            task: Named task that the configuration is of; its instruction is in the brief.
+            progress: Called with the number of episodes just played, or found.
+
+        Raises:
+            ValueError: if the transcripts are damaged, or there is no key.
+            EndpointError: if the endpoint cannot be used; what has been played until then is kept.
+            ImportError: naming the extra, if the client is not installed.
+        """
+        briefing = Briefing.of(config, task)
+        found = self._told(briefing)
+        known = sum(seed in found for seed in seeds)
+        if progress is not None and known:
+            progress(known)
+        if known < len(seeds):
+            key = key_of(self.card) if self._key is None else self._key
+            endpoint = Endpoint(self.card.settings, key)
+
+            async def one(seed: int) -> None:
+                found[seed] = await play_episode(endpoint, self.card.settings, config, task, briefing, seed)
+                self._keep(found[seed])
+                if progress is not None:
+                    progress(1)
+
+            with self._alone():
+                found = self._told(briefing)  # another process may have played meanwhile
+                waiting = [seed for seed in dict.fromkeys(seeds) if seed not in found]
+                late = sum(seed in found for seed in seeds) - known
+                if progress is not None and late:
+                    progress(late)
+                if waiting:
+                    _wait_for(_all(endpoint, one, waiting, self.card.parallel))
+        chosen = [found[seed] for seed in seeds]
+        tools: Counter[str] = sum((Counter(item.tools) for item in chosen), Counter())
+        return Played([item.line for item in chosen], [list(item.rows) for item in chosen], tools)
+
+    def transcripts(self, seeds: Iterable[int], config: EnvConfig, task: str | None = None) -> list[Transcript]:
+        """The transcripts of some seeds, in their order; those that have not been played are left out.
+
+        Raises:
+            ValueError: if the file is damaged.
+        """
+        found = self._told(Briefing.of(config, task))
+        return [found[seed] for seed in dict.fromkeys(seeds) if seed in found]
+
+    def forget_failed(self) -> int:
+        """Take out the episodes that a failure of the endpoint ended, so that they are played again; their number.
+
+        Raises:
+            ValueError: if the file is damaged.
+        """
+        with self._alone():
+            found = self._read()
+            kept = [item for item in found if item.finish not in FAILED]
+            if len(kept) < len(found):
+                fresh = self.path.with_suffix(".new")
+                fresh.write_text("".join(f"{item.model_dump_json()}\n" for item in kept), encoding="utf-8")
+                os.replace(fresh, self.path)
+        return len(found) - len(kept)
+
+    def _told(self, briefing: Briefing) -> dict[int, Transcript]:
+        """The transcripts of a briefing, by seed.
+
+        Raises:
+            ValueError: if the file is damaged, or the folder has come to hold a run with other settings.
+        """
+        if read_card(self.folder).settings != self.card.settings:
+            raise ValueError(f"folder {str(self.folder)!r} has come to hold a run with other settings")
+        return {item.seed: item for item in self._read() if item.told == briefing.digest}
+
+    def _read(self) -> list[Transcript]:
+        """All transcripts; a last line without an end is passed over, which an interruption cut or another is writing.
+
+        Raises:
+            ValueError: naming the line that is none.
+        """
+        if not self.path.is_file():
+            return []
+        *lines, _ = self.path.read_bytes().split(b"\n")
+        found: list[Transcript] = []
+        for number, line in enumerate(lines, 1):
+            try:
+                found.append(Transcript.model_validate_json(line))
+            except ValidationError as error:
+                fault = error.errors(include_url=False)[0]
+                where = ".".join(map(str, fault["loc"]))
+                raise ValueError(
+                    f"{str(self.path)!r}, line {number}, is no transcript: {where} {fault['msg']}"
+                ) from None
+        return found
+
+    def _keep(self, transcript: Transcript) -> None:
+        """Add a transcript, so that it stays whatever comes."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(transcript.model_dump_json() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other processes from playing in the folder, and take off what an interruption left of a line.
+
+        Raises:
+            ValueError: if another one does so.
+            ImportError: naming the extra, if ``filelock`` is not installed.
+        """
+        try:
+            from filelock import FileLock, Timeout
+        except ImportError as error:
+            raise ImportError(missing("filelock", error)) from error
+        try:
+            with FileLock(self.folder / LOCK_FILE, timeout=0):
+                if self.path.is_file():
+                    data = self.path.read_bytes()
+                    os.truncate(self.path, data.rfind(b"\n") + 1)
+                yield
+        except Timeout:
+            raise ValueError(f"folder {str(self.folder)!r} is in use: another process plays in it") from None
+
+
+def told_of_failed(number: int) -> str:
+    """What to say of so many episodes that the endpoint failed in."""
+    return (
+        f"episodes that failed by the endpoint, and score 0: {number:,}; --retry-failed of agents.llm plays them again"
+    )
+
+
+async def _all(
+    endpoint: Endpoint, one: Callable[[int], Coroutine[Any, Any, None]], seeds: Sequence[int], parallel: int
+) -> None:
+    """Play all seeds, some at a time; the first fault that is of the run ends the others.
+
+    Raises:
+        EndpointError: the fault.
+    """
+    waiting = iter(seeds)
+
+    async def work() -> None:
+        for seed in waiting:  # shared: each takes the next
+            await one(seed)
+
+    async with endpoint:
+        tasks = [asyncio.create_task(work()) for _ in range(min(parallel, len(seeds)))]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            await _end(tasks)
+        for task in done:
+            task.result()
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel what still runs until it has ended, whatever it says to that.
+
+    Once may not be enough: a connection that is being made can swallow a cancellation. And what a request tells as its
+    end, for example that the connection was lost, is no fault of the endpoint.
+    """
+    while running := [task for task in tasks if not task.done()]:
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running, timeout=CANCEL_AGAIN_SECONDS)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # seen, so that asyncio does not log it
+
+
+def _wait_for(work: Coroutine[Any, Any, None]) -> None:
+    """Run to the end; on a thread of its own where a loop is running already, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(work)
+        return
+    begun: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = Future()
+
+    async def cancellable() -> None:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a loop runs without a task")
+        begun.set_result((loop, task))
+        await work
+
+    with ThreadPoolExecutor(1) as thread:
+        running = thread.submit(asyncio.run, cancellable())
+        try:
+            running.result()
+        except BaseException:  # an interrupt, which comes to this thread alone
+            with suppress(RuntimeError):  # the loop has ended by itself
+                loop, task = begun.result()
+                loop.call_soon_threadsafe(task.cancel)
+            raise

@@ -1,0 +1,1 @@
+"""What plays: scripts and saved models."""

@@ -1,0 +1,77 @@
+"""What an agent is, and the registry of those that come with the project."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import gymnasium as gym
+import numpy as np
+
+from agents.players.scripts.desk import Desk
+
+
+class Agent(Protocol):
+    """Plays episodes of the environment that it was made for."""
+
+    def begin(self, seed: int) -> None:
+        """An episode begins, after ``env.reset(seed=seed)``; only a privileged or a random agent uses the seed."""
+        ...
+
+    def act(self, observation: np.ndarray, info: dict[str, Any]) -> int:
+        """The next action: (L,) float32 observation and info, as ``reset`` and ``step`` return them -> action index."""
+        ...
+
+
+AgentFactory = Callable[[gym.Env[np.ndarray, Any]], Agent]
+
+AGENTS: dict[str, AgentFactory] = {}
+
+
+def register(name: str) -> Callable[[AgentFactory], AgentFactory]:
+    """Class decorator that enters an agent into ``AGENTS``.
+
+    Raises:
+        ValueError: if the name is taken.
+    """
+
+    def enter(factory: AgentFactory) -> AgentFactory:
+        if name in AGENTS:
+            raise ValueError(f"agent {name!r} is registered twice")
+        AGENTS[name] = factory
+        return factory
+
+    return enter
+
+
+def get_agent(name: str) -> AgentFactory:
+    """The factory of a registered agent.
+
+    Raises:
+        ValueError: if there is none of that name; names those there are.
+    """
+    if name not in AGENTS:
+        raise ValueError(f"agent {name!r} is not one of {list(AGENTS)}")
+    return AGENTS[name]
+
+
+class Script:
+    """An agent written as a generator: ``play`` yields actions, and the desk is up to date after each."""
+
+    def __init__(self, env: gym.Env[np.ndarray, Any]) -> None:
+        self.desk = Desk(env)
+        self._playing: Iterator[int] = iter(())
+
+    def begin(self, seed: int) -> None:
+        """Start the script from its first line."""
+        del seed
+        self._playing = self.play()
+
+    def act(self, observation: np.ndarray, info: dict[str, Any]) -> int:
+        """Take the script's next action; submit when it has ended."""
+        self.desk.look(observation, info)
+        return next(self._playing, self.desk.submit)
+
+    def play(self) -> Iterator[int]:
+        """Yield the actions of one episode."""
+        raise NotImplementedError

@@ -1,0 +1,1 @@
+"""Training runs with stable-baselines3: settings, checkpoints, curves."""

@@ -1,0 +1,1 @@
+"""The play: from episodes to actions, observations and rewards, for many lanes at once."""

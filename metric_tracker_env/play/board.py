@@ -1,0 +1,82 @@
+"""Every date and entity at once, for networks that share their weights over dates."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from metric_tracker_env.play.actions import Op
+from metric_tracker_env.play.layout import FAMILIES, SCANS, Layout, calendar_features
+from metric_tracker_env.play.observation import (
+    FLAG_OF_LEVEL,
+    REPORTED_SCALE,
+    UNPACK,
+    Evidence,
+    Reported,
+    Scanned,
+    ViewState,
+)
+from metric_tracker_env.play.state import Play
+from metric_tracker_env.schema import DAYS_PER_WEEK
+
+
+class BoardView(ViewState):
+    """Every date and entity at once: one row of features a date, then the globals."""
+
+    def __init__(self, play: Play) -> None:
+        entities = play.entities
+        layout = Layout()
+        columns = {
+            "revealed": (entities, "1 where a tool has revealed the cell"),
+            "deviation": (entities, "signed deviation / threshold of revealed cells, clipped to +-5"),
+            "season": (1, "deviation of the first step from weekday and trend / threshold, on opened dates"),
+            "reported": (entities, "1 where the cell is in the draft"),
+            "flags": (FAMILIES, "largest multiplier at which a scan flagged the date, by family"),
+            "calendar": (DAYS_PER_WEEK + 1, "weekday one-hot, position in the range"),
+        }
+        at = layout.add_table(play.days, columns)
+        layout.add("globals", 3 + SCANS, "reported rows x 0.1, budget left, steps left, scans made")
+        table = play.table
+        super().__init__(play, layout, row=at["calendar"].stop, block=table.block)
+        self._at = at
+        self._dates = self._rows.reshape(play.lanes, self._lane_rows, -1)[:, : play.days]
+        self._dates[:, :, at["calendar"]] = calendar_features(play.config)
+        self._evidence = at["season"].stop
+        # After a tool, those that would reveal nothing more than it did are not legal any more.
+        inside = (table.reveals[None] <= table.reveals[:, None]).all(axis=2)
+        self._keep = np.ones((table.date_tools, table.block), bool)
+        self._keep[:, : table.date_tools] = ~inside
+        self._fresh = (table.op != Op.REPORT) & (self._costs <= play.config.budget)
+
+    def load(self, lanes: np.ndarray) -> None:
+        """Clear the board."""
+        self._dates[lanes, :, : self._at["calendar"].start] = 0.0
+        self._load_globals(lanes)
+        self.mask[lanes] = self._fresh
+
+    def on_date(self, found: Evidence) -> None:
+        """Write the revealed cells of the date; its confirmed cells may be reported."""
+        data, entities = self.play.data, self.play.entities
+        shown = np.empty((len(found.lanes), self._evidence), np.float32)
+        shown[:, :entities] = found.seen
+        np.multiply(found.seen, UNPACK, out=shown[:, entities:-1])
+        shown[:, entities:-1] *= data.ratios.take(found.source, axis=0)
+        shown[:, -1] = data.season.take(found.source) * (found.opened * UNPACK)
+        self._rows[found.lanes * self._lane_rows + found.days, : self._evidence] = shown
+        at = found.lanes * self._lane_blocks + found.days
+        block = self._blocks.take(at, axis=0)
+        block &= self._keep.take(found.tools, axis=0)
+        block[:, -entities:] |= (data.classes.take(found.source, axis=0) > 0) & found.fresh
+        self._blocks[at] = block
+
+    def on_scan(self, told: Scanned) -> None:
+        """Write the flags; the scan is not legal again."""
+        self._dates[told.lanes, :, self._at["flags"]] = FLAG_OF_LEVEL.take(told.known[:, :, :FAMILIES])
+        self._buffer[told.lanes, self._scans_at + told.scans] = 1.0
+        self.mask[told.lanes, told.actions] = False
+
+    def on_report(self, row: Reported) -> None:
+        """Mark the cell as reported."""
+        lanes, days, entities, actions = row
+        self._rows[lanes * self._lane_rows + days, self._at["reported"].start + entities] = 1.0
+        self._buffer[lanes, self._reported_at] += np.float32(REPORTED_SCALE)
+        self.mask[lanes, actions] = False

@@ -1,0 +1,344 @@
+"""The rules of a step, for B lanes at once: the single and the vector environment both are this engine."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from metric_tracker_env.config import EnvConfig, View
+from metric_tracker_env.measure import SCAN_MULTIPLIERS
+from metric_tracker_env.play.actions import SURVEY_MULTIPLIER, Action, ActionTable, Day, Op
+from metric_tracker_env.play.board import BoardView
+from metric_tracker_env.play.focus import FocusView
+from metric_tracker_env.play.layout import Layout
+from metric_tracker_env.play.observation import Evidence, Reported, Scanned
+from metric_tracker_env.play.state import Play
+from metric_tracker_env.play.supply import LEVEL_COLUMNS, EpisodeSupply
+from metric_tracker_env.schema import ANOMALY_TYPES
+from metric_tracker_env.scoring import soft_f1
+from metric_tracker_env.tasks import build_config
+from metric_tracker_env.world.episode import EpisodeData
+from metric_tracker_env.world.labels import CellClass
+from metric_tracker_env.world.source import EpisodeSource
+
+VIEWS: dict[View, type[BoardView] | type[FocusView]] = {"focus": FocusView, "board": BoardView}
+NEVER = 127  # a level that no family reaches
+# As plain numbers: the members of an enum are looked up a hundred times slower in Python 3.11.
+DATE, REPORT, SUBMIT = int(Op.DATE), int(Op.REPORT), int(Op.SUBMIT)
+FOCUSED, NEXT_FLAGGED = int(Day.FOCUSED), int(Day.NEXT_FLAGGED)
+
+
+def scan_levels() -> np.ndarray:
+    """(scans, 8) int8: the number of SCAN_MULTIPLIERS that a date must reach for each scan to flag it."""
+    families = len(ANOMALY_TYPES)
+    levels = np.arange(1, len(SCAN_MULTIPLIERS) + 1)
+    one_family = np.where(np.eye(families, dtype=bool)[:, None], levels[:, None], NEVER).reshape(-1, families)
+    survey = np.full((1, families), 1 + SCAN_MULTIPLIERS.index(SURVEY_MULTIPLIER))
+    padding = np.full((len(one_family) + 1, LEVEL_COLUMNS - families), NEVER)
+    return np.concatenate([np.concatenate([one_family, survey]), padding], axis=1).astype(np.int8)
+
+
+class Outcome(NamedTuple):
+    """How the episodes of n lanes ended; (n,) each."""
+
+    score: np.ndarray  # float64, of the submitted draft
+    precision: np.ndarray  # float64
+    recall: np.ndarray  # float64
+    f1: np.ndarray  # float64
+    matched: np.ndarray  # int64 rows
+    missing: np.ndarray  # int64 rows
+    extra: np.ndarray  # int64 rows
+    submitted: np.ndarray  # int64 rows
+    expected: np.ndarray  # int64 rows
+    cost: np.ndarray  # int64 units spent
+    tool_calls: np.ndarray  # int64
+
+
+class Engine:
+    """Plays B lanes: seeds, deals episodes, applies actions, keeps observations and masks.
+
+    Attributes:
+        observations: (B, L) float32, changed in place by every step.
+        mask: (B, A) bool, legal actions, changed in place by every step.
+        table: The actions.
+        layout: The parts of the observation.
+    """
+
+    def __init__(self, config: EnvConfig, lanes: int) -> None:
+        self.config, self.lanes = config, lanes
+        self.table = ActionTable(config.generator, config.costs, config.view)
+        self._supply = EpisodeSupply(config, lanes)
+        self._play = Play(config, self.table, lanes, self._supply)
+        self._view = VIEWS[config.view](self._play)
+        self._lane, self._one = np.zeros(1, np.int64), np.zeros(1, np.int64)
+        self._scan_levels = scan_levels()
+
+    @property
+    def observations(self) -> np.ndarray:
+        """(B, L) float32."""
+        return self._view.observations
+
+    @property
+    def mask(self) -> np.ndarray:
+        """(B, A) bool."""
+        return self._view.mask
+
+    @property
+    def layout(self) -> Layout:
+        """The parts of the observation."""
+        return self._view.layout
+
+    @property
+    def step_cost(self) -> float:
+        """Reward lost per unit spent; setting it changes ``config`` for all steps to come, and nothing else.
+
+        Raises:
+            ValueError: on setting, for a bad value; nothing has changed then.
+        """
+        return self.config.step_cost
+
+    @step_cost.setter
+    def step_cost(self, value: float) -> None:
+        self.config = self._play.config = build_config(config=self.config, options={"step_cost": value})
+
+    @property
+    def playing(self) -> np.ndarray:
+        """(B,) bool: an episode is under way."""
+        return self._play.playing
+
+    def source(self, changes: dict[str, object]) -> EpisodeSource | None:
+        """The source of episodes with options changed; None when nothing is changed."""
+        return self._supply.source(changes)
+
+    def deal(
+        self, lanes: np.ndarray, special: EpisodeSource | None = None, seeds: list[int | None] | None = None
+    ) -> None:
+        """Begin the next episode on lanes, see ``EpisodeSupply.deal``; an error changes nothing."""
+        self._supply.deal(lanes, special, seeds)
+        self._play.clear(lanes)
+        self._view.load(lanes)
+
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Apply one action on each lane that plays; the others stay as they are.
+
+        Args:
+            actions: (B,) int64, each within the table.
+
+        Returns:
+            reward (B,) float64, terminated (B,) bool, illegal (B,) bool.
+        """
+        play, table = self._play, self.table
+        allowed = self._view.legal(actions)
+        allowed &= play.playing
+        illegal = play.playing & ~allowed
+        op = table.op.take(actions)
+        op *= allowed
+        cost = table.cost.take(actions)
+        cost *= allowed
+        play.steps_left -= play.playing
+        play.budget -= cost
+        paid = np.flatnonzero(cost)
+        play.tool_calls[paid] += 1
+
+        reward = 0.0 - cost * self.config.step_cost
+        if len(paid):
+            on_date = op[paid] == DATE
+            for use, lanes in ((self._use_date_tools, paid[on_date]), (self._scan, paid[~on_date])):
+                if len(lanes):
+                    use(lanes, actions[lanes])
+            self._view.on_pay(paid)
+        reporting = np.flatnonzero(op == REPORT)
+        if len(reporting):
+            reward[reporting] += self._report(reporting, actions[reporting])
+        done = (op == SUBMIT) | (play.steps_left == 0)
+        done &= play.playing
+        ended = np.flatnonzero(done)
+        if len(ended):
+            play.playing[ended] = False
+            if self.config.reward == "terminal":
+                reward[ended] += self._score(ended)
+        self._view.on_step()
+        return reward, done, illegal
+
+    def step_one(self, action: int) -> tuple[float, bool, bool]:
+        """``step`` for an engine with one lane that plays, with fewer NumPy calls: reward, terminated, illegal."""
+        play, table, lane = self._play, self.table, self._lane
+        legal = self.mask.item(0, action)
+        play.steps_left -= 1
+        op, reward = 0, 0.0
+        if legal:
+            self._one[0] = action
+            op, cost = table.op.item(action), table.cost.item(action)
+            if cost:
+                play.budget -= cost
+                play.tool_calls += 1
+                reward -= cost * self.config.step_cost
+                (self._use_date_tools if op == DATE else self._scan)(lane, self._one)
+                self._view.on_pay(lane)
+            elif op == REPORT:
+                reward += self._report(lane, self._one).item()
+        done = op == SUBMIT or play.steps_left.item() == 0
+        if done:
+            play.playing[0] = False
+            if self.config.reward == "terminal":
+                reward += self._score(lane).item()
+        self._view.on_step()
+        return reward, done, not legal
+
+    def call(self, lane: int, units: int, shown: np.ndarray | None = None, refused: bool = False) -> tuple[float, bool]:
+        """A tool call in words, on a lane that plays: reward and terminated.
+
+        It takes a step, spends units and reveals cells, as an action does; but it need not be one of the table's, and
+        the draft is not told. Observation and mask are not kept up: who calls tools in words does not see them.
+
+        Args:
+            lane: Which.
+            units: Budget units to spend, at most what is left.
+            shown: (D, E) bool, cells to reveal.
+            refused: Whether this is the price of a call that was refused, which is no tool call.
+        """
+        play = self._play
+        play.steps_left[lane] -= 1
+        play.budget[lane] -= units
+        play.tool_calls[lane] += units > 0 and not refused
+        if shown is not None:
+            self._of_lane(play.revealed, lane)[:] |= shown
+        done = not play.steps_left[lane]
+        play.playing[lane] = not done
+        return 0.0 - units * self.config.step_cost, done
+
+    def end(self, lane: int) -> None:
+        """End the episode of a lane, as ``submit`` does."""
+        self._play.playing[lane] = False
+
+    def revealed(self, lane: int) -> np.ndarray:
+        """(D, E) bool: the cells that tools have revealed on a lane; a view, which changes as it plays."""
+        return self._of_lane(self._play.revealed, lane)
+
+    def _use_date_tools(self, lanes: np.ndarray, actions: np.ndarray) -> None:
+        """Tools on one date: reveal cells there."""
+        play, table = self._play, self.table
+        tools = table.argument.take(actions)
+        days = self._days(lanes, actions)
+        row, source = lanes * play.days + days, play.slot.take(lanes) * play.days + days
+        before, shown = play.revealed.take(row, axis=0), table.reveals.take(tools, axis=0)
+        seen, fresh = before | shown, shown > before
+        play.revealed[row] = seen
+        opened = play.opened.take(row)
+        first = (tools == 0) > opened
+        opened |= first
+        play.opened[row] = opened
+        self._view.on_date(Evidence(lanes, days, row, source, tools, seen, fresh, opened, first))
+        play.focus[lanes] = days
+
+    def _scan(self, lanes: np.ndarray, actions: np.ndarray) -> None:
+        """Scans and surveys: tell which dates show which families."""
+        play, table = self._play, self.table
+        scans = actions - table.scan_start
+        wanted = self._scan_levels.take(scans, axis=0)[:, None]
+        known = play.data.levels.take(play.slot.take(lanes), axis=0) >= wanted
+        known = np.maximum(play.known.take(lanes, axis=0), known * wanted)
+        play.known[lanes] = known
+        play.flagged_dates.reshape(play.lanes, -1)[lanes] = known.view(np.int64)[:, :, 0] != 0
+        self._view.on_scan(Scanned(lanes, actions, scans, known))
+
+    def _days(self, lanes: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        """Day index that each action is about."""
+        days = self.table.day.take(actions)
+        if self.config.view == "board":
+            return days
+        days = np.where(days == FOCUSED, self._play.focus.take(lanes), days)
+        return np.where(days == NEXT_FLAGGED, self._play.next_flagged.take(lanes), days)
+
+    def _report(self, lanes: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        """Add cells to the drafts; (n,) reward for it: with "dense", the change of the drafts' scores."""
+        play = self._play
+        days, entities = self._days(lanes, actions), self.table.argument[actions]
+        dense = self.config.reward == "dense"
+        before = self._score(lanes) if dense else 0.0
+        play.reported.reshape(-1)[(lanes * play.days + days) * play.entities + entities] = True
+        source = (play.slot[lanes] * play.days + days) * play.entities + entities
+        play.reports[lanes] += 1
+        play.correct[lanes] += play.data.classes.reshape(-1)[source] == CellClass.EXPECTED
+        self._view.on_report(Reported(lanes, days, entities, actions))
+        return self._score(lanes) - before if dense else np.zeros(len(lanes))
+
+    def _score(self, lanes: np.ndarray) -> np.ndarray:
+        """(n,) float64 score of the drafts; rows from evidence are right in every field, so quality is their number."""
+        play = self._play
+        return soft_f1(play.correct[lanes], play.reports[lanes], play.data.expected[play.slot[lanes]])
+
+    def outcome(self, lanes: np.ndarray) -> Outcome:
+        """How the episodes of lanes that are over ended."""
+        play = self._play
+        matched, submitted = play.correct[lanes], play.reports[lanes]
+        expected = play.data.expected[play.slot[lanes]]
+        score = self._score(lanes)
+        return Outcome(
+            score=score,
+            precision=matched / np.maximum(submitted, 1),
+            recall=matched / np.maximum(expected, 1),
+            f1=score,
+            matched=matched,
+            missing=expected - matched,
+            extra=submitted - matched,
+            submitted=submitted,
+            expected=expected,
+            cost=self.config.budget - play.budget[lanes],
+            tool_calls=play.tool_calls[lanes],
+        )
+
+    def resolve(self, lane: int, action: int) -> Action:
+        """The concrete tool call of an action: stand-ins for dates are replaced by the date they stand for.
+
+        Raises:
+            ValueError: if the action is out of range, or stands for a date that there is none of.
+        """
+        call = self.table.decode(action)
+        day = int(self._days(np.array([lane]), np.array([int(action)]))[0])
+        if "date" in call.arguments:
+            if day < 0:
+                raise ValueError(f"action {call} has no date to stand for yet")
+            call.arguments["date"] = self.config.generator.date_names[day]
+        return call
+
+    def draft(self, lane: int) -> list[tuple[int, int]]:
+        """(day, entity) of the reported cells of a lane, by date."""
+        day, entity = np.nonzero(self._of_lane(self._play.reported, lane))
+        return list(zip(day.tolist(), entity.tolist(), strict=True))
+
+    def progress(self, lane: int) -> Progress:
+        """What a lane's agent has seen and done, for rendering."""
+        play = self._play
+        return Progress(
+            revealed=self._of_lane(play.revealed, lane).copy(),
+            reported=self._of_lane(play.reported, lane).copy(),
+            opened=self._of_lane(play.opened, lane).copy(),
+            known=play.known[lane, :, : len(ANOMALY_TYPES)].T.copy(),
+            focus=int(play.focus[lane]),
+            budget=int(play.budget[lane]),
+            steps=self.config.step_limit - int(play.steps_left[lane]),
+            tool_calls=int(play.tool_calls[lane]),
+        )
+
+    def _of_lane(self, rows: np.ndarray, lane: int) -> np.ndarray:
+        """The (D, ...) rows of a lane."""
+        return rows[lane * self._play.days : (lane + 1) * self._play.days]
+
+    def episode(self, lane: int) -> EpisodeData:
+        """The episode of a lane with its truth; for the end of it, and for rendering what was revealed."""
+        return self._supply.episode(lane)
+
+
+class Progress(NamedTuple):
+    """What an agent has seen and done in an episode."""
+
+    revealed: np.ndarray  # (D, E) bool
+    reported: np.ndarray  # (D, E) bool
+    opened: np.ndarray  # (D,) bool
+    known: np.ndarray  # (7, D) int8, SCAN_MULTIPLIERS that scans have shown each family to reach
+    focus: int  # day index, -1 for none
+    budget: int  # units left
+    steps: int
+    tool_calls: int  # that cost something

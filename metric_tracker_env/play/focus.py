@@ -1,0 +1,136 @@
+"""One date in focus, small enough for a stock network."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from metric_tracker_env.play.actions import Day, Op
+from metric_tracker_env.play.layout import FAMILIES, SCANS, Layout, calendar_features
+from metric_tracker_env.play.observation import (
+    FLAG_OF_LEVEL,
+    REPORTED_SCALE,
+    UNPACK,
+    Evidence,
+    Reported,
+    Scanned,
+    ViewState,
+)
+from metric_tracker_env.play.state import Play
+from metric_tracker_env.schema import DAYS_PER_WEEK
+
+
+class FocusView(ViewState):
+    """One date in focus, the next flagged date, and the flags of all dates."""
+
+    def __init__(self, play: Play) -> None:
+        days, entities, calendar = play.days, play.entities, DAYS_PER_WEEK + 1
+        layout = Layout()
+        self._revealed = layout.add("revealed", entities, "1 where a tool has revealed the cell of the date in focus")
+        self._deviation = layout.add("deviation", entities, "its signed deviation / threshold, clipped to +-5")
+        self._reportable = layout.add("reportable", entities, "1 where the cell may be reported")
+        self._reported = layout.add("reported", entities, "1 where the cell is in the draft")
+        self._season = layout.add("season", 1, "deviation of the first step from weekday and trend / threshold")
+        self._focus_flags = layout.add("focus_flags", FAMILIES, "flags of the date in focus, see flags")
+        self._focus_day = layout.add("focus_calendar", calendar, "weekday one-hot, position; 0 before any focus")
+        next_at = layout.add("next_flags", FAMILIES, "flags of the next flagged date that was not opened yet")
+        layout.add("next_calendar", calendar, "its weekday one-hot and position; 0 when there is none")
+        self._next_part = slice(next_at.start, layout.add("waiting", 1, "flagged, unopened dates / dates").stop)
+        start = layout.size
+        columns = {
+            "flags": (FAMILIES, "largest multiplier at which a scan flagged the date, by family"),
+            "opened": (1, "1 where the date was opened"),
+        }
+        at = layout.add_table(days, columns)
+        layout.add("globals", 3 + SCANS, "reported rows x 0.1, budget left, steps left, scans made")
+        super().__init__(play, layout, row=layout.size, block=len(play.table))
+        self._table = slice(start, start + days * at["opened"].stop)
+        self._opened = start + at["opened"].start + at["opened"].stop * np.arange(days)
+        self._calendar = calendar_features(play.config)
+        table = play.table
+        inspect = np.flatnonzero((table.op == Op.DATE) & (table.day == Day.FOCUSED))
+        self._costs_on_focus = np.concatenate([self._costs[:1], self._costs[inspect]])  # of opening, of further tools
+        self._inspected = table.reveals[1:].argmax(axis=1)  # a cell of each further tool; it reveals all or none
+        self._open_cost = int(self._costs[0])
+        self._waiting = np.arange(days + 1, dtype=np.float32) * np.float32(1.0 / days)
+        self._next = int(np.flatnonzero(table.day == Day.NEXT_FLAGGED)[0])
+        self._on_focus = slice(int(inspect[0]), table.report_start + entities)  # further tools, then reports
+        self._fresh = np.isin(table.op, (Op.SCAN, Op.SURVEY, Op.SUBMIT)) & (self._costs <= play.config.budget)
+        self._fresh[:days] = self._open_cost <= play.config.budget
+
+    def load(self, lanes: np.ndarray) -> None:
+        """No date is in focus."""
+        self._buffer[lanes] = 0.0
+        self._load_globals(lanes)
+        self.mask[lanes] = self._fresh
+
+    def on_date(self, found: Evidence) -> None:
+        """Show the date in focus."""
+        play, data, entities = self.play, self.play.data, self.play.entities
+        lanes, days, seen = found.lanes, found.days, found.seen
+        reported = play.reported.take(found.row, axis=0)
+        affordable = self._costs_on_focus <= play.budget.take(lanes)[:, None]
+        legal = np.empty((len(lanes), len(self._inspected) + entities), bool)
+        reportable = legal[:, -entities:]
+        np.greater(data.classes.take(found.source, axis=0) > 0, reported, out=reportable)
+        reportable &= seen
+        np.greater(affordable[:, 1:], seen.take(self._inspected, axis=1), out=legal[:, :-entities])
+        self.mask[lanes, self._on_focus] = legal
+        # The date that was in focus may be opened again, the new one not; before any focus both are the new one.
+        before = play.focus.take(lanes)
+        first = self._first_action.take(lanes)
+        self._flat_legal[first + np.where(before < 0, days, before)] = affordable[:, 0]
+        self._flat_legal[first + days] = False
+
+        shown = np.empty((len(lanes), self._focus_day.stop), np.float32)
+        shown[:, self._revealed] = seen
+        deviation = shown[:, self._deviation]
+        np.multiply(seen, UNPACK, out=deviation)
+        deviation *= data.ratios.take(found.source, axis=0)
+        shown[:, self._reportable] = reportable
+        shown[:, self._reported] = reported
+        shown[:, self._season.start] = data.season.take(found.source) * UNPACK
+        shown[:, self._focus_flags] = FLAG_OF_LEVEL.take(play.known_on(found.row)[:, :FAMILIES])
+        shown[:, self._focus_day] = self._calendar.take(days, axis=0)
+        self._buffer[lanes, : shown.shape[1]] = shown
+        self._buffer[lanes, self._opened.take(days)] = 1.0
+        came = found.first & play.flagged_dates.take(found.row)
+        if came.any():
+            self._update_next(lanes[came])
+
+    def on_scan(self, told: Scanned) -> None:
+        """Write the flags; the scan is not legal again."""
+        play, lanes = self.play, told.lanes
+        shown = FLAG_OF_LEVEL.take(told.known)
+        # The last column of levels is free, as the one of opened dates comes after the flags.
+        shown[:, :, -1] = play.opened.reshape(play.lanes, -1).take(lanes, axis=0)
+        self._buffer[lanes, self._table] = shown.reshape(len(lanes), -1)
+        self._buffer[lanes, self._scans_at + told.scans] = 1.0
+        self._flat_legal[self._first_action.take(lanes) + told.actions] = False
+        focus = play.focus.take(lanes)
+        self._buffer[lanes, self._focus_flags] = shown[np.arange(len(lanes)), focus, :-1] * (focus >= 0)[:, None]
+        self._update_next(lanes)
+
+    def on_report(self, row: Reported) -> None:
+        """Mark the cell as reported."""
+        lanes, _, entities, actions = row
+        self._buffer[lanes, self._reportable.start + entities] = 0.0
+        self._buffer[lanes, self._reported.start + entities] = 1.0
+        self._buffer[lanes, self._reported_at] += np.float32(REPORTED_SCALE)
+        self.mask[lanes, actions] = False
+
+    def _update_next(self, lanes: np.ndarray) -> None:
+        """Find the next flagged date that was not opened yet."""
+        play = self.play
+        flagged, opened = play.flagged_dates.reshape(play.lanes, -1), play.opened.reshape(play.lanes, -1)
+        waiting = flagged.take(lanes, axis=0) > opened.take(lanes, axis=0)
+        number = np.add.reduce(waiting, axis=1)
+        some = number > 0
+        day = waiting.argmax(axis=1)
+        play.next_flagged[lanes] = np.where(some, day, -1)
+        shown = np.empty((len(lanes), FAMILIES + self._calendar.shape[1] + 1), np.float32)
+        shown[:, :FAMILIES] = FLAG_OF_LEVEL.take(play.known_on(lanes * play.days + day)[:, :FAMILIES])
+        shown[:, FAMILIES:-1] = self._calendar.take(day, axis=0)
+        shown[:, -1] = self._waiting.take(number)
+        shown *= some[:, None]
+        self._buffer[lanes, self._next_part] = shown
+        self.mask[lanes, self._next] = some & (play.budget.take(lanes) >= self._open_cost)

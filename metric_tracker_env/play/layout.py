@@ -1,0 +1,83 @@
+"""The parts of an observation: names, places, shapes, and the features that no step changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from metric_tracker_env.config import EnvConfig
+from metric_tracker_env.measure import SCAN_MULTIPLIERS
+from metric_tracker_env.schema import ANOMALY_TYPES, DAYS_PER_WEEK
+
+FAMILIES = len(ANOMALY_TYPES)
+SCANS = FAMILIES * len(SCAN_MULTIPLIERS) + 1  # the survey is the last
+
+
+class Part(NamedTuple):
+    """A named part of the observation: ``rows`` stretches of ``width`` numbers, ``stride`` apart."""
+
+    start: int
+    shape: tuple[int, ...]
+    rows: int
+    width: int
+    stride: int
+    meaning: str
+
+    @property
+    def places(self) -> np.ndarray:
+        """Indices of the part's numbers in the flat observation, in ``shape``."""
+        places = self.start + self.stride * np.arange(self.rows)[:, None] + np.arange(self.width)
+        return places.reshape(self.shape)
+
+
+@dataclass
+class Layout:
+    """The parts of an observation, in order; ``size`` numbers in all."""
+
+    parts: dict[str, Part] = field(default_factory=dict)
+    size: int = 0
+
+    def add(self, name: str, width: int, meaning: str) -> slice:
+        """Append a part of ``width`` numbers; where it is."""
+        self.parts[name] = Part(self.size, (width,), 1, width, width, meaning)
+        self.size += width
+        return slice(self.size - width, self.size)
+
+    def add_table(self, rows: int, columns: dict[str, tuple[int, str]]) -> dict[str, slice]:
+        """Append a table, row by row; each group of columns (width, meaning) is a part. Where the columns are."""
+        stride = sum(width for width, _ in columns.values())
+        found: dict[str, slice] = {}
+        at = 0
+        for name, (width, meaning) in columns.items():
+            shape = (rows, width) if width > 1 else (rows,)
+            self.parts[name] = Part(self.size + at, shape, rows, width, stride, meaning)
+            found[name] = slice(at, at + width)
+            at += width
+        self.size += rows * stride
+        return found
+
+    def view(self, observations: np.ndarray, name: str) -> np.ndarray:
+        """(..., L) observations -> (..., *shape), the numbers of one part.
+
+        Raises:
+            ValueError: for a part that there is not; names those there are.
+        """
+        if name not in self.parts:
+            raise ValueError(f"part {name!r} is not one of {list(self.parts)}")
+        return observations[..., self.parts[name].places]
+
+
+def calendar_features(config: EnvConfig) -> np.ndarray:
+    """(D, 8) float32: weekday one-hot, then the position in the range from 0 to 1."""
+    generator = config.generator
+    out = np.zeros((generator.num_days, DAYS_PER_WEEK + 1), np.float32)
+    out[np.arange(generator.num_days), generator.weekdays] = 1.0
+    out[:, -1] = np.arange(generator.num_days) / (generator.num_days - 1)
+    return out
+
+
+def shares(whole: int) -> np.ndarray:
+    """(whole + 1,) float32: 0 / whole, 1 / whole, ... 1."""
+    return (np.arange(whole + 1) / whole).astype(np.float32)

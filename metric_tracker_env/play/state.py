@@ -1,0 +1,49 @@
+"""The state of play of B lanes, whatever the view."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from metric_tracker_env.config import EnvConfig
+from metric_tracker_env.play.actions import ActionTable
+from metric_tracker_env.play.supply import LEVEL_COLUMNS, EpisodeSupply
+
+
+class Play:
+    """What has happened in the episodes of B lanes, and the data that they are about."""
+
+    def __init__(self, config: EnvConfig, table: ActionTable, lanes: int, supply: EpisodeSupply) -> None:
+        self.config, self.table, self.lanes = config, table, lanes
+        self.days, self.entities = config.generator.num_days, config.generator.catalogue.num_entities
+        self.data, self.slot = supply.data, supply.slot  # lane i plays row slot[i] of the data
+        # A date of a lane is a row, lane x D + day.
+        self.revealed = np.zeros((lanes * self.days, self.entities), bool)
+        self.reported = np.zeros((lanes * self.days, self.entities), bool)
+        self.opened = np.zeros(lanes * self.days, bool)
+        self.flagged_dates = np.zeros(lanes * self.days, bool)  # known > 0 for some family
+        # How many SCAN_MULTIPLIERS each family is known to reach on each date.
+        self.known = np.zeros((lanes, self.days, LEVEL_COLUMNS), np.int8)
+        self.focus = np.full(lanes, -1, np.int64)  # day index, -1 for none
+        self.next_flagged = np.full(lanes, -1, np.int64)  # day index, -1 for none
+        self.budget = np.zeros(lanes, np.int64)  # units left
+        self.steps_left = np.zeros(lanes, np.int64)
+        self.tool_calls = np.zeros(lanes, np.int64)
+        self.reports = np.zeros(lanes, np.int64)  # rows in the draft
+        self.correct = np.zeros(lanes, np.int64)  # of them expected
+        self.playing = np.zeros(lanes, bool)  # an episode is under way
+
+    def known_on(self, row: np.ndarray) -> np.ndarray:
+        """(n, 8) int8: what is known of dates, rows lane x D + day."""
+        return self.known.reshape(-1, self.known.shape[-1]).take(row, axis=0)
+
+    def clear(self, lanes: np.ndarray) -> None:
+        """A new episode begins on these lanes; its data are in place."""
+        for array in (self.revealed, self.reported, self.opened, self.flagged_dates):
+            array.reshape(self.lanes, -1)[lanes] = False
+        for array in (self.known, self.tool_calls, self.reports, self.correct):
+            array[lanes] = 0
+        self.focus[lanes] = -1
+        self.next_flagged[lanes] = -1
+        self.budget[lanes] = self.config.budget
+        self.steps_left[lanes] = self.config.step_limit
+        self.playing[lanes] = True

@@ -1,0 +1,190 @@
+"""Episodes for lanes: generated ahead in chunks, kept as the few compact arrays that playing them needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from metric_tracker_env.config import EnvConfig, EpisodeConfig, GenerationError
+from metric_tracker_env.measure import SCAN_MULTIPLIERS, scan_strength, seasonal_baseline
+from metric_tracker_env.world.episode import EpisodeData, episode_of_key
+from metric_tracker_env.world.rng import KeyStream
+from metric_tracker_env.world.source import CHUNK, EpisodeBatch, EpisodeSource
+
+RATIO_CLIP = 5.0  # thresholds; observed deviations are clipped here
+RATIO_SCALE = 32_000 / RATIO_CLIP  # steps of int16 a threshold: a resolution of 0.00016
+LEVEL_COLUMNS = 8  # one for each family, and padding: the families of a date are one 64-bit word
+AHEAD = 4096  # episodes that are kept ahead at most, spread over the lanes; at least one a lane
+
+
+@dataclass
+class LaneData:
+    """What playing n episodes needs of them; dates are rows, so that a date of any episode has one index."""
+
+    ratios: np.ndarray  # (n x D, E) int16, signed deviation x RATIO_SCALE, clipped
+    classes: np.ndarray  # (n x D, E) int8 of CellClass
+    levels: np.ndarray  # (n, D, 8) int8, how many SCAN_MULTIPLIERS each family reaches; the last column is 0
+    season: np.ndarray  # (n x D,) int16, deviation of the first step from weekday and trend, like ratios
+    expected: np.ndarray  # (n,) int64, number of expected rows
+
+    @classmethod
+    def empty(cls, lanes: int, days: int, entities: int) -> LaneData:
+        """Room for the episodes of some lanes."""
+        return cls(
+            ratios=np.zeros((lanes * days, entities), np.int16),
+            classes=np.zeros((lanes * days, entities), np.int8),
+            levels=np.zeros((lanes, days, LEVEL_COLUMNS), np.int8),
+            season=np.zeros(lanes * days, np.int16),
+            expected=np.zeros(lanes, np.int64),
+        )
+
+    @classmethod
+    def of(cls, source: EpisodeSource, batch: EpisodeBatch) -> LaneData:
+        """The playing data of a batch."""
+        catalogue, final = source.config.catalogue, batch.final
+        ratios = _packed(final.ratios)
+        strength = scan_strength(catalogue, ratios)
+        levels = np.zeros((LEVEL_COLUMNS, *strength.shape[1:]), np.int8)
+        for multiplier in SCAN_MULTIPLIERS:
+            levels[: len(strength)] += strength >= multiplier * RATIO_SCALE
+        entry = final.values[0]
+        season = (entry - seasonal_baseline(entry)) / final.thresholds[0][:, None]
+        return cls(
+            ratios=_by_date(ratios),
+            classes=_by_date(batch.classes),
+            levels=levels.transpose(1, 2, 0).copy(),
+            season=_packed(season).reshape(-1),
+            expected=batch.plan.active.sum(axis=1),
+        )
+
+    def put(self, rows: np.ndarray, other: LaneData) -> None:
+        """Write other episodes into ``rows`` of this."""
+        for field in fields(self):
+            whole, part = getattr(self, field.name), getattr(other, field.name)
+            whole.reshape(len(self.expected), -1)[rows] = part.reshape(len(rows), -1)
+
+
+def _by_date(cells: np.ndarray) -> np.ndarray:
+    """(E, n, D) -> (n x D, E)."""
+    return cells.reshape(len(cells), -1).T.copy()
+
+
+def _packed(ratios: np.ndarray) -> np.ndarray:
+    """Ratios as int16; cutting off, not rounding, keeps a ratio below a multiplier below it."""
+    scaled = ratios * RATIO_SCALE
+    return np.clip(scaled, -RATIO_CLIP * RATIO_SCALE, RATIO_CLIP * RATIO_SCALE, out=scaled).astype(np.int16)
+
+
+class EpisodeSupply:
+    """Hands each lane its next episode; episode n of a lane depends on the lane's seed and n alone.
+
+    Attributes:
+        data: The episodes that the lanes play and those made ahead: a ring of rows for each lane.
+        slot: (B,) int64, row of ``data`` with the episode that each lane plays.
+    """
+
+    def __init__(self, config: EnvConfig, lanes: int) -> None:
+        self._config = config
+        self._source = EpisodeSource(config.generator, config.episode_config())
+        self._special: dict[EpisodeConfig, EpisodeSource] = {}
+        self._streams = KeyStream([0] * lanes)
+        self._next = np.zeros(lanes, np.int64)  # number of the episode that each lane plays next
+        self._first = np.zeros(lanes, np.int64)  # place in the lane's ring of its episode 0
+        self._left = np.zeros(lanes, np.int64)  # episodes made ahead for each lane, from the next one on
+        self._key = np.zeros(lanes, np.uint64)  # of the episode that each lane plays
+        self._played: dict[int, EpisodeSource] = {}  # its source, where that is not the configured one
+        self._ring = 1 + max(1, min(CHUNK, AHEAD // lanes))
+        self._batch = 0  # a refill makes a multiple of as many episodes; 0 for just those that are asked for
+        days, entities = config.generator.num_days, config.generator.catalogue.num_entities
+        self.data = LaneData.empty(lanes * self._ring, days, entities)
+        self.slot = np.arange(lanes) * self._ring
+
+    def source(self, changes: dict[str, object]) -> EpisodeSource | None:
+        """The source of episodes with changed options; None for none.
+
+        Raises:
+            ValueError: for an unknown option, a bad value, or incidents that do not fit.
+        """
+        if not changes:
+            return None
+        request = self._config.episode_config(**changes)
+        if request not in self._special:
+            if len(self._special) >= 64:
+                self._special.clear()
+            self._special[request] = EpisodeSource(self._config.generator, request)
+        return self._special[request]
+
+    def deal(
+        self, lanes: np.ndarray, special: EpisodeSource | None = None, seeds: list[int | None] | None = None
+    ) -> None:
+        """Give each lane its next episode.
+
+        Args:
+            lanes: (n,) int64.
+            special: Source of these episodes instead of the configured one.
+            seeds: For each of the lanes a seed that starts its stream anew, or None.
+
+        Raises:
+            GenerationError: if explicit generators cannot be applied; nothing has changed then.
+        """
+        before = self._streams, self._next, self._first, self._left, self._batch
+        given = [(lane, seed) for lane, seed in zip(lanes.tolist(), seeds or (), strict=False) if seed is not None]
+        if given:
+            self._restart(given)
+        key = self._streams.keys(lanes, self._next[lanes])
+        try:
+            if special is not None:
+                made = LaneData.of(special, special.generate(key, hourly=False))
+                self.data.put(self._rows(lanes, self._next[lanes]), made)
+                self._left[lanes] = np.maximum(self._left[lanes], 1)
+                self._played.update(dict.fromkeys(lanes.tolist(), special))
+            else:
+                if not self._left[lanes].all():
+                    self._refill(lanes)
+                if self._played:
+                    for lane in lanes.tolist():
+                        self._played.pop(lane, None)
+        except GenerationError:
+            self._streams, self._next, self._first, self._left, self._batch = before
+            raise
+        self._key[lanes] = key
+        self.slot[lanes] = self._rows(lanes, self._next[lanes])
+        self._next[lanes] += 1
+        self._left[lanes] -= 1
+
+    def _restart(self, given: list[tuple[int, int]]) -> None:
+        """Start the streams of some lanes anew, in copies; what was made ahead for them is dropped."""
+        anew = np.array([lane for lane, _ in given])
+        self._streams, self._next = self._streams.copy(), self._next.copy()
+        self._first, self._left = self._first.copy(), self._left.copy()
+        self._streams.reseed(anew, [seed for _, seed in given])
+        self._next[anew] = 0
+        self._first[anew] = self.slot[anew] + 1  # behind the row that is played, which stays if an error follows
+        self._left[anew] = 0
+        self._batch = 0  # a lane that is seeded anew for each episode never pays for more than it plays
+
+    def _rows(self, lanes: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        """Rows of ``data`` for episodes ``numbers`` of lanes."""
+        return lanes * self._ring + (self._first[lanes] + numbers) % self._ring
+
+    def _refill(self, wanted: np.ndarray) -> None:
+        """Make an episode for those ``wanted`` that have none ahead; later whole batches, the emptiest lanes first."""
+        if self._batch:
+            ahead, lanes = np.nonzero(np.arange(self._ring - 1)[:, None] >= self._left)
+            count = -(-np.count_nonzero(self._left == 0) // self._batch) * self._batch
+            ahead, lanes = ahead[:count], lanes[:count]
+        else:
+            lanes = wanted[self._left[wanted] == 0]
+            ahead = np.zeros_like(lanes)
+        keys = self._streams.keys(lanes, self._next[lanes] + ahead)
+        rows = self._rows(lanes, self._next[lanes] + ahead)  # free until they are counted as left
+        for first in range(0, len(keys), CHUNK):
+            part = slice(first, first + CHUNK)
+            self.data.put(rows[part], LaneData.of(self._source, self._source.generate(keys[part], hourly=False)))
+        self._left += np.bincount(lanes, minlength=len(self._left))
+        self._batch = min(CHUNK, 2 * len(keys))
+
+    def episode(self, lane: int) -> EpisodeData:
+        """The episode that a lane plays, made again from its key."""
+        return episode_of_key(self._played.get(lane, self._source), int(self._key[lane]))

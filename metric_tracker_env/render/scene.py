@@ -1,0 +1,114 @@
+"""What may be drawn of an episode: before its end only what the agent has revealed, at its end the truth."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from metric_tracker_env.config import EnvConfig, GeneratorConfig
+from metric_tracker_env.play.engine import Progress
+from metric_tracker_env.schema import Catalogue, Entity, EntityType, MetricSubmissionRow
+from metric_tracker_env.scoring import Grade, score_submission
+from metric_tracker_env.world.episode import EpisodeData
+from metric_tracker_env.world.labels import CellClass
+
+CODE_LETTERS: dict[EntityType, str] = {
+    "event_count": "C",
+    "conversion_rate": "R",
+    "funnel_step": "F",
+    "hourly_mix": "M",
+    "data_quality": "Q",
+}
+
+
+class DraftRow(NamedTuple):
+    """A reported cell: the row that is submitted for it."""
+
+    day: int
+    entity: Entity
+    ratio: float  # signed deviation in thresholds
+    row: MetricSubmissionRow
+
+
+class Truth(NamedTuple):
+    """What is told when the episode is over."""
+
+    classes: np.ndarray  # (D, E) int8 of CellClass
+    twin_ratios: np.ndarray  # (D, S) float64: the counts without injection, as ``Scene.ratios``
+    missed: tuple[DraftRow, ...]
+    grade: Grade
+
+    @property
+    def expected(self) -> np.ndarray:
+        """(D, E) bool: root cells of the incidents."""
+        return self.classes == CellClass.EXPECTED
+
+
+class Scene:
+    """All that a picture of an episode may hold.
+
+    The hidden part is dropped here, so that nothing that draws a scene can give it away.
+
+    Attributes:
+        generator: Funnel and calendar.
+        difficulty: Of this episode.
+        config: Budget and step limit.
+        ratios: (D, E) float64 signed deviation in thresholds; NaN where no tool has revealed it,
+            unless the episode is over.
+        progress: What the agent has seen and done.
+        draft: Reported cells by date.
+        truth: None before the end.
+    """
+
+    def __init__(self, config: EnvConfig, episode: EpisodeData, progress: Progress, over: bool) -> None:
+        self.config = config
+        self.progress = progress
+        self.generator: GeneratorConfig = episode.generator_config
+        self.difficulty = episode.config.difficulty
+        ratios = episode.deviations.ratios[:, 0].T
+        self.ratios: np.ndarray = ratios.copy() if over else np.where(progress.revealed, ratios, np.nan)
+        self.draft = _rows(episode, progress.reported)
+        self.truth = _truth(episode, progress.reported, self.draft) if over else None
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """Entities of the funnel."""
+        return self.generator.catalogue
+
+    @property
+    def over(self) -> bool:
+        """Whether the episode has ended."""
+        return self.truth is not None
+
+    def is_right(self, item: DraftRow) -> bool | None:
+        """Whether a row of the draft is expected; None before the end."""
+        return None if self.truth is None else bool(self.truth.expected[item.day, item.entity.index])
+
+
+def codes(catalogue: Catalogue) -> tuple[str, ...]:
+    """(E,) short names: the letter of the entity type and a number within it."""
+    return tuple(
+        f"{CODE_LETTERS[entity.entity_type]}{entity.index - catalogue.slices[entity.entity_type].start + 1}"
+        for entity in catalogue.entities
+    )
+
+
+def _rows(episode: EpisodeData, cells: np.ndarray) -> tuple[DraftRow, ...]:
+    """The rows of (D, E) bool cells, by date."""
+    entities, ratios = episode.generator_config.catalogue.entities, episode.deviations.ratios[:, 0]
+    return tuple(
+        DraftRow(day, entities[entity], float(ratios[entity, day]), episode.row(day, entity))
+        for day, entity in np.argwhere(cells).tolist()
+    )
+
+
+def _truth(episode: EpisodeData, reported: np.ndarray, draft: tuple[DraftRow, ...]) -> Truth:
+    steps, measured = episode.generator_config.catalogue.num_steps, episode.deviations
+    expected = episode.classes == CellClass.EXPECTED
+    return Truth(
+        classes=episode.classes.copy(),
+        twin_ratios=(episode.twin_daily - measured.medians[:steps, 0]) / measured.thresholds[:steps, 0],
+        missed=_rows(episode, expected & ~reported),
+        grade=score_submission([item.row for item in draft], episode),
+    )

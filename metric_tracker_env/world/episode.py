@@ -1,0 +1,214 @@
+"""One episode: its data and its truth as records, and the generator that makes it from a seed."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from metric_tracker_env import measure
+from metric_tracker_env.config import EpisodeConfig, GeneratorConfig
+from metric_tracker_env.measure import Deviations
+from metric_tracker_env.schema import (
+    ANOMALY_TYPES,
+    HOURS_PER_DAY,
+    MetricRecord,
+    MetricSubmissionRow,
+    PlannedAnomaly,
+    SyntheticGeneratorApplication,
+)
+from metric_tracker_env.view import MetricView, describe_cell
+from metric_tracker_env.world import rng
+from metric_tracker_env.world.labels import CellClass
+from metric_tracker_env.world.source import EpisodeBatch, EpisodeSource
+
+Backend = Literal["pandas", "polars", "pyarrow"]
+
+
+class EpisodeData:
+    """One episode: its data as records or arrays, and its truth.
+
+    Everything is built on request from the arrays of a batch and kept.
+    """
+
+    def __init__(
+        self,
+        generator_config: GeneratorConfig,
+        config: EpisodeConfig,
+        batch: EpisodeBatch,
+        applications: list[SyntheticGeneratorApplication],
+    ) -> None:
+        self.generator_config = generator_config
+        self.config = config
+        self.applied_synthetic_generators = applications
+        self._batch = batch
+
+    def __repr__(self) -> str:
+        return f"EpisodeData({self.generator_config.num_days} days, {self.config.difficulty})"
+
+    @property
+    def scenario_label(self) -> str:
+        """The scenario family that was asked for."""
+        return self.config.scenario_family
+
+    @property
+    def dates(self) -> tuple[str, ...]:
+        """ISO dates, oldest first."""
+        return self.generator_config.date_names
+
+    @property
+    def hourly(self) -> np.ndarray:
+        """(D, H, S) int32 events an hour."""
+        return self._batch.hourly[0]
+
+    @property
+    def daily(self) -> np.ndarray:
+        """(D, S) int64 events a day."""
+        return self._batch.daily[0]
+
+    @property
+    def twin_daily(self) -> np.ndarray:
+        """(D, S) int64 events a day of the clean twin: the same seed without injection."""
+        return self._batch.twin_daily[:, 0].T.astype(np.int64)
+
+    @property
+    def classes(self) -> np.ndarray:
+        """(D, E) int8 of ``CellClass``."""
+        return self._batch.classes[:, 0].T
+
+    @cached_property
+    def view(self) -> MetricView:
+        """The data without the truth, for analysis tools."""
+        return MetricView(self.generator_config, self.config.difficulty, self.hourly, self.deviations)
+
+    @property
+    def deviations(self) -> Deviations:
+        """Every cell against its median, batch axis kept with B = 1."""
+        return self._batch.final
+
+    @cached_property
+    def daily_metrics(self) -> list[MetricRecord]:
+        """One record a day, oldest first."""
+        names = self.generator_config.catalogue.count_metrics
+        return [
+            MetricRecord.model_validate({"date": date, "hour": None, **dict(zip(names, row, strict=True))})
+            for date, row in zip(self.dates, self.daily.tolist(), strict=True)
+        ]
+
+    @cached_property
+    def hourly_metrics(self) -> list[MetricRecord]:
+        """One record an hour, oldest first."""
+        names = self.generator_config.catalogue.count_metrics
+        hourly = self.hourly.tolist()
+        return [
+            MetricRecord.model_validate(
+                {"date": date, "hour": hour, **dict(zip(names, hourly[day][hour], strict=True))}
+            )
+            for day, date in enumerate(self.dates)
+            for hour in range(HOURS_PER_DAY)
+        ]
+
+    def frame(self, hourly: bool = False, backend: Backend = "pandas") -> Any:
+        """The counts as a data frame: one row a day, or one an hour; columns date, hour (if hourly), then the steps.
+
+        Args:
+            hourly: Whether rows are hours.
+            backend: Library of the frame.
+
+        Returns:
+            A ``pandas.DataFrame``, ``polars.DataFrame`` or ``pyarrow.Table``.
+
+        Raises:
+            ImportError: if narwhals or the backend is not installed.
+            ValueError: for another backend.
+        """
+        if backend not in get_args(Backend):
+            raise ValueError(f"backend {backend!r} is not one of {list(get_args(Backend))}")
+        try:
+            import narwhals as nw
+
+            counts = self.hourly.reshape(-1, self.hourly.shape[-1]) if hourly else self.daily
+            repeats = HOURS_PER_DAY if hourly else 1
+            columns: dict[str, Any] = {"date": np.repeat(np.array(self.dates), repeats).tolist()}
+            if hourly:
+                columns["hour"] = np.tile(np.arange(HOURS_PER_DAY), len(self.dates)).tolist()
+            columns |= dict(zip(self.generator_config.catalogue.count_metrics, counts.T.tolist(), strict=True))
+            return nw.from_dict(columns, backend=backend).to_native()
+        except ImportError as error:
+            raise ImportError(
+                f'a data frame needs narwhals and {backend}: pip install "metric_tracker_env[frames]"'
+            ) from error
+
+    @cached_property
+    def expected_rows(self) -> list[MetricSubmissionRow]:
+        """The true rows, measured on the final data, sorted by date, entity type and entity name."""
+        day, entity = np.nonzero(self.classes == CellClass.EXPECTED)
+        rows = [self.row(int(d), int(e)) for d, e in zip(day, entity, strict=True)]
+        return sorted(rows, key=lambda row: row.key)
+
+    def row(self, day: int, entity: int) -> MetricSubmissionRow:
+        """The row that says what the data show in one cell."""
+        return describe_cell(self.generator_config, self.deviations, day, entity)
+
+    @cached_property
+    def incident_of_day(self) -> dict[int, int]:
+        """Root entity index of the incident on each day index that has one."""
+        plan = self._batch.plan
+        where = np.flatnonzero(plan.active[0])
+        return dict(zip(plan.day[0, where].tolist(), plan.entity[0, where].tolist(), strict=True))
+
+    @cached_property
+    def anomaly_schedule(self) -> list[PlannedAnomaly]:
+        """What was injected, by date."""
+        plan, catalogue = self._batch.plan, self.generator_config.catalogue
+        found: list[PlannedAnomaly] = []
+        for place in np.flatnonzero(plan.active[0]):
+            entity = catalogue.entities[plan.entity[0, place]]
+            found.append(
+                PlannedAnomaly(
+                    date=self.dates[plan.day[0, place]],
+                    anomaly_type=ANOMALY_TYPES[plan.family[0, place]],
+                    entity_type=entity.entity_type,
+                    entity_name=entity.entity_name,
+                    detection_method=entity.detection_method,
+                    direction="up" if plan.sign[0, place] > 0 else "down",
+                    size=measure.rounded(plan.size[0, place]),
+                )
+            )
+        return sorted(found, key=lambda item: item.date)
+
+
+class MetricDataGenerator:
+    """Makes episodes: one by one with records, or in batches of arrays."""
+
+    def __init__(self, config: GeneratorConfig | None = None) -> None:
+        self.config = config or GeneratorConfig()
+        self._sources: dict[EpisodeConfig, EpisodeSource] = {}
+
+    def generate_episode(self, episode_config: EpisodeConfig | None = None) -> EpisodeData:
+        """Generate one episode: the one that an environment with the same options plays after ``reset(seed=seed)``.
+
+        Raises:
+            ValueError: if more incidents are asked for than fit, or they cannot be realised.
+        """
+        episode = episode_config or EpisodeConfig()
+        return episode_of_key(self._source(episode), rng.episode_key(episode.seed), episode)
+
+    def generate_batch(self, episode_config: EpisodeConfig, seeds: list[int]) -> EpisodeBatch:
+        """Generate one episode a seed, as arrays; ``episode_config.seed`` is not used."""
+        keys = np.array([rng.episode_key(EpisodeConfig(seed=seed).seed) for seed in seeds], np.uint64)
+        return self._source(episode_config).generate(keys)
+
+    def _source(self, episode: EpisodeConfig) -> EpisodeSource:
+        """The source of a request; the seed is not part of it."""
+        request = episode.model_copy(update={"seed": 0})
+        if request not in self._sources:
+            self._sources[request] = EpisodeSource(self.config, request)
+        return self._sources[request]
+
+
+def episode_of_key(source: EpisodeSource, key: int, config: EpisodeConfig | None = None) -> EpisodeData:
+    """The episode of one key, with ``config`` as its label (the source's, unless given)."""
+    batch, applications = source.generate_with_records(np.array([key], np.uint64))
+    return EpisodeData(source.config, config or source.episode, batch, applications)

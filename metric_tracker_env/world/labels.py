@@ -1,0 +1,62 @@
+"""Truth, measured: which cells are incidents, which follow from one, which only look like one."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+from metric_tracker_env.measure import Deviations
+from metric_tracker_env.world.injection import Incidents
+from metric_tracker_env.world.planner import Plan
+
+MIN_MOVE = 0.5  # thresholds that a cell must have moved from its clean twin to belong to an incident
+
+
+class CellClass(IntEnum):
+    """What a cell (date, entity) is; every flagged cell has exactly one class above NONE."""
+
+    NONE = 0
+    EXPECTED = 1
+    CONSEQUENCE = 2
+    NATURAL = 3
+
+
+def label(
+    plan: Plan, final: Deviations, incidents: Incidents, moves: np.ndarray, measure_of_entity: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Class of each cell, measured on the final data.
+
+    Args:
+        plan: Incidents that were injected.
+        final: Deviations of the final data.
+        incidents: Where they are, n active ones.
+        moves: (M, n) float64, how far the measures of their dates are from the clean twin's.
+        measure_of_entity: (E,) int64.
+
+    Returns:
+        (E, B, D) int8 of ``CellClass``; and (B, K) bool: the incidents whose root cell is flagged in the
+        planned direction and moved there from its twin by at least half its threshold.
+    """
+    classes = final.flagged.view(np.int8) * np.int8(CellClass.NATURAL)
+    flat, count = classes.reshape(-1), len(incidents.cell)
+    index = np.arange(0, len(flat), len(flat) // len(classes))[:, None] + incidents.cell
+    flagged = final.flagged.reshape(-1).take(index)
+    move = moves.take(measure_of_entity, axis=0)
+    move /= final.thresholds.take(incidents.lane, axis=1)
+    moved = np.abs(move) >= MIN_MOVE
+    moved &= flagged
+    on_date = flagged * np.int8(CellClass.NATURAL)
+    on_date -= moved * np.int8(CellClass.NATURAL - CellClass.CONSEQUENCE)
+
+    active = plan.active.reshape(-1)
+    spot = np.flatnonzero(active)
+    root = plan.entity.reshape(-1)[spot] * count + np.arange(count)
+    sign = plan.sign.reshape(-1)[spot]
+    ratio = final.ratios.reshape(-1)[index.reshape(-1)[root]]
+    confirmed = flagged.reshape(-1)[root] & (sign * ratio > 0) & (sign * move.reshape(-1)[root] >= MIN_MOVE)
+    on_date.reshape(-1)[root[confirmed]] = CellClass.EXPECTED
+    flat[index.reshape(-1)] = on_date.reshape(-1)
+    passed = np.zeros_like(plan.active)
+    passed.reshape(-1)[spot] = confirmed
+    return classes, passed

@@ -1,0 +1,228 @@
+"""Batches of episodes from keys: generate, inject, measure, label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from metric_tracker_env import measure
+from metric_tracker_env.config import EpisodeConfig, GenerationError, GeneratorConfig, check_fits
+from metric_tracker_env.measure import Deviations
+from metric_tracker_env.schema import (
+    SyntheticGeneratorApplication,
+)
+from metric_tracker_env.world import rng
+from metric_tracker_env.world.injection import Incidents, inject
+from metric_tracker_env.world.labels import CellClass, label
+from metric_tracker_env.world.planner import Plan, Planner
+from metric_tracker_env.world.rng import Stream
+from metric_tracker_env.world.stddev_shift import plan_generators
+from metric_tracker_env.world.traffic import CleanTraffic
+
+ALLOCATOR_HINT_BYTES = 8 << 20  # about what a chunk allocates
+Backend = Literal["pandas", "polars", "pyarrow"]
+
+DATA_DRAWS = 64  # clean data that are tried for explicit generators
+CHUNK = 256  # episodes generated at a time: enough to amortise NumPy calls, few enough for the cache
+
+
+@dataclass
+class EpisodeBatch:
+    """B episodes of one configuration: the data, the clean twin, the incidents and the class of every cell."""
+
+    planes: np.ndarray  # (S, H, B, D) whole numbers as floats, events an hour
+    twin_daily: np.ndarray  # (S, B, D) float64, events a day without injection
+    final: Deviations  # measured on the injected data
+    plan: Plan
+    classes: np.ndarray  # (E, B, D) int8 of CellClass
+    redraws: np.ndarray  # (B,) int64, incidents drawn again because they did not pass on the final data
+
+    def put(self, episodes: np.ndarray, part: EpisodeBatch) -> None:
+        """Replace some episodes."""
+        self.planes[:, :, episodes] = part.planes
+        self.twin_daily[:, episodes] = part.twin_daily
+        for whole, piece in zip(self.final, part.final, strict=True):
+            whole[:, episodes] = piece
+        self.plan.put(episodes, part.plan)
+        self.classes[:, episodes] = part.classes
+        self.redraws[episodes] = part.redraws
+
+    @cached_property
+    def hourly(self) -> np.ndarray:
+        """(B, D, H, S) int32 events an hour, hour-major in memory."""
+        return self.planes.astype(np.int32).transpose(2, 3, 1, 0)
+
+    @property
+    def daily(self) -> np.ndarray:
+        """(B, D, S) int64 events a day."""
+        return self.final.values[: len(self.planes)].transpose(1, 2, 0).astype(np.int64)
+
+    @property
+    def expected(self) -> np.ndarray:
+        """(E, B, D) bool: root cells of the incidents."""
+        return self.classes == CellClass.EXPECTED
+
+
+class EpisodeSource:
+    """Makes episodes of one configuration from keys; what depends on the configuration alone is worked out once."""
+
+    def __init__(self, config: GeneratorConfig, episode: EpisodeConfig) -> None:
+        """Prepare to generate.
+
+        Raises:
+            ValueError: if more incidents are asked for than fit.
+            GenerationError: if the family has no entity that the funnel can carry.
+        """
+        check_fits(config, episode)
+        self.config, self.episode = config, episode
+        # Freeing a large block once makes glibc keep freed memory up to twice its size (its dynamic mmap
+        # threshold); else a dropped chunk goes back to the system, and page faults double the next one's time.
+        np.empty(ALLOCATOR_HINT_BYTES, np.uint8)
+        self._traffic = CleanTraffic(config, episode.difficulty)
+        self._planner = None if episode.anomaly_generators else Planner(config, episode)
+
+    def generate(self, keys: np.ndarray, hourly: bool = True) -> EpisodeBatch:
+        """Generate the episodes of (B,) uint64 keys; each is the same whatever else is in the batch.
+
+        Args:
+            keys: (B,) uint64.
+            hourly: Whether the planes are wanted; without, the batch has no episode in them, and takes less time.
+
+        Raises:
+            GenerationError: if the incidents cannot be realised.
+        """
+        if self._planner is None:
+            return _join([self.generate_with_records(keys[i : i + 1])[0] for i in range(len(keys))])
+        parts = [self._chunk(self._planner, keys[i : i + CHUNK], hourly) for i in range(0, len(keys), CHUNK)]
+        return _join(parts)
+
+    def generate_with_records(self, keys: np.ndarray) -> tuple[EpisodeBatch, list[SyntheticGeneratorApplication]]:
+        """One episode, (1,) keys, with the records of its explicit generators.
+
+        Clean data that cannot carry them, because a day is nearly at its target already, are drawn again.
+
+        Raises:
+            GenerationError: if none of ``DATA_DRAWS`` clean data can carry the generators as asked.
+        """
+        if self._planner is not None:
+            return self.generate(keys), []
+        for attempt in range(DATA_DRAWS - 1):
+            try:
+                return self._apply(keys if attempt == 0 else rng.words(keys, Stream.DATA, 1, attempt)[0])
+            except GenerationError:
+                continue
+        return self._apply(rng.words(keys, Stream.DATA, 1, DATA_DRAWS)[0])
+
+    def _apply(self, keys: np.ndarray) -> tuple[EpisodeBatch, list[SyntheticGeneratorApplication]]:
+        """Explicit generators on the clean data of (1,) keys: applied as asked or refused."""
+        planes, values = self._clean(keys)
+        twin = measure.deviations(self.config.catalogue, self.episode.difficulty, values)
+        plan, applications = plan_generators(self.config, self.episode, int(keys[0]), twin)
+        incidents = inject(self.config, self.episode.difficulty, planes, plan)
+        batch, passed = self._measure(planes, values, plan, incidents)
+        for application, confirmed in zip(applications, passed[0], strict=True):
+            if not confirmed:
+                raise GenerationError(
+                    f"anomaly_generators: {application.metric_name!r} on {application.date} goes "
+                    f"{application.direction} but its detection method does not confirm that beside the other "
+                    "anomalies; raise stddev_factor, or choose another date or fewer anomalies"
+                )
+        incidents.write(planes)
+        actual = batch.final.values[:, 0]
+        rows = self.config.catalogue.measure_of_entity[plan.entity[0]]
+        measured = [
+            application.model_copy(update={"actual_value": measure.rounded(float(actual[row, day]))})
+            for application, row, day in zip(applications, rows, plan.day[0], strict=True)
+        ]
+        return batch, measured
+
+    def _chunk(self, planner: Planner, keys: np.ndarray, hourly: bool) -> EpisodeBatch:
+        """Episodes generated together."""
+        planes, values = self._clean(keys, fresh=hourly)
+        plan, attempts = planner.draw(keys, values)
+        batch = self._settle(planner, keys, planes, values, plan, attempts, hourly)
+        if not hourly:  # the next chunk overwrites them
+            batch.planes = planes[:, :, :0]
+        return batch
+
+    def _settle(
+        self,
+        planner: Planner,
+        keys: np.ndarray,
+        planes: np.ndarray,
+        values: np.ndarray,
+        plan: Plan,
+        attempts: np.ndarray,
+        hourly: bool,
+    ) -> EpisodeBatch:
+        """Inject, measure, label; incidents that do not pass are drawn again, from the clean data of their episodes."""
+        incidents = inject(self.config, self.episode.difficulty, planes, plan)
+        batch, passed = self._measure(planes, values, plan, incidents)
+        failed = plan.active & ~passed
+        if not failed.any():
+            if hourly:
+                incidents.write(planes)
+            return batch
+        again = np.flatnonzero(failed.any(axis=1))
+        part, tried, clean = plan.take(again), attempts[again], planes.take(again, axis=2)
+        twin = self._clean_measures(clean, clean.sum(axis=1))
+        planner.redraw(keys[again], twin, part, tried, failed[again])
+        repaired = self._settle(planner, keys[again], clean, twin, part, tried, hourly)
+        repaired.redraws += failed[again].sum(axis=1)
+        if hourly:
+            incidents.write(planes)
+        batch.put(again, repaired)
+        return batch
+
+    def _clean(self, keys: np.ndarray, fresh: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        """Planes without incidents, and what they measure to: the clean twin, (M, B, D)."""
+        planes, daily = self._traffic.planes(keys, fresh)
+        return planes, self._clean_measures(planes, daily)
+
+    def _clean_measures(self, planes: np.ndarray, daily: np.ndarray) -> np.ndarray:
+        nothing = np.zeros((len(planes) - 1, 1, 1))  # clean hours keep the order of the funnel
+        return measure.measures(self.config.catalogue, daily, measure.daytime(planes[0]), nothing)
+
+    def _measure(
+        self, planes: np.ndarray, values: np.ndarray, plan: Plan, incidents: Incidents
+    ) -> tuple[EpisodeBatch, np.ndarray]:
+        """The batch that writing the incidents to the planes makes, and (B, K) bool: incidents that pass.
+
+        Takes ``values``, the measures of the clean twin, over and changes them to the final ones.
+        """
+        catalogue = self.config.catalogue
+        twin_daily = values[: catalogue.num_steps].copy()
+        flat = values.reshape(-1)
+        at = np.arange(0, len(flat), len(flat) // len(values))[:, None] + incidents.cell
+        before, after = flat.take(at), incidents.measures(catalogue)
+        flat[at.reshape(-1)] = after.reshape(-1)
+        final = measure.deviations(catalogue, self.episode.difficulty, values)
+        classes, passed = label(plan, final, incidents, after - before, catalogue.measure_of_entity)
+        redraws = np.zeros(len(plan.active), np.int64)
+        return EpisodeBatch(planes, twin_daily, final, plan, classes, redraws), passed
+
+
+def generate_batch(config: GeneratorConfig, episode: EpisodeConfig, keys: np.ndarray) -> EpisodeBatch:
+    """The episodes of (B,) uint64 keys, see ``EpisodeSource.generate``; the seed of ``episode`` is not used."""
+    return EpisodeSource(config, episode).generate(keys)
+
+
+def _join(parts: list[EpisodeBatch]) -> EpisodeBatch:
+    """Batches one after another."""
+    if len(parts) == 1:
+        return parts[0]
+
+    def along(axis: int, arrays: list[np.ndarray]) -> np.ndarray:
+        return np.concatenate(arrays, axis=axis)
+
+    return EpisodeBatch(
+        along(2, [p.planes for p in parts]),
+        along(1, [p.twin_daily for p in parts]),
+        Deviations(*(along(1, list(arrays)) for arrays in zip(*(p.final for p in parts), strict=True))),
+        Plan(*(along(0, [getattr(p.plan, name) for p in parts]) for name in Plan.__dataclass_fields__)),
+        along(1, [p.classes for p in parts]),
+        along(0, [p.redraws for p in parts]),
+    )

@@ -1,0 +1,114 @@
+"""Clean traffic: batches of funnels as hour-major planes, from (config, difficulty, episode keys).
+
+Only +, -, x, /, rounding and sums in a fixed order are used, so the same key gives the same counts on
+every machine and in every batch.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from metric_tracker_env.config import GeneratorConfig
+from metric_tracker_env.schema import HOURS_PER_DAY, Difficulty
+from metric_tracker_env.world import rng
+from metric_tracker_env.world.rng import DRAW_LEVELS, Draws16, Stream
+
+BLOCK = 1 << 16  # draws made at a time: fewer calls for few episodes, within the cache for many
+FLOAT32_LIMIT = 1 << 20  # daily counts below this are exact in float32 with room for a cumulative sum
+
+
+def plane_dtype(config: GeneratorConfig) -> type[np.float32] | type[np.float64]:
+    """float32 where daily counts fit its mantissa (twice the SIMD width), else float64."""
+    growth = 1 + abs(config.trend_per_day) * config.num_days
+    peak = config.base_daily_count * max(config.weekday_factors) * growth * (1 + config.day_noise)
+    return np.float32 if 4 * peak < FLOAT32_LIMIT else np.float64
+
+
+def mean_traffic(config: GeneratorConfig) -> np.ndarray:
+    """(D,) float64 first-step events of each day without noise: base x weekday factor x (1 + trend x day)."""
+    trend = np.maximum(1.0 + config.trend_per_day * np.arange(config.num_days), 0.05)
+    return config.base_daily_count * np.array(config.weekday_factors)[config.weekdays] * trend
+
+
+def daily_traffic(config: GeneratorConfig, keys: np.ndarray, mean: np.ndarray | None = None) -> np.ndarray:
+    """First-step events of each day: (B,) keys -> (B, D) float64, whole numbers; ``mean`` x uniform day noise."""
+    mean = mean_traffic(config) if mean is None else mean
+    noise = rng.draws32(keys, Stream.DAYS, config.num_days) * (2.0 * config.day_noise * 2.0**-32)
+    noise += 1.0 - config.day_noise * (1.0 - 2.0**-32)
+    noise *= mean
+    return np.maximum(np.rint(noise, out=noise), 1.0, out=noise)
+
+
+class CleanTraffic:
+    """Hourly counts without any anomaly, for one configuration and difficulty."""
+
+    def __init__(self, config: GeneratorConfig, difficulty: Difficulty) -> None:
+        self.config = config
+        self.dtype = plane_dtype(config)
+        self._mean = mean_traffic(config)
+        weights = np.array(config.hourly_weights)
+        rates = np.array([[step.rate] * HOURS_PER_DAY for step in config.steps])
+        means = np.concatenate([[weights / weights.sum()], rates])[:, :, None, None]
+        noise = np.array([config.hour_noise, *(config.noise_of(step, difficulty) for step in config.steps)])
+        noise = noise[:, None, None, None]
+        # mean x (1 + uniform(-noise, noise)) = slope x draw + least, for one 16-bit draw
+        self._slope = (means * (2.0 * noise / DRAW_LEVELS)).astype(self.dtype)
+        self._least = (means * (1.0 - noise + noise / DRAW_LEVELS)).astype(self.dtype)
+        streams = [Stream.HOURS + step for step in range(len(means))]
+        self._draws = Draws16(streams, HOURS_PER_DAY, config.num_days)
+        self._used = np.empty(0, self.dtype)  # memory of planes that are not kept
+
+    def planes(self, keys: np.ndarray, fresh: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        """Counts of (B,) uint64 keys.
+
+        Args:
+            keys: (B,) uint64.
+            fresh: Whether the planes are the caller's to keep; else the next call may overwrite them.
+
+        Returns:
+            (S, H, B, D) whole numbers in ``plane_dtype``; and (S, B, D), their sums over the hours.
+        """
+        steps, episodes, days = len(self._slope), len(keys), self.config.num_days
+        shape = (steps, HOURS_PER_DAY, episodes, days)
+        planes = np.empty(shape, self.dtype) if fresh else self._workspace(shape)
+        daily = np.empty((steps, episodes, days), self.dtype)
+        traffic = daily_traffic(self.config, keys, self._mean).astype(self.dtype)
+        together = max(1, BLOCK // planes[0].size)
+        for first in range(0, steps, together):
+            block = slice(first, first + together)
+            np.copyto(planes[block], self._draws.draw(keys, block))
+            planes[block] *= self._slope[block]
+            planes[block] += self._least[block]
+            for step in range(steps)[block]:
+                if step:
+                    self._convert(planes[step - 1], planes[step], daily[step])
+                else:
+                    self._split(traffic, planes[0], daily[0])
+        return planes, daily
+
+    def _workspace(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Memory that is used again, so that it stays in the cache."""
+        size = math.prod(shape)
+        if len(self._used) < size:
+            self._used = np.empty(size, self.dtype)
+        return self._used[:size].reshape(shape)
+
+    @staticmethod
+    def _split(traffic: np.ndarray, out: np.ndarray, daily: np.ndarray) -> None:
+        """Split the days' exact totals over noisy hour weights, in place, by cumulative rounding."""
+        for hour in range(1, HOURS_PER_DAY):  # 30 times as fast as np.add.accumulate along the first axis
+            out[hour] += out[hour - 1]
+        out *= traffic / out[-1]
+        np.rint(out, out=out)
+        daily[:] = out[-1]
+        for hour in range(HOURS_PER_DAY - 1, 0, -1):
+            out[hour] -= out[hour - 1]
+
+    @staticmethod
+    def _convert(before: np.ndarray, out: np.ndarray, daily: np.ndarray) -> None:
+        """Multiply noisy rates, in place, with the counts of the step before."""
+        out *= before
+        np.rint(out, out=out)
+        np.add.reduce(out, axis=0, out=daily)

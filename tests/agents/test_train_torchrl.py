@@ -1,0 +1,224 @@
+"""PPO with TorchRL: its environment, its advantages, what a run leaves, that it learns, and what it refuses."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+import warnings
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from gymnasium.vector import AutoresetMode
+from tensordict import TensorDictBase
+
+from agents import train_ppo
+from agents.evaluation.evaluate import evaluate, held_out_seeds
+from agents.players.models import read_card
+from agents.training.settings import MAX_RUN_SEED, SEEDS_PER_RUN
+from metric_tracker_env import MetricTrackerVectorEnv
+from metric_tracker_env.tasks import TRAINING_SEEDS, build_config
+
+with warnings.catch_warnings():
+    # TorchRL 0.14 warns of classes of its own when it is imported.
+    warnings.filterwarnings("ignore", "Creating .* which inherits from WeightUpdaterBase", DeprecationWarning)
+    from torchrl.envs.utils import check_env_specs
+    from torchrl.modules import ValueOperator
+    from torchrl.objectives.value import GAE
+
+    from agents import train_torchrl
+    from agents.train_torchrl import MetricTrackerLanes, Options, train
+
+TASK = "easy_single_spike"
+SMALL = Options(task=TASK, total_steps=500, num_envs=4, num_steps=64, minibatch_size=64, update_epochs=2, hidden=16)
+LEARNS = Options(task=TASK, total_steps=60_000, num_envs=128, minibatch_size=512, ent_coef=0.1, hidden=64)
+
+
+def weights_of(folder: Path) -> list[np.ndarray]:
+    """The arrays of a saved model."""
+    with np.load(folder / "weights.npz") as file:
+        return [file[name] for name in sorted(file.files) if name != "activation"]
+
+
+def any_legal(tensordict: TensorDictBase) -> TensorDictBase:
+    """A policy that draws from the legal actions."""
+    return tensordict.set("action", torch.multinomial(tensordict.get("action_mask").float(), 1)[:, 0])
+
+
+def roll(lanes: int, steps: int, seed: int) -> TensorDictBase:
+    """A rollout over the ends of episodes, (B, T)."""
+    torch.manual_seed(seed)
+    env = MetricTrackerLanes(lanes, TASK)
+    env.set_seed(seed)
+    return env.rollout(steps, any_legal, break_when_any_done=False)
+
+
+def array_of(rollout: TensorDictBase, *key: str) -> np.ndarray:
+    """An entry of a rollout as an array."""
+    return rollout.get(key).numpy()
+
+
+# The environment
+
+
+def test_specs() -> None:
+    """The environment passes TorchRL's own check of what it says it gives."""
+    check_env_specs(MetricTrackerLanes(3, TASK), seed=0)
+
+
+def test_lanes_play_what_the_vector_environment_plays() -> None:
+    """A rollout holds what the vector environment gives: over the ends of episodes, with their last observations."""
+    rollout = roll(lanes=4, steps=120, seed=7)
+    roots = {key: array_of(rollout, key) for key in ("observation", "action_mask", "action", "done")}
+    nexts = {key: array_of(rollout, "next", key) for key in ("observation", "reward", "terminated", "done", "score")}
+    envs = MetricTrackerVectorEnv(4, AutoresetMode.SAME_STEP, task=TASK, reward="dense")
+    observed, info = envs.reset(seed=7)
+    ends = 0
+    for step in range(120):
+        assert np.array_equal(roots["observation"][:, step], observed)
+        assert np.array_equal(roots["action_mask"][:, step], info["action_mask"])
+        assert not roots["done"][:, step].any()
+        observed, rewards, terminated, _, info = envs.step(roots["action"][:, step])
+        last, scores = observed.copy(), np.zeros(4, np.float32)
+        for lane in np.flatnonzero(terminated):
+            last[lane] = info["final_obs"][lane]
+            scores[lane] = info["final_info"]["score"][lane]
+            ends += 1
+        assert np.array_equal(nexts["observation"][:, step], last)
+        assert np.array_equal(nexts["reward"][:, step, 0], rewards.astype(np.float32))
+        assert np.array_equal(nexts["terminated"][:, step, 0], terminated)
+        assert np.array_equal(nexts["done"][:, step, 0], terminated)
+        assert np.array_equal(nexts["score"][:, step, 0], scores)
+    assert ends > 8
+
+
+def test_advantages_stop_at_the_end_of_an_episode() -> None:
+    """TorchRL's advantages over such a rollout are those of the plain recursion, which is checked by hand."""
+    rollout = roll(lanes=4, steps=120, seed=3)
+    critic = ValueOperator(train_torchrl.perceptron(rollout.get("observation").shape[-1], 8, 1, 1.0))
+    with torch.no_grad():
+        GAE(gamma=1.0, lmbda=0.95, value_network=critic)(rollout)
+        following = critic(rollout.get(("next", "observation"))[:, -1])[:, 0]
+    rewards, ended = (rollout.get(("next", key))[..., 0].float().T for key in ("reward", "done"))
+    values, advantages = (rollout.get(key)[..., 0].T for key in ("state_value", "advantage"))
+    expected = train_ppo.generalised_advantages(rewards, values, ended, following, 1.0, 0.95)
+    torch.testing.assert_close(advantages, expected, rtol=1e-4, atol=1e-5)
+    assert ended.sum() > 8
+
+
+# Runs
+
+
+def test_a_run_leaves_a_model_that_plays(tmp_path: Path) -> None:
+    """A run saves an actor that the evaluation plays, every action legal, with a card that says what it is."""
+    folder = train(replace(SMALL, output=tmp_path / "run"))
+    card = read_card(folder)
+    assert (card.name, card.library, card.masked, card.seed) == ("run", "torchrl", True, 0)
+    assert card.config == build_config(TASK, options={"reward": "dense"})  # what it was trained on
+    assert card.steps == 512  # 500, made up to whole rollouts
+    played = evaluate(folder, held_out_seeds(TASK, 20), TASK)
+    assert sum(played.episodes.illegal) == 0
+    assert len(played.episodes.score) == 20
+
+
+def test_training_is_reproducible(tmp_path: Path) -> None:
+    """The same seed gives the same weights, another seed others."""
+    first, again, other = (
+        weights_of(train(replace(SMALL, seed=seed, output=tmp_path / name)))
+        for name, seed in (("first", 0), ("again", 0), ("other", 1))
+    )
+    assert all(np.array_equal(one, two) for one, two in zip(first, again, strict=True))
+    assert not any(np.array_equal(one, two) for one, two in zip(first, other, strict=True))
+
+
+def test_it_learns(tmp_path: Path) -> None:
+    """A short run scores far above a model that has not learned."""
+    untrained = train(replace(LEARNS, total_steps=1, learning_rate=0.0, output=tmp_path / "untrained"))
+    trained = train(replace(LEARNS, output=tmp_path / "trained"))
+    before, after = (evaluate(folder, held_out_seeds(TASK, 200), TASK).mean() for folder in (untrained, trained))
+    assert before < 0.2
+    assert after > before + 0.3
+
+
+@pytest.mark.parametrize("seed", [0, 1, MAX_RUN_SEED])
+def test_seeds_are_of_the_training_range(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lanes of a run are seeded from its own part of the training range."""
+    seeds: list[Any] = []
+    reset = MetricTrackerVectorEnv.reset
+
+    def recorded(envs: MetricTrackerVectorEnv, **given: Any) -> Any:
+        seeds.append(given.get("seed"))
+        return reset(envs, **given)
+
+    monkeypatch.setattr(MetricTrackerVectorEnv, "reset", recorded)
+    train(replace(SMALL, total_steps=1, seed=seed, output=tmp_path))
+    assert seeds[0] is not None
+    assert [s for s in seeds if s is not None] == [TRAINING_SEEDS.start + seed * SEEDS_PER_RUN]
+    assert TRAINING_SEEDS.start + (seed + 1) * SEEDS_PER_RUN <= TRAINING_SEEDS.stop
+
+
+# Wrong use
+
+
+def test_options_are_those_of_the_plain_ppo() -> None:
+    """The two scripts have the same options with the same defaults, so that their runs can be compared."""
+    ours, plain = ({field.name: field.default for field in fields(kind)} for kind in (Options, train_ppo.Options))
+    assert ours == plain
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"task": "no_such"}, "task 'no_such' is not one of"),
+        ({"total_steps": 0}, "total_steps 0 is not an integer from 1"),
+        ({"num_envs": SEEDS_PER_RUN + 1}, "num_envs 1048577 is not an integer from 1 to 1048576"),
+        ({"num_steps": 4.0}, "num_steps 4.0 is not an integer"),
+        ({"minibatch_size": 1}, "minibatch_size 1 is not an integer from 2"),
+        ({"minibatch_size": 100}, "minibatch_size 100 does not divide num_steps x num_envs = 256"),
+        ({"threads": 0}, "threads 0 is not an integer from 1 to 256"),
+        ({"seed": MAX_RUN_SEED + 1}, "seed 953 is not an integer from 0 to 952"),
+        ({"episodes": 0}, "episodes 0 is not an integer from 1 to 100000"),
+        ({"gamma": 1.5}, "gamma 1.5 is not a number from 0 to 1"),
+        ({"learning_rate": float("nan")}, "learning_rate nan is not a number from 0 to 1"),
+        ({"max_grad_norm": -1.0}, "max_grad_norm -1.0 is not"),
+    ],
+)
+def test_bad_options_are_refused(changes: dict[str, Any], told: str, tmp_path: Path) -> None:
+    """A bad option is named with its value and what is allowed, before anything is trained."""
+    with pytest.raises(ValueError, match=told):
+        train(replace(SMALL, output=tmp_path / "run", **changes))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
+    """A model is not written over another one, nor over a file."""
+    folder = train(replace(SMALL, total_steps=1, output=tmp_path / "run"))
+    with pytest.raises(ValueError, match=r"output .* holds a model already"):
+        train(replace(SMALL, output=folder))
+    with pytest.raises(ValueError, match=r"output .* is a file"):
+        train(replace(SMALL, output=folder / "weights.npz"))
+
+
+def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command trains, says how it goes, and prints the score on held-out episodes."""
+    small = ["--task", TASK, "--total-steps", "1", "--hidden", "8", "--num-envs", "4", "--minibatch-size", "48"]
+    train_torchrl.main([*small, "--output", str(tmp_path / "run"), "--episodes", "10"])
+    told = capsys.readouterr().out
+    assert " 48 steps" in told
+    assert "score on 10 held-out episodes: 0." in told
+    with pytest.raises(SystemExit) as ended:
+        train_torchrl.main([*small, "--episodes", "0"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "error: episodes 0 is not an integer from 1 to 100000\n"
+
+
+@pytest.mark.parametrize("package", ["torchrl", "tensordict", "torch", "tyro"])
+def test_a_missing_package_is_told(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a package that it needs, the command says what to install."""
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, "agents.train_torchrl")
+    with pytest.raises(SystemExit, match=rf"train_torchrl needs {package}; .*\[torchrl\]"):
+        runpy.run_module("agents.train_torchrl", run_name="__main__")

@@ -1,0 +1,734 @@
+"""Truth is measured: labels worked out again from the definitions, and the defects of the seed, each shown absent."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import time
+from functools import cache
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from metric_tracker_env import config as config_module
+from metric_tracker_env.config import (
+    EnvConfig,
+    EpisodeConfig,
+    FunnelStep,
+    GeneratorConfig,
+    RateNoise,
+    SyntheticAnomalyGenerator,
+)
+from metric_tracker_env.schema import (
+    ALL_SCENARIO_FAMILIES,
+    ANOMALY_TYPES,
+    DENSITIES,
+    DIFFICULTIES,
+    AnomalyType,
+    ConversionMetricDefinition,
+    Difficulty,
+    MetricSubmissionRow,
+    ScenarioFamily,
+    StrictModel,
+)
+from metric_tracker_env.world.episode import MetricDataGenerator
+from metric_tracker_env.world.labels import CellClass
+from metric_tracker_env.world.planner import GenerationError
+from metric_tracker_env.world.source import EpisodeBatch
+
+COUNTS = GeneratorConfig().catalogue.count_metrics
+CONVERSIONS = tuple(item.name for item in GeneratorConfig().conversion_definitions)
+
+
+def generated(
+    config: GeneratorConfig, difficulty: Difficulty, family: ScenarioFamily, count: int, episodes: int
+) -> EpisodeBatch:
+    request = EpisodeConfig(difficulty=difficulty, scenario_family=family, anomaly_count=count)
+    return MetricDataGenerator(config).generate_batch(request, list(range(episodes)))
+
+
+@cache
+def batch_of(
+    difficulty: Difficulty, family: ScenarioFamily = "mixed", count: int = 3, episodes: int = 300
+) -> EpisodeBatch:
+    return generated(GeneratorConfig(), difficulty, family, count, episodes)
+
+
+class Roots(NamedTuple):
+    """The incidents of a batch, one item each."""
+
+    lane: np.ndarray
+    day: np.ndarray
+    entity: np.ndarray
+    family: np.ndarray
+    sign: np.ndarray
+
+
+def roots_of(batch: EpisodeBatch) -> Roots:
+    lane, place = np.nonzero(batch.plan.active)
+    return Roots(lane, *(getattr(batch.plan, name)[lane, place] for name in ("day", "entity", "family", "sign")))
+
+
+# The definitions of DESIGN.md 1 and 2, written out a second time, slowly and without the package's own measures.
+
+
+class Seen(NamedTuple):
+    """What an analyst sees of a batch, entities first: (E, B, D)."""
+
+    keys: list[tuple[str, str]]
+    values: np.ndarray
+    delta: np.ndarray
+    threshold: np.ndarray
+    flagged: np.ndarray
+
+
+def cell_values(
+    config: GeneratorConfig, daily: np.ndarray, share: np.ndarray, excess: np.ndarray
+) -> dict[tuple[str, str], np.ndarray]:
+    """(B, D) value of each entity from (B, D, S) counts, (B, D) daytime shares and (B, D, S-1) excesses."""
+    names = [config.entry_step, *(step.name for step in config.steps)]
+    count = {name: daily[..., i].astype(np.float64) for i, name in enumerate(names)}
+
+    def rate(numerator: str, denominator: str) -> np.ndarray:
+        below = count[denominator]
+        return 100.0 * np.divide(count[numerator], below, out=np.zeros_like(below), where=below > 0)
+
+    pairs = list(zip(names[1:], names[:-1], strict=True))
+    cells = {("event_count", name): count[name] for name in names}
+    cells |= {("conversion_rate", c.name): rate(c.numerator, c.denominator) for c in config.conversion_definitions}
+    cells |= {("funnel_step", f"{a}_from_{b}"): rate(a, b) for a, b in pairs}
+    cells |= {("hourly_mix", f"{names[0]}:daytime_share"): share}
+    cells |= {("data_quality", f"{a}_lte_{b}"): excess[..., i] for i, (a, b) in enumerate(pairs)}
+    return cells
+
+
+def see(config: GeneratorConfig, difficulty: Difficulty, hourly: np.ndarray) -> Seen:
+    """Measure every cell of (B, D, H, S) hourly counts."""
+    level = DIFFICULTIES.index(difficulty)
+    hourly = hourly.astype(np.int64)
+    opens = hourly[..., 0].sum(axis=2)
+    share = hourly[:, :, 8:20, 0].sum(axis=2) / np.where(opens > 0, opens, 1)
+    excess = np.maximum(hourly[..., 1:] - hourly[..., :-1], 0).sum(axis=2).astype(np.float64)
+    cells = cell_values(config, hourly.sum(axis=2), share, excess)
+    values, deltas, thresholds, flags = [], [], [], []
+    for (kind, _), value in cells.items():
+        median = np.median(value, axis=1, keepdims=True) if kind != "data_quality" else np.zeros((len(value), 1))
+        delta = value - median
+        if kind == "event_count":
+            threshold = np.maximum(50.0, (0.22, 0.15, 0.10)[level] * median)
+        elif kind == "conversion_rate":
+            threshold = np.minimum((6.0, 4.5, 3.0)[level], (0.12, 0.09, 0.06)[level] * median)
+        elif kind == "funnel_step":
+            threshold = (1 - 0.70) * median
+        else:
+            threshold = np.full_like(median, (0.05, 0.035, 0.025)[level] if kind == "hourly_mix" else 1.0)
+        if kind == "funnel_step":
+            flagged = delta < -threshold
+        elif kind == "data_quality":
+            flagged = value > 0
+        else:
+            flagged = np.abs(delta) >= np.maximum(threshold, 1e-6)
+        values.append(value)
+        deltas.append(delta)
+        thresholds.append(np.broadcast_to(threshold, value.shape))
+        flags.append(flagged)
+    return Seen(list(cells), np.array(values), np.array(deltas), np.array(thresholds), np.array(flags))
+
+
+def moves(config: GeneratorConfig, difficulty: Difficulty, batch: EpisodeBatch, seen: Seen) -> np.ndarray:
+    """(E, B, D) move of each cell from its clean twin, in thresholds."""
+    # A broken funnel step leaves the first step's hours as they were, so such a batch holds the twin's daytime share.
+    opens = generated(config, difficulty, "funnel_break", 1, len(batch.hourly)).hourly[..., 0]
+    share = opens[:, :, 8:20].sum(axis=2) / np.maximum(opens.sum(axis=2), 1)
+    twin = batch.twin_daily.transpose(1, 2, 0)
+    assert (opens.sum(axis=2) == twin[..., 0]).all()
+    clean = cell_values(config, twin, share, np.zeros((*twin.shape[:2], twin.shape[2] - 1)))
+    return (seen.values - np.array(list(clean.values()))) / seen.threshold
+
+
+def assert_labels_hold(config: GeneratorConfig, difficulty: Difficulty, batch: EpisodeBatch) -> None:
+    """The classes of a batch are those of the definitions, and every incident is an expected row."""
+    seen = see(config, difficulty, batch.hourly)
+    assert seen.keys == [(e.entity_type, e.entity_name) for e in config.catalogue.entities]
+    move = moves(config, difficulty, batch, seen)
+    roots = roots_of(batch)
+    at = roots.entity, roots.lane, roots.day
+    assert seen.flagged[at].all()
+    assert (roots.sign * seen.delta[at] > 0).all()
+    assert (roots.sign * move[at] >= 0.5).all()
+    classes = np.where(seen.flagged, CellClass.NATURAL, CellClass.NONE)
+    classes[seen.flagged & (np.abs(move) >= 0.5)] = CellClass.CONSEQUENCE
+    classes[at] = CellClass.EXPECTED
+    assert (batch.classes == classes).all()
+    assert (batch.expected.sum(axis=(0, 2)) == batch.plan.active.sum(axis=1)).all()
+
+
+@pytest.mark.parametrize("count", [1, 3, 7])
+@pytest.mark.parametrize("difficulty", DIFFICULTIES)
+def test_labels_follow_the_definitions(difficulty: Difficulty, count: int) -> None:
+    """Expected, consequence, natural and nothing are, cell by cell, what the definitions say of the final data."""
+    assert_labels_hold(GeneratorConfig(), difficulty, batch_of(difficulty, count=count))
+
+
+@pytest.mark.parametrize("family", ANOMALY_TYPES)
+@pytest.mark.parametrize("difficulty", DIFFICULTIES)
+def test_labels_of_each_family(difficulty: Difficulty, family: AnomalyType) -> None:
+    """A family's episodes hold incidents of that family only, of the entity type and anomaly type it stands for."""
+    batch = batch_of(difficulty, family)
+    assert_labels_hold(GeneratorConfig(), difficulty, batch)
+    roots = roots_of(batch)
+    assert (roots.family == ANOMALY_TYPES.index(family)).all()
+    kinds = {GeneratorConfig().catalogue.entities[entity].entity_type for entity in roots.entity}
+    kind = {"rate": "conversion_rate", "abso": "event_count", "funn": "funnel_step", "hour": "hourly_mix"}
+    assert kinds == {kind.get(family[:4], "data_quality")}
+
+
+@pytest.mark.parametrize("difficulty", DIFFICULTIES)
+def test_expected_rows_say_what_the_data_show(difficulty: Difficulty) -> None:
+    """Every field of an expected row follows from the hourly data: values, anomaly type, method and severity."""
+    steps = {
+        "event_count": (0.12, 0.22, 0.35),
+        "conversion_rate": (4, 8, 12),
+        "funnel_step": (5, 10, 15),
+        "hourly_mix": (0.10, 0.18, 0.25),
+        "data_quality": (20, 60, 120),
+    }
+    methods = {
+        "event_count": "compare_count_to_median",
+        "conversion_rate": "compare_rate_to_median",
+        "funnel_step": "detect_funnel_break",
+        "hourly_mix": "hourly_rows_for_date",
+        "data_quality": "check_impossible_counts",
+    }
+    types = {
+        ("event_count", False): "absolute_drop_in_event_count",
+        ("event_count", True): "absolute_spike_in_event_count",
+        ("conversion_rate", False): "rate_drop_from_median",
+        ("conversion_rate", True): "rate_spike_from_median",
+        ("funnel_step", False): "funnel_break",
+        ("hourly_mix", False): "hourly_traffic_mix_shift",
+        ("hourly_mix", True): "hourly_traffic_mix_shift",
+        ("data_quality", True): "instrumentation_data_quality_issue",
+    }
+    seen_kinds: set[tuple[str, bool]] = set()
+    for seed in range(60):
+        request = EpisodeConfig(seed=seed, difficulty=difficulty, anomaly_count=5)
+        episode = MetricDataGenerator().generate_episode(request)
+        seen = see(GeneratorConfig(), difficulty, episode.hourly[None])
+        assert len(episode.expected_rows) == len(episode.anomaly_schedule) == 5
+        for row, planned in zip(episode.expected_rows, episode.anomaly_schedule, strict=True):
+            assert (planned.date, planned.entity_type, planned.entity_name) == row.key
+            assert (planned.anomaly_type, planned.detection_method) == (row.anomaly_type, row.detection_method)
+            assert planned.direction == ("up" if row.delta_value > 0 else "down")
+            entity, day = seen.keys.index((row.entity_type, row.entity_name)), episode.dates.index(row.date)
+            value, delta = float(seen.values[entity, 0, day]), float(seen.delta[entity, 0, day])
+            assert row.observed_value == pytest.approx(value, abs=5.1e-5)
+            assert row.delta_value == pytest.approx(delta, abs=5.1e-5)
+            assert row.baseline_value == pytest.approx(value - delta, abs=5.1e-5)
+            assert row.detection_method == methods[row.entity_type]
+            assert row.anomaly_type == types[row.entity_type, delta > 0]
+            size = abs(delta) / (value - delta) if row.entity_type == "event_count" else abs(delta)
+            reached = sum(size >= step for step in steps[row.entity_type])
+            assert row.severity == ("low", "medium", "high", "critical")[reached]
+            seen_kinds.add((row.entity_type, delta > 0))
+    assert seen_kinds == set(types)
+
+
+@pytest.mark.parametrize("difficulty", DIFFICULTIES)
+def test_moves_have_the_size_of_the_difficulty(difficulty: Difficulty) -> None:
+    """The root cell moves by 1.5..2.0 (easy), 1.3..1.8 (medium), 1.15..1.5 (hard) thresholds, or as its family says."""
+    low, high = {"easy": (1.5, 2.0), "medium": (1.3, 1.8), "hard": (1.15, 1.5)}[difficulty]
+    keep_low, keep_high = {"easy": (0.40, 0.55), "medium": (0.48, 0.60), "hard": (0.55, 0.65)}[difficulty]
+    batch = batch_of(difficulty, count=5)
+    config = GeneratorConfig()
+    seen = see(config, difficulty, batch.hourly)
+    move = moves(config, difficulty, batch, seen)
+    roots = roots_of(batch)
+    size = np.abs(move[roots.entity, roots.lane, roots.day])
+    kinds = np.array([config.catalogue.entities[entity].entity_type for entity in roots.entity])
+    end_to_end = np.isin(roots.entity, [seen.keys.index(("conversion_rate", name)) for name in CONVERSIONS[4:]])
+    plain = np.isin(kinds, ["event_count", "conversion_rate", "hourly_mix"]) & ~end_to_end
+    assert size[plain].min() > 0.95 * low  # rounding, and a median that moved since the plan
+    assert size[plain].max() < 1.06 * high
+    broken = kinds == "funnel_step"
+    at = roots.entity[broken], roots.lane[broken], roots.day[broken]
+    kept = seen.values[at] / (seen.values[at] - move[at] * seen.threshold[at])
+    assert kept.min() > keep_low - 0.01
+    assert kept.max() < keep_high + 0.01
+
+
+def test_easier_moves_are_larger() -> None:
+    """The same family moves its cells further at easy than at medium, and at medium than at hard."""
+    shares = []
+    for difficulty in DIFFICULTIES:
+        batch = batch_of(difficulty, "rate_drop_from_median")
+        seen, roots = see(GeneratorConfig(), difficulty, batch.hourly), roots_of(batch)
+        at = roots.entity, roots.lane, roots.day
+        shares.append(float(np.abs(seen.delta[at] / seen.values[at]).mean()))
+    assert shares[0] > 1.2 * shares[1] > 1.2 * 1.2 * shares[2]
+
+
+# The seed's defects (SEED_FACTS.md 5), by number; 15 to 17 concern the grade and 18 the tools
+
+
+def test_defect_01_dates_do_not_come_from_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On another day a seed gives the same dates, data and answers; only ``end_date=None`` asks for yesterday."""
+    request = EpisodeConfig(seed=11, difficulty="hard")
+    today = MetricDataGenerator(GeneratorConfig()).generate_episode(request)
+
+    class Later(dt.date):
+        @classmethod
+        def today(cls) -> Later:
+            return cls(2031, 7, 9)
+
+    monkeypatch.setattr(config_module, "dt", SimpleNamespace(date=Later, timedelta=dt.timedelta))
+    monkeypatch.setattr(time, "time", lambda: 1941321600.0)
+    later = MetricDataGenerator(GeneratorConfig()).generate_episode(request)
+    assert later.dates == today.dates
+    assert later.dates[-1] == "2026-03-31"
+    assert (later.hourly == today.hourly).all()
+    assert later.expected_rows == today.expected_rows
+    assert GeneratorConfig(end_date=None).date_names[-1] == "2031-07-08"
+
+
+@pytest.mark.parametrize("family", ALL_SCENARIO_FAMILIES)
+@pytest.mark.parametrize("difficulty", DIFFICULTIES)
+def test_defect_02_detection_methods_confirm_every_expected_row(difficulty: Difficulty, family: ScenarioFamily) -> None:
+    """No expected row (of 900 a family) is below the threshold of its own detection method."""
+    batch = batch_of(difficulty, family)
+    seen = see(GeneratorConfig(), difficulty, batch.hourly)
+    assert batch.expected.sum() == 900
+    assert seen.flagged[batch.expected].all()
+
+
+@pytest.mark.parametrize("difficulty", DIFFICULTIES)
+def test_defect_03_funnel_breaks_break_every_step(difficulty: Difficulty) -> None:
+    """A funnel break lowers its step below 70 % of its rate, always, and every step including the menu gets some."""
+    batch = batch_of(difficulty, "funnel_break")
+    seen, roots = see(GeneratorConfig(), difficulty, batch.hourly), roots_of(batch)
+    at = roots.entity, roots.lane, roots.day
+    assert (seen.delta[at] < 0).all()
+    assert (seen.values[at] < 0.70 * (seen.values[at] - seen.delta[at])).all()
+    names = [seen.keys[entity][1] for entity in roots.entity]
+    for step in ("menu_opens", "product_added_to_cart", "orders_placed", "payment_successful"):
+        assert sum(name.startswith(f"{step}_from_") for name in names) > 900 / 4 * 0.8
+
+
+@pytest.mark.parametrize("difficulty", DIFFICULTIES)
+def test_defect_04_only_pairs_that_can_carry_an_anomaly_are_drawn(difficulty: Difficulty) -> None:
+    """Pairs the funnel caps are left out, and each that is drawn moves the way it says by at least half a threshold."""
+    drawn: dict[str, set[str]] = {}
+    for family in ANOMALY_TYPES[:4]:
+        batch = batch_of(difficulty, family)
+        seen, roots = see(GeneratorConfig(), difficulty, batch.hourly), roots_of(batch)
+        move = moves(GeneratorConfig(), difficulty, batch, seen)
+        assert (roots.sign * move[roots.entity, roots.lane, roots.day] >= 0.5).all()
+        assert (roots.sign == (1 if "spike" in family else -1)).all()
+        drawn[family] = {seen.keys[entity][1] for entity in roots.entity}
+    assert drawn["absolute_drop_in_event_count"] == set(COUNTS[:3])
+    assert drawn["absolute_spike_in_event_count"] == set(COUNTS[:4])
+    assert drawn["rate_drop_from_median"] == set(CONVERSIONS)
+    capped = {"order_placed_to_payment_successful"} if difficulty == "easy" else set()
+    assert drawn["rate_spike_from_median"] == set(CONVERSIONS) - capped
+
+
+@pytest.mark.parametrize("difficulty", DIFFICULTIES)
+def test_defect_05_every_flagged_cell_has_exactly_one_class(difficulty: Difficulty) -> None:
+    """A cell has a class if and only if it is flagged; what an injection flags beside its root is a consequence."""
+    batch = batch_of(difficulty, count=7)
+    seen = see(GeneratorConfig(), difficulty, batch.hourly)
+    assert ((batch.classes > 0) == seen.flagged).all()
+    assert set(np.unique(batch.classes)) <= {int(item) for item in CellClass}
+    incident = (batch.plan.day[:, :, None] == np.arange(28)).any(axis=1)
+    assert not (batch.classes[:, ~incident] == CellClass.CONSEQUENCE).any()
+    assert (batch.classes == CellClass.CONSEQUENCE).sum() > 300  # there are some to tell apart
+    clean = MetricDataGenerator().generate_batch(EpisodeConfig(difficulty=difficulty, anomaly_count=1), [0])
+    assert clean.expected.sum() == 1
+
+
+def test_defect_06_downstream_counts_are_scaled_not_clipped() -> None:
+    """After a change of one link of the funnel, every other link keeps its rate; no rate ends at 100 %."""
+    for difficulty in DIFFICULTIES:
+        for family in ANOMALY_TYPES[:5]:
+            batch = batch_of(difficulty, family)
+            roots = roots_of(batch)
+            twin = batch.twin_daily.transpose(1, 2, 0)[roots.lane, roots.day]  # (n, S)
+            final = batch.daily[roots.lane, roots.day].astype(np.float64)
+            change = (final[:, 1:] / final[:, :-1]) / (twin[:, 1:] / twin[:, :-1]) - 1  # of each step rate
+            touched = touched_rates(roots.entity)
+            assert np.abs(change[~touched]).max() < 0.015  # rounding of small hourly counts
+            assert (np.abs(change[touched]) > 0.015).all()
+            assert (final[:, 1:] / final[:, :-1]).max() < 0.999
+
+
+def touched_rates(entity: np.ndarray) -> np.ndarray:
+    """(n, 4) bool: step rates that an incident of each entity of the default funnel changes."""
+    touched = np.zeros((len(entity), 4), bool)
+    names = [e.entity_name for e in GeneratorConfig().catalogue.entities]
+    for row, name in zip(touched, (names[i] for i in entity), strict=True):
+        if name in COUNTS[1:]:  # its own count alone: the rate in and the rate out
+            row[COUNTS.index(name) - 1 : COUNTS.index(name) + 1] = True
+        elif name in CONVERSIONS[:4]:
+            row[CONVERSIONS.index(name)] = True
+        elif name in CONVERSIONS[4:]:
+            row[: 3 if name.endswith("order_placed") else 4] = True
+        elif "_from_" in name:
+            row[names.index(name) - 11] = True
+    return touched
+
+
+def test_lone_counts_leave_their_neighbours() -> None:
+    """A count anomaly of an inner step changes that count only: its tracking failed, not the users."""
+    for family in ("absolute_drop_in_event_count", "absolute_spike_in_event_count"):
+        batch = batch_of("medium", family)
+        roots = roots_of(batch)
+        twin = batch.twin_daily.transpose(1, 2, 0)[roots.lane, roots.day]
+        changed = batch.daily[roots.lane, roots.day] != twin
+        lone = roots.entity > 0
+        assert changed[lone].sum() == lone.sum() > 300
+        assert changed[lone, roots.entity[lone]].all()
+        assert changed[~lone].all()
+
+
+def test_end_to_end_incidents_move_each_step_a_little() -> None:
+    """An incident of an end-to-end rate moves every step between by less than that step's own threshold."""
+    for difficulty in DIFFICULTIES:
+        for family in ("rate_drop_from_median", "rate_spike_from_median"):
+            batch = batch_of(difficulty, family)
+            seen, roots = see(GeneratorConfig(), difficulty, batch.hourly), roots_of(batch)
+            move = moves(GeneratorConfig(), difficulty, batch, seen)
+            wide = np.isin(roots.entity, [9, 10])
+            assert wide.sum() > 150
+            steps = roots.sign[wide] * move[5:9, roots.lane[wide], roots.day[wide]]
+            inside = touched_rates(roots.entity[wide]).T
+            assert steps[inside].min() > 0.5
+            assert steps[inside].max() < 0.9
+            assert np.abs(steps[~inside]).max() < 0.15
+
+
+@pytest.mark.parametrize("family", ALL_SCENARIO_FAMILIES)
+def test_defect_07_one_incident_a_date(family: ScenarioFamily) -> None:
+    """In 300 episodes with 7 anomalies no date has two of them."""
+    for difficulty in DIFFICULTIES:
+        batch = batch_of(difficulty, family, 7)
+        assert batch.expected.sum(axis=0).max() == 1
+        assert (batch.expected.any(axis=0).sum(axis=1) == 7).all()
+        assert all(len(set(days)) == 7 for days in batch.plan.day.tolist())
+
+
+@pytest.mark.parametrize("difficulty", DIFFICULTIES)
+def test_defect_08_baselines_are_medians_of_the_final_data(difficulty: Difficulty) -> None:
+    """Ten count drops move the median; rows are measured against the moved median and all of them are confirmed."""
+    batch = batch_of(difficulty, "absolute_drop_in_event_count", 10, 100)
+    seen = see(GeneratorConfig(), difficulty, batch.hourly)
+    before, after = np.median(batch.twin_daily, axis=2), np.median(batch.daily, axis=1).T
+    assert (after / before).mean() < 0.998
+    assert seen.flagged[batch.expected].all()
+    assert batch.expected.sum() == 1000
+    medians = seen.values - seen.delta
+    assert batch.final.medians[:5] == pytest.approx(after)
+    assert medians[:5, :, 0] == pytest.approx(after)
+
+
+@pytest.mark.parametrize("difficulty", DIFFICULTIES)
+def test_defect_09_a_mix_shift_leaves_hourly_rates_alone(difficulty: Difficulty) -> None:
+    """On a shifted date the menu rate of day and night hours stays near 63 %, where the seed had 44 and 78 %."""
+    batch = batch_of(difficulty, "hourly_traffic_mix_shift")
+    roots = roots_of(batch)
+    hours = batch.hourly[roots.lane, roots.day]
+    for chosen in (slice(9, 19), [21, 22, 23, 0, 1, 2, 3, 4]):
+        rate = hours[:, chosen, 1].sum(axis=1) / hours[:, chosen, 0].sum(axis=1)
+        assert np.abs(rate - 0.63).max() < 0.03
+
+
+@pytest.mark.parametrize("difficulty", DIFFICULTIES)
+def test_defect_10_data_quality_rows_count_their_own_pair(difficulty: Difficulty) -> None:
+    """The observed value of a data_quality row is the excess of its own pair, and that pair is the only one."""
+    hours = {"easy": 5, "medium": 4, "hard": 3}[difficulty]
+    share = {"easy": 0.12, "medium": 0.08, "hard": 0.05}[difficulty]
+    pairs: set[str] = set()
+    for seed in range(40):
+        request = EpisodeConfig(
+            seed=seed, difficulty=difficulty, scenario_family="instrumentation_data_quality_issue", anomaly_count=5
+        )
+        episode = MetricDataGenerator().generate_episode(request)
+        over = np.maximum(np.diff(episode.hourly, axis=2), 0)  # (D, H, S-1)
+        assert len(episode.expected_rows) == 5
+        for row in episode.expected_rows:
+            day = episode.dates.index(row.date)
+            numerator, denominator = row.entity_name.split("_lte_")
+            pair = COUNTS.index(denominator)
+            assert COUNTS[pair + 1] == numerator
+            assert row.observed_value == row.delta_value == over[day, :, pair].sum() == over[day].sum() > 0
+            assert row.baseline_value == 0.0
+            hit = over[day, :, pair] > 0
+            assert hit.sum() == hours
+            upstream = episode.hourly[day, hit, pair]
+            assert np.abs(over[day, hit, pair] - share * upstream).max() <= 1.0
+            pairs.add(row.entity_name)
+    assert len(pairs) == 4
+
+
+@pytest.mark.parametrize("difficulty", DIFFICULTIES)
+def test_defect_11_mixed_draws_all_families_and_density_counts(difficulty: Difficulty) -> None:
+    """Each of the seven families is drawn about as often in mixed; low, medium, high density mean 3, 5, 7 incidents."""
+    families = np.bincount(roots_of(batch_of(difficulty, count=7)).family, minlength=7) / 2100
+    assert families.min() > 0.115
+    assert families.max() < 0.175
+    for density, count in zip(DENSITIES, (3, 5, 7), strict=True):
+        request = EpisodeConfig(difficulty=difficulty, anomaly_density=density, anomaly_count=None)
+        batch = MetricDataGenerator().generate_batch(request, list(range(50)))
+        assert (batch.expected.sum(axis=(0, 2)) == count).all()
+
+
+def test_count_ranges_draw_every_count() -> None:
+    """A (low, high) range draws each count from low to high about as often, ends included."""
+    batch = MetricDataGenerator().generate_batch(EpisodeConfig(anomaly_count=(1, 5)), list(range(1000)))
+    counts = np.bincount(batch.expected.sum(axis=(0, 2)), minlength=7)
+    assert counts[0] == counts[6] == 0
+    assert counts[1:6].min() > 150
+    same = MetricDataGenerator().generate_batch(EpisodeConfig(anomaly_count=(4, 4)), list(range(20)))
+    assert (same.expected.sum(axis=(0, 2)) == 4).all()
+
+
+def test_incidents_fall_on_every_candidate_date() -> None:
+    """Incidents use all dates but the first 3 and the last 2, and those never."""
+    days = np.bincount(roots_of(batch_of("medium", count=7)).day, minlength=28)
+    assert days[:3].sum() == days[-2:].sum() == 0
+    assert days[3:-2].min() > 30
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("model", "field", "value"),
+    [
+        (EpisodeConfig, "scenario_family", "chaos"),
+        (EpisodeConfig, "scenario_family", None),
+        (EpisodeConfig, "difficulty", "brutal"),
+        (EpisodeConfig, "difficulty", "Easy"),
+        (EpisodeConfig, "anomaly_density", "dense"),
+        *((EpisodeConfig, "anomaly_count", value) for value in (0, -5, 1.7, 3.0, NAN, INF, True, "3", (3, 1), (0, 2))),
+        *((EpisodeConfig, "anomaly_count", value) for value in ((1, 2, 3), (1,), (1.5, 2), (1, True))),
+        *((EpisodeConfig, "seed", value) for value in (-1, 1.7, 1.0, 2**63, 10**30, True, NAN, "7", None)),
+        (EpisodeConfig, "sed", 1),
+        (EnvConfig, "scenario_family", "chaos"),
+        (EnvConfig, "anomaly_count", -5),
+        (EnvConfig, "anomaly_count", 14),
+        (EnvConfig, "anomaly_count", (3, 14)),
+        (EnvConfig, "budget", 0),
+        (EnvConfig, "seed", 3),
+        *((GeneratorConfig, "num_weeks", value) for value in (0, 13, 4.0, True, NAN)),
+        *((GeneratorConfig, "end_date", value) for value in ("2026-02-30", "yesterday", "31.03.2026")),
+        *((GeneratorConfig, "base_daily_count", value) for value in (0, -1, NAN, INF, 1e9, "many")),
+        *((GeneratorConfig, "weekday_factors", value) for value in ((1.0,) * 6, (1.0,) * 6 + (NAN,), (0.0,) * 7)),
+        (GeneratorConfig, "weekday_factors", (1e6,) * 7),
+        *((GeneratorConfig, "hourly_weights", value) for value in ((1.0,) * 23, (1.0,) * 23 + (-1.0,))),
+        *((GeneratorConfig, "day_noise", value) for value in (-0.1, 0.5, NAN)),
+        *((GeneratorConfig, "trend_per_day", value) for value in (-0.5, 1.0, NAN)),
+        (GeneratorConfig, "rate_noise", {"easy": 0.9}),
+        (GeneratorConfig, "steps", ()),
+        (GeneratorConfig, "base_daily_app_opens", 18000),
+        *((FunnelStep, "rate", value) for value in (0.0, 1.0, -0.5, NAN, "half")),
+        *((FunnelStep, "name", value) for value in ("", "two words", "1st", "x" * 41, 5)),
+        *((FunnelStep, "noise_scale", value) for value in (-1.0, 11.0, NAN)),
+        *((SyntheticAnomalyGenerator, "stddev_factor", value) for value in (NAN, INF, -INF, -2.0, 0.0, 1e6, "big")),
+        (SyntheticAnomalyGenerator, "direction", "sideways"),
+        (SyntheticAnomalyGenerator, "method_name", "magic"),
+        (SyntheticAnomalyGenerator, "metric_names", "app_opens"),
+        (SyntheticAnomalyGenerator, "metric_name", 5),
+        (SyntheticAnomalyGenerator, "when", "2026-03-10"),
+    ],
+)
+def test_defect_12_bad_values_are_refused(model: type[StrictModel], field: str, value: Any) -> None:
+    """No bad value is repaired in silence: each is an error that names the field and the value that was given."""
+    complete: dict[type[StrictModel], dict[str, Any]] = {
+        FunnelStep: {"name": "sales", "rate": 0.5},
+        SyntheticAnomalyGenerator: {"stddev_factor": 3.0},
+    }
+    fields = complete.get(model, {})
+    model.model_validate(fields)
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate({**fields, field: value})
+    assert field in str(caught.value)
+    innermost = {1e9: "1000000000.0", 1e6: "1000000.0"}
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        assert innermost.get(value, str(value))[:12] in str(caught.value)
+    elif isinstance(value, str) and value:
+        assert value[:10] in str(caught.value)
+
+
+def conversion(name: str, numerator: str, denominator: str) -> ConversionMetricDefinition:
+    return ConversionMetricDefinition(name=name, numerator=numerator, denominator=denominator)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        (
+            {"steps": (FunnelStep(name="b", rate=0.5), FunnelStep(name="b", rate=0.5))},
+            ["steps: names ['a', 'b', 'b'] must be distinct"],
+        ),
+        ({"steps": (FunnelStep(name="a", rate=0.5),)}, ["steps: names ['a', 'a'] must be distinct"]),
+        ({"steps": (FunnelStep(name="hour", rate=0.5),)}, ["none of 'date', 'hour'"]),
+        ({"conversion_definitions": (conversion("x", "c", "a"),)}, ["'x' uses 'c', not one of ['a', 'b']"]),
+        (
+            {"conversion_definitions": (conversion("x", "a", "b"),)},
+            ["conversion_definitions: 'x' needs its numerator 'a' after its denominator 'b'"],
+        ),
+        ({"conversion_definitions": (conversion("x", "b", "b"),)}, ["'x' needs its numerator 'b'"]),
+        (
+            {"conversion_definitions": (conversion("x", "b", "a"), conversion("y", "b", "a"))},
+            ["pair is used twice", "('b', 'a')"],
+        ),
+        (
+            {"conversion_definitions": (conversion("a", "b", "a"),)},
+            ["conversion_definitions: the name 'a' is used twice"],
+        ),
+        (
+            {"steps": (FunnelStep(name="b", rate=0.97),)},
+            ["steps: rate 0.97 of 'b' with its hard noise reaches 1.0039; it must stay below 1"],
+        ),
+    ],
+)
+def test_defect_12_inconsistent_funnels_are_refused(fields: dict[str, Any], words: list[str]) -> None:
+    """A funnel whose names clash, whose conversions run backwards or whose rates can pass 1 is an error."""
+    good = {"entry_step": "a", "steps": (FunnelStep(name="b", rate=0.5),), "conversion_definitions": ()}
+    GeneratorConfig.model_validate(good)
+    with pytest.raises(ValidationError) as caught:
+        GeneratorConfig.model_validate({**good, **fields})
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"metric_name": "", "date": "2026-03-10"},
+        {"metric_name": "app_opens", "date": ""},
+        {"metric_names": ("",), "date": "2026-03-10"},
+        {"metric_name": "app_opens", "dates": ("",)},
+    ],
+)
+def test_defect_12_an_empty_name_or_date_is_not_none(fields: dict[str, Any]) -> None:
+    """An empty metric name or date is an error; it does not mean "all metrics" or "any date"."""
+    with pytest.raises(ValueError, match="''"):
+        MetricDataGenerator().generate_episode(
+            EpisodeConfig(anomaly_generators=(SyntheticAnomalyGenerator(stddev_factor=5.0, **fields),))
+        )
+
+
+@pytest.mark.parametrize("family", ALL_SCENARIO_FAMILIES)
+def test_defect_13_more_anomalies_than_fit_is_an_error(family: ScenarioFamily) -> None:
+    """More incidents than dates raise at once, naming the count and the most that fits; there is no endless loop."""
+    for count in (14, 24, 10**30, (3, 14)):
+        request = EpisodeConfig(scenario_family=family, anomaly_count=count)
+        with pytest.raises(ValueError, match=r"anomaly_count: \d+ incidents do not fit in 28 days; at most 13 do"):
+            MetricDataGenerator().generate_episode(request)
+    week = EpisodeConfig(scenario_family=family, anomaly_count=3)
+    with pytest.raises(ValueError, match="3 incidents do not fit in 7 days; at most 2 do"):
+        MetricDataGenerator(GeneratorConfig(num_weeks=1)).generate_episode(week)
+
+
+@pytest.mark.parametrize("factor", [NAN, INF, -INF, -1.0, 0.0])
+def test_defect_14_stddev_factor_is_finite_and_positive(factor: float) -> None:
+    """A factor that is no positive finite number is refused where it is given; the largest allowed one still works."""
+    with pytest.raises(ValidationError, match="stddev_factor"):
+        SyntheticAnomalyGenerator(metric_name="app_opens", date="2026-03-10", stddev_factor=factor)
+    largest = SyntheticAnomalyGenerator(
+        metric_name="app_opens", date="2026-03-10", stddev_factor=1000.0, direction="up"
+    )
+    episode = MetricDataGenerator().generate_episode(EpisodeConfig(anomaly_generators=(largest,)))
+    (row,) = episode.expected_rows
+    (record,) = episode.applied_synthetic_generators
+    assert row.observed_value == record.actual_value == pytest.approx(record.target_value, rel=1e-3)
+
+
+# Worst cases
+
+
+@pytest.mark.parametrize(
+    ("weeks", "difficulty", "family"),
+    list(itertools.product((1, 2, 4, 12), DIFFICULTIES, ALL_SCENARIO_FAMILIES)),
+)
+def test_the_largest_count_generates(weeks: int, difficulty: Difficulty, family: ScenarioFamily) -> None:
+    """The most incidents a calendar allows can be made for every family and difficulty, with labels that hold."""
+    config = GeneratorConfig(num_weeks=weeks)
+    assert config.max_incidents == {1: 2, 2: 6, 4: 13, 12: 41}[weeks]
+    batch = generated(config, difficulty, family, config.max_incidents, 300 if weeks == 1 else 50)
+    assert (batch.expected.sum(axis=(0, 2)) == config.max_incidents).all()
+    assert_labels_hold(config, difficulty, batch)
+
+
+@st.composite
+def generator_configs(draw: st.DrawFn) -> GeneratorConfig:
+    """A funnel of 2 to 6 steps with 500 or more events a day in the first and 100 or more in the last."""
+
+    def number(low: float, high: float) -> float:
+        return draw(st.floats(low, high, allow_nan=False))
+
+    rates = draw(st.lists(st.floats(0.15, 0.9), min_size=1, max_size=5))
+    names = [f"s{i}" for i in range(len(rates) + 1)]
+    pairs = [(i, j) for i in range(len(names)) for j in range(i + 1, len(names))]
+    chosen = draw(st.lists(st.sampled_from(pairs), unique=True, max_size=6)) if len(pairs) > 1 else pairs
+    base = max(500.0, 100 / float(np.prod(rates)) * number(1.0, 40.0))
+    return GeneratorConfig(
+        entry_step=names[0],
+        steps=tuple(
+            FunnelStep(name=name, rate=rate, noise_scale=number(0.0, 1.3))
+            for name, rate in zip(names[1:], rates, strict=True)
+        ),
+        conversion_definitions=tuple(conversion(f"{names[i]}_to_{names[j]}", names[j], names[i]) for i, j in chosen),
+        num_weeks=draw(st.integers(3, 12)),
+        end_date=draw(st.dates(dt.date(2020, 1, 1), dt.date(2030, 1, 1))),
+        base_daily_count=base,
+        weekday_factors=tuple(number(0.85, 1.15) for _ in range(7)),
+        trend_per_day=number(-0.002, 0.004),
+        day_noise=number(0.0, 0.05),
+        hourly_weights=tuple(number(0.2, 1.0) for _ in range(24)),
+        hour_noise=number(0.0, 0.2),
+        rate_noise=RateNoise(easy=number(0, 0.02), medium=number(0, 0.03), hard=number(0, 0.04)),
+    )
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(generator_configs(), st.sampled_from(DIFFICULTIES), st.integers(1, 5))
+def test_any_sensible_configuration_generates(config: GeneratorConfig, difficulty: Difficulty, count: int) -> None:
+    """Whatever the rates, weights, noise, size and calendar, mixed episodes are made and their labels hold."""
+    assert_labels_hold(config, difficulty, generated(config, difficulty, "mixed", count, 4))
+
+
+def test_an_unrealisable_configuration_is_an_error_in_words() -> None:
+    """Where no incident can show (a drop on the two days with 100 times the traffic), the error says what to change."""
+    weekend = GeneratorConfig(num_weeks=1, weekday_factors=(1, 1, 1, 1, 1, 100, 100))
+    drop = EpisodeConfig(scenario_family="absolute_drop_in_event_count", anomaly_count=1)
+    with pytest.raises(GenerationError, match=r"'absolute_drop_in_event_count' with anomaly_count 1.*ask for fewer"):
+        MetricDataGenerator(weekend).generate_episode(drop)
+
+
+def test_explicit_generators_have_measured_labels() -> None:
+    """Rows of explicit generators are expected rows like any other: flagged, in the stated direction, on their date."""
+    fields: dict[str, Any] = {"stddev_factor": 6.0, "direction": "down"}
+    generators = (
+        SyntheticAnomalyGenerator(metric_name="menu_opens", date="2026-03-10", **fields),
+        SyntheticAnomalyGenerator(metric_name="app_open_to_payment_successful", date="2026-03-20", **fields),
+    )
+    for seed in range(10):
+        episode = MetricDataGenerator().generate_episode(EpisodeConfig(seed=seed, anomaly_generators=generators))
+        seen = see(GeneratorConfig(), "medium", episode.hourly[None])
+        rows: list[MetricSubmissionRow] = episode.expected_rows
+        assert [(row.date, row.entity_name) for row in rows] == [
+            ("2026-03-10", "menu_opens"),
+            ("2026-03-20", "app_open_to_payment_successful"),
+        ]
+        for row in rows:
+            at = seen.keys.index((row.entity_type, row.entity_name)), 0, episode.dates.index(row.date)
+            assert seen.flagged[at]
+            assert seen.delta[at] < 0
+        assert ((episode.classes.T > 0) == seen.flagged[:, 0]).all()
