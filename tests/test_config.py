@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from metric_tracker_env import EnvConfig, EpisodeConfig, FunnelStep, GeneratorConfig, ScoringConfig, ToolCosts
-from metric_tracker_env import config as config_module
 from metric_tracker_env.config import (
     COUNT_OF_DENSITY,
     RateNoise,
@@ -23,6 +22,7 @@ from metric_tracker_env.config import (
     View,
     load_config,
 )
+from metric_tracker_env.config import generator as config_module
 from metric_tracker_env.schema import DIFFICULTIES, StrictModel
 from metric_tracker_env.tasks import HELD_OUT_SEEDS, TASKS, TRAINING_SEEDS, Task, build_config
 

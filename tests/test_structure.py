@@ -32,6 +32,7 @@ ORDER = (
 )
 # Inside the folders, likewise.
 INSIDE = {
+    "config": ("base", "generator", "episode", "environment", "load", "__init__"),
     "world": ("rng", "traffic", "variants", "planner", "injection", "labels", "stddev_shift", "source", "episode"),
     "play": ("actions", "supply", "state", "layout", "observation", "board", "focus", "engine"),
     "render": ("sheet", "layout", "scene", "frame", "text", "png", "__init__"),
@@ -45,7 +46,7 @@ ADAPTERS = {
     "serve": {"anyio", "openenv", "fastapi", "h11", "starlette", "uvicorn", "mcp"},
 }
 CORE = {"gymnasium", "numpy", "pydantic", NAME}  # and pydantic_core, which pydantic is made of
-CLOCK_PLACES = {("config", "today")}  # end_date=None, the one place that looks at the calendar
+CLOCK_PLACES = {("config.generator", "today")}  # end_date=None, the one place that looks at the calendar
 RANDOM_ALLOWED = {"SeedSequence"}  # of numpy.random: a pure function of its argument
 
 

@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from metric_tracker_env import config as config_module
 from metric_tracker_env.config import (
     EnvConfig,
     EpisodeConfig,
@@ -24,6 +23,7 @@ from metric_tracker_env.config import (
     RateNoise,
     SyntheticAnomalyGenerator,
 )
+from metric_tracker_env.config import generator as config_module
 from metric_tracker_env.schema import (
     ALL_SCENARIO_FAMILIES,
     ANOMALY_TYPES,

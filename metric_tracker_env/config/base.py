@@ -1,0 +1,32 @@
+"""What all configs have in common: strict types, and unknown keys refused with those that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field, StrictInt, StrictStr, model_validator
+
+from metric_tracker_env.schema import StrictModel
+
+MAX_SEED = 2**63 - 1
+
+Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]  # an int will do, text and bool will not
+Positive = Annotated[Real, Field(gt=0)]
+StepCost = Annotated[Real, Field(ge=0, le=1)]
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=40)]
+Name = Annotated[StrictStr, Field(min_length=1)]
+Seed = Annotated[StrictInt, Field(ge=0, le=MAX_SEED)]
+
+
+class ConfigModel(StrictModel):
+    """Base of the configs: an unknown key is refused with the keys that there are."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_keys(cls, data: object) -> object:
+        if isinstance(data, Mapping):
+            unknown = [key for key in data if key not in cls.model_fields]
+            if unknown:
+                raise ValueError(f"unknown key {', '.join(map(repr, unknown))}; allowed: {sorted(cls.model_fields)}")
+        return data

@@ -1,0 +1,203 @@
+"""The generator's configuration: the funnel, its calendar and its clean traffic."""
+
+from __future__ import annotations
+
+import datetime as dt
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from pydantic import Field, StrictInt, field_validator, model_validator
+
+from metric_tracker_env.config.base import ConfigModel, Identifier, Positive, Real
+from metric_tracker_env.schema import (
+    DAYS_PER_WEEK,
+    DIFFICULTIES,
+    HOURS_PER_DAY,
+    Catalogue,
+    ConversionMetricDefinition,
+    Difficulty,
+)
+
+MAX_DAILY_COUNT = 500_000_000  # events; twice as many an hour still fit in an int32
+FIRST_CANDIDATE_DAY = 3  # incidents leave the first 3 and the last 2 days clean
+LAST_CLEAN_DAYS = 2
+
+
+class FunnelStep(ConfigModel):
+    """A funnel step after the first: its events are a share of the events of the step before it."""
+
+    name: Identifier
+    rate: Real = Field(gt=0, lt=1, description="Mean share of the previous step's events.")
+    noise_scale: Real = Field(default=1.0, ge=0, le=10, description="Multiple of the difficulty's hourly rate noise.")
+
+
+def _conversion(numerator: str, denominator: str, name: str) -> ConversionMetricDefinition:
+    description = f"{numerator} / {denominator} * 100"
+    return ConversionMetricDefinition(name=name, numerator=numerator, denominator=denominator, description=description)
+
+
+DEFAULT_STEPS = (
+    FunnelStep(name="menu_opens", rate=0.63),
+    FunnelStep(name="product_added_to_cart", rate=0.29, noise_scale=1.2),
+    FunnelStep(name="orders_placed", rate=0.44, noise_scale=1.2),
+    FunnelStep(name="payment_successful", rate=0.91),
+)
+DEFAULT_CONVERSIONS = (
+    _conversion("menu_opens", "app_opens", "app_open_to_menu_open"),
+    _conversion("product_added_to_cart", "menu_opens", "menu_open_to_product_added_to_cart"),
+    _conversion("orders_placed", "product_added_to_cart", "product_added_to_cart_to_order_placed"),
+    _conversion("payment_successful", "orders_placed", "order_placed_to_payment_successful"),
+    _conversion("orders_placed", "app_opens", "app_open_to_order_placed"),
+    _conversion("payment_successful", "app_opens", "app_open_to_payment_successful"),
+)
+# fmt: off
+DEFAULT_HOURLY_WEIGHTS = (
+    0.010, 0.008, 0.007, 0.007, 0.010, 0.018, 0.028, 0.040, 0.050, 0.055, 0.058, 0.060,
+    0.058, 0.056, 0.054, 0.052, 0.054, 0.060, 0.072, 0.078, 0.075, 0.060, 0.038, 0.025,
+)
+# fmt: on
+
+
+class RateNoise(ConfigModel):
+    """Half-width of the uniform hourly noise of a step rate, relative, by difficulty."""
+
+    easy: Real = Field(default=0.015, ge=0, lt=0.5)
+    medium: Real = Field(default=0.025, ge=0, lt=0.5)
+    hard: Real = Field(default=0.035, ge=0, lt=0.5)
+
+
+class GeneratorConfig(ConfigModel):
+    """The funnel, its calendar and its clean traffic; the default is a food-delivery app."""
+
+    entry_step: Identifier = Field(default="app_opens", description="First step of the funnel.")
+    steps: tuple[FunnelStep, ...] = Field(default=DEFAULT_STEPS, min_length=1, max_length=11)
+    conversion_definitions: tuple[ConversionMetricDefinition, ...] = Field(default=DEFAULT_CONVERSIONS, max_length=40)
+    num_weeks: StrictInt = Field(default=4, ge=1, le=12)
+    end_date: dt.date | None = Field(
+        default=dt.date(2026, 3, 31),
+        ge=dt.date(1900, 1, 1),
+        description="Last day of the data; None is yesterday, resolved once when the config is made.",
+    )
+    base_daily_count: Positive = Field(default=18000, ge=500, description="First-step events of a mean day 0.")
+    weekday_factors: tuple[Positive, ...] = Field(
+        default=(0.95, 1.0, 1.02, 1.04, 1.06, 1.12, 1.08),
+        min_length=DAYS_PER_WEEK,
+        max_length=DAYS_PER_WEEK,
+        description="Traffic factor of Monday to Sunday.",
+    )
+    trend_per_day: Real = Field(default=0.0025, gt=-0.01, lt=0.05, description="Added share of the base a day.")
+    day_noise: Real = Field(default=0.02, ge=0, lt=0.5, description="Half-width of the uniform day noise, relative.")
+    hourly_weights: tuple[Positive, ...] = Field(
+        default=DEFAULT_HOURLY_WEIGHTS, min_length=HOURS_PER_DAY, max_length=HOURS_PER_DAY
+    )
+    hour_noise: Real = Field(default=0.08, ge=0, lt=0.5, description="Half-width of the uniform hour-weight noise.")
+    rate_noise: RateNoise = RateNoise()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve_yesterday(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("end_date", 0) is None:
+            return data | {"end_date": dt.date.today() - dt.timedelta(days=1)}
+        return data
+
+    @field_validator("end_date", mode="before")
+    @classmethod
+    def _read_date(cls, value: object) -> object:
+        if isinstance(value, str):
+            return dt.date.fromisoformat(value)
+        if type(value) is not dt.date:
+            raise ValueError(f"{value!r} is not a date, an ISO date or None")
+        return value
+
+    @model_validator(mode="after")
+    def _check_funnel(self) -> Self:
+        names = (self.entry_step, *(step.name for step in self.steps))
+        if len(set(names)) != len(names) or {"date", "hour", "counts"} & set(names):
+            raise ValueError(f"steps: names {list(names)} must be distinct and none of 'date', 'hour', 'counts'")
+        position = {name: i for i, name in enumerate(names)}
+        seen: set[str] = set(names)
+        seen |= {f"{num}_from_{den}" for num, den in zip(names[1:], names[:-1], strict=True)}
+        for item in self.conversion_definitions:
+            if item.name in seen:
+                raise ValueError(f"conversion_definitions: the name {item.name!r} is used twice")
+            seen.add(item.name)
+            for side in (item.numerator, item.denominator):
+                if side not in position:
+                    raise ValueError(f"conversion_definitions: {item.name!r} uses {side!r}, not one of {list(names)}")
+            if position[item.numerator] <= position[item.denominator]:
+                raise ValueError(
+                    f"conversion_definitions: {item.name!r} needs its numerator {item.numerator!r} "
+                    f"after its denominator {item.denominator!r} in the funnel {list(names)}"
+                )
+        pairs = [(item.numerator, item.denominator) for item in self.conversion_definitions]
+        if len(set(pairs)) != len(pairs):
+            raise ValueError(f"conversion_definitions: a (numerator, denominator) pair is used twice in {pairs}")
+        growth = 1 + max(self.trend_per_day, 0) * self.num_days
+        peak = self.base_daily_count * max(self.weekday_factors) * growth * (1 + self.day_noise)
+        if peak > MAX_DAILY_COUNT:
+            raise ValueError(
+                f"base_daily_count: with weekday_factors, trend_per_day and day_noise a day reaches {peak:.3g} events; "
+                f"at most {MAX_DAILY_COUNT:.3g}"
+            )
+        for step in self.steps:
+            for difficulty in DIFFICULTIES:
+                peak = step.rate * (1 + self.noise_of(step, difficulty))
+                if peak >= 1:
+                    raise ValueError(
+                        f"steps: rate {step.rate} of {step.name!r} with its {difficulty} noise reaches {peak:.4f}; "
+                        "it must stay below 1"
+                    )
+        return self
+
+    def noise_of(self, step: FunnelStep, difficulty: Difficulty) -> float:
+        """Half-width of the hourly noise of a step's rate, relative."""
+        return getattr(self.rate_noise, difficulty) * step.noise_scale
+
+    @property
+    def num_days(self) -> int:
+        """Days of an episode, D."""
+        return self.num_weeks * DAYS_PER_WEEK
+
+    @property
+    def candidate_days(self) -> range:
+        """Days on which incidents are drawn: all but the first 3 and the last 2."""
+        return range(FIRST_CANDIDATE_DAY, self.num_days - LAST_CLEAN_DAYS)
+
+    @property
+    def max_incidents(self) -> int:
+        """Most incidents that fit: one a candidate date, fewer than half of all days, so that medians stay clean."""
+        return min(len(self.candidate_days), (self.num_days - 1) // 2)
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """Entities and measures of this funnel."""
+        names = (self.entry_step, *(step.name for step in self.steps))
+        return Catalogue(names, self.conversion_definitions)
+
+    @property
+    def dates(self) -> np.ndarray:
+        """(D,) datetime64[D], oldest first."""
+        last = np.datetime64(self.end_date, "D")
+        return last - np.arange(self.num_days)[::-1].astype("timedelta64[D]")
+
+    @cached_property
+    def date_names(self) -> tuple[str, ...]:
+        """ISO dates, oldest first."""
+        return tuple(str(day) for day in self.dates)
+
+    @property
+    def weekdays(self) -> np.ndarray:
+        """(D,) int64, Monday 0 to Sunday 6."""
+        return (self.dates.astype(np.int64) + 3) % DAYS_PER_WEEK  # 1970-01-01 was a Thursday
+
+    def day_index(self, date: str | dt.date) -> int:
+        """Position of a date in the episode.
+
+        Raises:
+            ValueError: if the date is malformed or outside the range.
+        """
+        name = date.isoformat() if isinstance(date, dt.date) else date
+        if name not in self.date_names:
+            raise ValueError(f"date {date!r} is not an ISO date from {self.date_names[0]} to {self.date_names[-1]}")
+        return self.date_names.index(name)

@@ -1,0 +1,41 @@
+"""Presets: configurations in TOML or JSON files."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import TypeVar
+
+from metric_tracker_env.config.environment import EnvConfig
+from metric_tracker_env.schema import StrictModel
+
+ModelT = TypeVar("ModelT", bound=StrictModel)
+
+
+def load_config(path: str | Path, model: type[ModelT] = EnvConfig) -> ModelT:
+    """Read a preset from a TOML or JSON file.
+
+    Args:
+        path: File ending in ``.toml`` or ``.json``.
+        model: Config class to build.
+
+    Raises:
+        ValueError: if the file is missing, has another ending, is malformed, or holds an unknown key or bad value.
+    """
+    file = Path(path)
+    if file.suffix not in {".toml", ".json"}:
+        raise ValueError(f"config file {str(file)!r} must end in .toml or .json")
+    if not file.is_file():
+        raise ValueError(f"config file {str(file)!r} does not exist")
+    try:
+        text = file.read_text(encoding="utf-8")
+        data = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text)
+    except (ValueError, RecursionError) as error:  # the decoders' errors are ValueErrors
+        raise ValueError(f"config file {str(file)!r} is malformed: {error}") from error
+    if not isinstance(data, dict):
+        raise ValueError(f"config file {str(file)!r} holds {type(data).__name__}; it must hold a table of keys")
+    try:
+        return model.model_validate(data)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"config file {str(file)!r}: {error}") from error
