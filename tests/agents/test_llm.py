@@ -671,7 +671,7 @@ def test_command_line_tells_what_failed(
 def test_command_line_stops_when_interrupted(server: ScriptedServer, tmp_path: Path) -> None:
     """Ctrl-C ends the command with one line, and leaves a folder to go on with."""
     server.arrived.clear()
-    command = [sys.executable, "-m", "agents.llm.command", *arguments(server, tmp_path, "slow", "--episodes", "2")]
+    command = [sys.executable, "-m", "agents.llm", *arguments(server, tmp_path, "slow", "--episodes", "2")]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert server.arrived.wait(60)
         process.send_signal(signal.SIGINT)
@@ -792,7 +792,7 @@ def test_failures_of_the_endpoint_are_told(
     server: ScriptedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Episodes that the endpoint failed in are told wherever they are scored; a run of nothing else ends with 1."""
-    told = "episodes that failed by the endpoint, and score 0: 2; --retry-failed of agents.llm.command plays them again"
+    told = "episodes that failed by the endpoint, and score 0: 2; --retry-failed of agents.llm plays them again"
     with pytest.raises(SystemExit) as ended:
         llm.main(arguments(server, tmp_path / "run", "busy", "--episodes", "2"))
     assert ended.value.code == 1
