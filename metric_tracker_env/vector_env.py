@@ -13,8 +13,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from metric_tracker_env.config import EnvConfig
-from metric_tracker_env.env import (
+from metric_tracker_env.base_env import (
     METADATA,
     OnEngine,
     check_render_mode,
@@ -24,6 +23,7 @@ from metric_tracker_env.env import (
     observation_space,
     render_lane,
 )
+from metric_tracker_env.config import EnvConfig
 from metric_tracker_env.play.engine import Engine, Outcome
 from metric_tracker_env.scoring import Grade, score_submission
 from metric_tracker_env.tasks import build_config
