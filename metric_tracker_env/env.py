@@ -15,10 +15,12 @@ from metric_tracker_env.base_env import (
     OnEngine,
     check_action,
     check_render_mode,
+    check_render_scale,
     check_seed,
-    entropy,
     episode_source,
+    first_seed,
     observation_space,
+    refuse_fixed,
     render_lane,
 )
 from metric_tracker_env.config import EnvConfig
@@ -27,6 +29,7 @@ from metric_tracker_env.play.engine import Engine
 from metric_tracker_env.scoring import Grade, score_submission
 from metric_tracker_env.tasks import build_config
 from metric_tracker_env.world.episode import EpisodeData
+from metric_tracker_env.world.rng import fresh_seed
 
 ONE_LANE = np.zeros(1, np.int64)
 
@@ -133,20 +136,24 @@ class MetricTrackerEnv(OnEngine, gym.Env[np.ndarray, np.int64]):
     """
 
     metadata = METADATA
+    _made_with = ("render_mode", "render_scale")
 
     def __init__(
         self,
-        task: str | None = None,
+        task: str | Path | None = None,
         config: EnvConfig | Mapping[str, object] | str | Path | None = None,
         render_mode: str | None = None,
+        render_scale: float = 1.0,
         **options: Any,
     ) -> None:
         check_render_mode(render_mode)
         self.render_mode = render_mode
+        self.render_scale = check_render_scale(render_scale)
         self._engine = Engine(build_config(task, config, options), 1)
         self.observation_space = observation_space(self._engine)
         self.action_space = spaces.Discrete(len(self._engine.table))
         self._started = False
+        super().reset(seed=fresh_seed())  # so that np_random_seed is a seed of ours when a reset is given none
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -169,7 +176,7 @@ class MetricTrackerEnv(OnEngine, gym.Env[np.ndarray, np.int64]):
         special = episode_source(self._engine, options)
         anew = None if seed is None else int(seed)
         if seed is None and not self._started:
-            anew = entropy(self)
+            anew = first_seed(self)
         self._engine.deal(ONE_LANE, special, [anew])
         super().reset(seed=None if seed is None else int(seed))
         self._started = True
@@ -197,8 +204,7 @@ class MetricTrackerEnv(OnEngine, gym.Env[np.ndarray, np.int64]):
         reward, done, illegal = self._engine.step_one(index)
         info = self._info(illegal)
         if done:
-            outcome = self._engine.outcome(ONE_LANE)
-            info.update({name: value[0].item() for name, value in outcome._asdict().items()})
+            info |= self._outcome()
         return self._engine.observations[0].copy(), reward, done, False, info
 
     def action_masks(self) -> np.ndarray:
@@ -243,7 +249,34 @@ class MetricTrackerEnv(OnEngine, gym.Env[np.ndarray, np.int64]):
             return None
         if not self._started:
             raise gym.error.ResetNeeded("render was called before the first reset; call reset")
-        return render_lane(self._engine, 0, self.render_mode)
+        return render_lane(self._engine, 0, self.render_mode, self.render_scale)
+
+    def end_episode(self) -> dict[str, Any]:
+        """End the episode as it stands: for one that a time limit has cut off, whose draft nobody has submitted.
+
+        Returns:
+            Info as at the end of an episode, with the score of the draft. Also after an episode's own end.
+
+        Raises:
+            gymnasium.error.ResetNeeded: before the first reset.
+        """
+        if not self._started:
+            raise gym.error.ResetNeeded("end_episode was called before the first reset; call reset")
+        self._engine.end(0)
+        return self._info(False) | self._outcome()
+
+    def set_wrapper_attr(self, name: str, value: Any, *, force: bool = True) -> bool:
+        """Set an attribute through Gymnasium's wrappers, which else keep for themselves what is not known here.
+
+        Raises:
+            AttributeError: for what cannot be set; names what can be changed instead.
+        """
+        refuse_fixed(name, self._made_with)
+        return super().set_wrapper_attr(name, value, force=force)
+
+    def _outcome(self) -> dict[str, Any]:
+        """What info tells of an episode that has ended."""
+        return {name: value[0].item() for name, value in self._engine.outcome(ONE_LANE)._asdict().items()}
 
     def _info(self, illegal: bool) -> dict[str, Any]:
         return {"action_mask": self._engine.mask[0].astype(np.int8), "illegal_action": illegal}
