@@ -9,59 +9,29 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
-from gymnasium.vector import VectorEnv
 
-from metric_tracker_env.config import MAX_SEED, EnvConfig, EpisodeOptions
-from metric_tracker_env.measure import SCAN_MULTIPLIERS
-from metric_tracker_env.play.actions import Action, ActionTable
+from metric_tracker_env.base_env import (
+    METADATA,
+    OnEngine,
+    check_action,
+    check_render_mode,
+    check_render_scale,
+    check_seed,
+    episode_source,
+    first_seed,
+    observation_space,
+    refuse_fixed,
+    render_lane,
+)
+from metric_tracker_env.config import EnvConfig
+from metric_tracker_env.play.actions import Action
 from metric_tracker_env.play.engine import Engine
-from metric_tracker_env.play.layout import Layout
-from metric_tracker_env.play.observation import REPORTED_SCALE
-from metric_tracker_env.play.supply import RATIO_CLIP
 from metric_tracker_env.scoring import Grade, score_submission
 from metric_tracker_env.tasks import build_config
 from metric_tracker_env.world.episode import EpisodeData
-from metric_tracker_env.world.source import EpisodeSource
+from metric_tracker_env.world.rng import fresh_seed
 
-RENDER_MODES = ("ansi", "rgb_array")
-RENDER_FPS = 4
-METADATA: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": RENDER_FPS}
-EPISODE_OPTIONS = tuple(EpisodeOptions.model_fields)
 ONE_LANE = np.zeros(1, np.int64)
-
-
-class OnEngine:
-    """What an environment, single or vector, has from its engine."""
-
-    _engine: Engine
-
-    @property
-    def config(self) -> EnvConfig:
-        """The configuration; ``step_cost`` is the one part of it that can be changed."""
-        return self._engine.config
-
-    @property
-    def step_cost(self) -> float:
-        """Reward lost per unit spent. It may be set at any time, for a cost that changes during training.
-
-        Raises:
-            ValueError: on setting, for a bad value; nothing has changed then.
-        """
-        return self._engine.step_cost
-
-    @step_cost.setter
-    def step_cost(self, value: float) -> None:
-        self._engine.step_cost = value
-
-    @property
-    def actions(self) -> ActionTable:
-        """The action table: encodes, decodes and spells actions."""
-        return self._engine.table
-
-    @property
-    def observation_layout(self) -> Layout:
-        """Names, places and shapes of the parts of the observation."""
-        return self._engine.layout
 
 
 class MetricTrackerEnv(OnEngine, gym.Env[np.ndarray, np.int64]):
@@ -166,20 +136,24 @@ class MetricTrackerEnv(OnEngine, gym.Env[np.ndarray, np.int64]):
     """
 
     metadata = METADATA
+    _made_with = ("render_mode", "render_scale")
 
     def __init__(
         self,
-        task: str | None = None,
+        task: str | Path | None = None,
         config: EnvConfig | Mapping[str, object] | str | Path | None = None,
         render_mode: str | None = None,
+        render_scale: float = 1.0,
         **options: Any,
     ) -> None:
         check_render_mode(render_mode)
         self.render_mode = render_mode
+        self.render_scale = check_render_scale(render_scale)
         self._engine = Engine(build_config(task, config, options), 1)
         self.observation_space = observation_space(self._engine)
         self.action_space = spaces.Discrete(len(self._engine.table))
         self._started = False
+        super().reset(seed=fresh_seed())  # so that np_random_seed is a seed of ours when a reset is given none
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -202,7 +176,7 @@ class MetricTrackerEnv(OnEngine, gym.Env[np.ndarray, np.int64]):
         special = episode_source(self._engine, options)
         anew = None if seed is None else int(seed)
         if seed is None and not self._started:
-            anew = entropy(self)
+            anew = first_seed(self)
         self._engine.deal(ONE_LANE, special, [anew])
         super().reset(seed=None if seed is None else int(seed))
         self._started = True
@@ -230,8 +204,7 @@ class MetricTrackerEnv(OnEngine, gym.Env[np.ndarray, np.int64]):
         reward, done, illegal = self._engine.step_one(index)
         info = self._info(illegal)
         if done:
-            outcome = self._engine.outcome(ONE_LANE)
-            info.update({name: value[0].item() for name, value in outcome._asdict().items()})
+            info |= self._outcome()
         return self._engine.observations[0].copy(), reward, done, False, info
 
     def action_masks(self) -> np.ndarray:
@@ -276,92 +249,37 @@ class MetricTrackerEnv(OnEngine, gym.Env[np.ndarray, np.int64]):
             return None
         if not self._started:
             raise gym.error.ResetNeeded("render was called before the first reset; call reset")
-        return render_lane(self._engine, 0, self.render_mode)
+        return render_lane(self._engine, 0, self.render_mode, self.render_scale)
+
+    def end_episode(self) -> dict[str, Any]:
+        """End the episode as it stands: for one that a time limit has cut off, whose draft nobody has submitted.
+
+        Returns:
+            Info as at the end of an episode, with the score of the draft. Also after an episode's own end.
+
+        Raises:
+            gymnasium.error.ResetNeeded: before the first reset.
+        """
+        if not self._started:
+            raise gym.error.ResetNeeded("end_episode was called before the first reset; call reset")
+        self._engine.end(0)
+        return self._info(False) | self._outcome()
+
+    def set_wrapper_attr(self, name: str, value: Any, *, force: bool = True) -> bool:
+        """Set an attribute through Gymnasium's wrappers, which else keep for themselves what is not known here.
+
+        Raises:
+            AttributeError: for what cannot be set; names what can be changed instead.
+        """
+        refuse_fixed(name, self._made_with)
+        return super().set_wrapper_attr(name, value, force=force)
+
+    def _outcome(self) -> dict[str, Any]:
+        """What info tells of an episode that has ended."""
+        return {name: value[0].item() for name, value in self._engine.outcome(ONE_LANE)._asdict().items()}
 
     def _info(self, illegal: bool) -> dict[str, Any]:
         return {"action_mask": self._engine.mask[0].astype(np.int8), "illegal_action": illegal}
 
     def __repr__(self) -> str:
         return f"<MetricTrackerEnv {self.config.view} view, {self.config.difficulty}>"
-
-
-def render_lane(engine: Engine, lane: int, mode: str) -> str | np.ndarray:
-    """Draw a lane; see ``render``."""
-    from metric_tracker_env import render  # matplotlib is an extra, and drawing is rare
-
-    scene = render.Scene(
-        engine.config, engine.episode(lane), engine.progress(lane), over=not bool(engine.playing[lane])
-    )
-    return render.text(scene) if mode == "ansi" else render.frame(scene)
-
-
-def observation_space(engine: Engine) -> spaces.Box:
-    """Box of one lane's observation."""
-    low = np.zeros(engine.layout.size, np.float32)
-    high = np.ones(engine.layout.size, np.float32)
-    for name, part in engine.layout.parts.items():
-        if name in {"deviation", "season"}:
-            low[part.places], high[part.places] = -RATIO_CLIP, RATIO_CLIP
-        elif name.endswith("flags"):
-            high[part.places] = max(SCAN_MULTIPLIERS)
-        elif name == "globals":
-            high[part.start] = REPORTED_SCALE * engine.config.step_limit
-    return spaces.Box(low, high, dtype=np.float32)
-
-
-def entropy(env: MetricTrackerEnv | VectorEnv[Any, Any, Any]) -> int:
-    """Seed of an environment that was given none: the entropy that Gymnasium drew, or a draw of a user's generator."""
-    drawn = env.np_random_seed
-    return drawn if drawn is not None and drawn >= 0 else int(env.np_random.integers(MAX_SEED))
-
-
-def check_action(action: object, actions: int) -> int:
-    """The index of an action.
-
-    Raises:
-        ValueError: unless it is an integer (NumPy's or a 0-d array too) from 0 to ``actions - 1``.
-    """
-    if type(action) is int and 0 <= action < actions:
-        return action
-    value = action.item() if isinstance(action, (np.generic, np.ndarray)) and np.ndim(action) == 0 else action
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < actions:
-        raise ValueError(f"action {action!r} is not an integer from 0 to {actions - 1}")
-    return value
-
-
-def check_seed(seed: object) -> None:
-    """Refuse a seed that is neither None nor an integer from 0 to ``MAX_SEED``.
-
-    Raises:
-        ValueError: naming the seed.
-    """
-    if seed is None:
-        return
-    if isinstance(seed, (bool, np.bool_)) or not isinstance(seed, (int, np.integer)) or not 0 <= seed <= MAX_SEED:
-        raise ValueError(f"seed {seed!r} is not an integer from 0 to {MAX_SEED}")
-
-
-def check_render_mode(mode: str | None) -> None:
-    """Refuse an unknown render mode.
-
-    Raises:
-        ValueError: naming the mode and what is allowed.
-    """
-    if mode is not None and mode not in RENDER_MODES:
-        raise ValueError(f"render_mode {mode!r} is not None or one of {list(RENDER_MODES)}")
-
-
-def episode_source(engine: Engine, options: Mapping[str, Any] | None) -> EpisodeSource | None:
-    """The source of an episode with options; None for the environment's own.
-
-    Raises:
-        ValueError: for an unknown option or a bad value.
-    """
-    if options is None:
-        return None
-    if not isinstance(options, Mapping):
-        raise ValueError(f"options {options!r} must be a dict")
-    unknown = sorted(map(repr, set(options) - set(EPISODE_OPTIONS)))
-    if unknown:
-        raise ValueError(f"unknown reset option {', '.join(unknown)}; allowed: {list(EPISODE_OPTIONS)}")
-    return engine.source(dict(options))

@@ -29,7 +29,6 @@ from typing import (
 
 import numpy as np
 from gymnasium.error import ResetNeeded
-from gymnasium.utils.seeding import np_random
 
 from metric_tracker_env.config import MAX_SEED, EnvConfig, EpisodeOptions, GeneratorConfig
 from metric_tracker_env.play.actions import OPEN_TOOL, REVEALED_TYPES, SINGLE_TOOLS, SUBMIT
@@ -37,12 +36,13 @@ from metric_tracker_env.play.engine import Engine
 from metric_tracker_env.schema import ENTITY_TYPES, EntityType, MetricSubmissionRow, StrictModel
 from metric_tracker_env.scoring import Grade, score_submission
 from metric_tracker_env.submission import check_rows, shown
-from metric_tracker_env.tasks import build_config, get_task
+from metric_tracker_env.tasks import build_config, find_task, get_task
 from metric_tracker_env.tools import TOOLS, SharedAnalysisToolkit, ToolError, ToolSpec
 from metric_tracker_env.tools.arguments import SubmittedRows
 from metric_tracker_env.tools.overview import SCORING, TASK
 from metric_tracker_env.tools.registry import function_schema, tool_schemas, tool_spec
 from metric_tracker_env.world.episode import EpisodeData
+from metric_tracker_env.world.rng import fresh_seed
 
 REFUSAL_COST = 1  # units that a bad call costs
 TOLD_FAULTS = 5  # faults of a refused submission that are told
@@ -71,7 +71,7 @@ class Investigation:
     ends with ``submit``, or when no call is left: then nothing counts as submitted.
 
     Args:
-        task: Named task to play unless ``reset`` names one.
+        task: Task to play unless ``reset`` names one: a registered name, or a file.
         config: Instead of a task, an ``EnvConfig``, a dict, or the path of a preset.
         options: Fields of ``EnvConfig`` on top of either.
 
@@ -85,13 +85,13 @@ class Investigation:
 
     def __init__(
         self,
-        task: str | None = None,
+        task: str | Path | None = None,
         config: EnvConfig | Mapping[str, object] | str | Path | None = None,
         **options: Any,
     ) -> None:
         self._task, self._options = task, options
         self._engine = Engine(build_config(task, config, options), 1)
-        self._brief = brief(self._engine.config, TASK if task is None else get_task(task).instruction)
+        self._brief = brief(self._engine.config, TASK if task is None else find_task(task).instruction)
         self._begun = False
         self._toolkit: SharedAnalysisToolkit | None = None
         self._paid: set[str] = set()
@@ -124,11 +124,11 @@ class Investigation:
             raise ValueError(f"unknown option {', '.join(map(repr, unknown))} of reset; allowed: {allowed}")
         engine, told, begun = self._engine, self._brief, self._begun
         if task is not None and task != self._task:
-            engine, begun = Engine(build_config(task, None, self._options), 1), False
-            told = brief(engine.config, get_task(task).instruction)
+            named = get_task(task)  # a registered name: whoever plays may choose a task, but not open files
+            engine, begun = Engine(build_config(None, named.config, self._options), 1), False
+            told = brief(engine.config, named.instruction)
         if seed is None and not begun:
-            _, drawn = np_random(None)
-            seed = drawn
+            seed = fresh_seed()
         engine.deal(LANE, engine.source(options), [seed])
         self._task = self._task if task is None else task
         self._engine, self._brief, self._begun = engine, told, True

@@ -32,6 +32,7 @@ ENDED = {
     *("score", "precision", "recall", "f1"),
     *("matched", "missing", "extra", "submitted", "expected"),
     *("cost", "tool_calls"),
+    *("episode_seed", "episode_number"),
 }
 GYMNASIUM_OWN = {"np_random", "np_random_seed"}  # the generator that check_env asks every environment for
 SEED = 987_654_321_987

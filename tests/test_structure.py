@@ -26,7 +26,7 @@ ORDER = (
     *("scoring", "tools"),
     "play",  # from episodes to steps
     "render",
-    *("env", "vector_env", "investigation"),  # the doors
+    *("base_env", "env", "vector_env", "investigation"),  # the doors
     *("sb3", "serve"),
     "__init__",
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,20 +12,21 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.utils import ConstantSchedule
-from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from agents.evaluation.evaluate import evaluate_policy
 from agents.training.curve import Curve, Point
 from agents.training.settings import Ramp, TrainingConfig, validation_seeds
+from metric_tracker_env import EnvConfig
+from metric_tracker_env.sb3 import MetricTrackerVecEnv
 from metric_tracker_env.tasks import build_config
 
 
-class TimedVecEnv(VecMonitor):
-    """Counts episodes, as ``VecMonitor`` does, and adds up the CPU seconds in the lanes; can be pickled."""
+class TimedVecEnv(MetricTrackerVecEnv):
+    """Adds up the CPU seconds in the lanes."""
 
-    def __init__(self, venv: VecEnv, info_keywords: tuple[str, ...] = ()) -> None:
-        super().__init__(venv, info_keywords=info_keywords)
+    def __init__(self, num_envs: int, config: EnvConfig, info_keywords: tuple[str, ...] = ()) -> None:
+        super().__init__(num_envs, config=config, info_keywords=info_keywords)
         self.seconds = 0.0
 
     def reset(self) -> Any:
@@ -47,13 +47,6 @@ class TimedVecEnv(VecMonitor):
         result = call()
         self.seconds += time.process_time() - start
         return result
-
-    def __getstate__(self) -> dict[str, Any]:
-        # What SB3 keeps of the class cannot be pickled, and is the same for every object.
-        return {name: value for name, value in self.__dict__.items() if name != "class_attributes"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, class_attributes=dict(inspect.getmembers(type(self))))
 
 
 class Greedy:

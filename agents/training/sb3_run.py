@@ -15,7 +15,7 @@ from agents.training.checkpoint import Checkpoint, load_checkpoint
 from agents.training.curve import Curve
 from agents.training.recorder import Recorder, TimedVecEnv
 from agents.training.settings import TrainingConfig
-from metric_tracker_env.sb3 import BoardPolicy, MetricTrackerVecEnv, board_policy_kwargs
+from metric_tracker_env.sb3 import BoardPolicy, board_policy_kwargs
 
 Model = MaskablePPO | PPO | DQN
 
@@ -25,7 +25,7 @@ LIBRARY = "stable-baselines3"
 
 def build(config: TrainingConfig) -> tuple[Model, TimedVecEnv]:
     """A fresh model of the settings, and the lanes that it trains on."""
-    envs = TimedVecEnv(MetricTrackerVecEnv(config.lanes, config=config.environment), info_keywords=("score", "cost"))
+    envs = TimedVecEnv(config.lanes, config.environment, info_keywords=("score", "cost"))
     model = _build_model(config, envs)
     envs.seed(config.first_seed)  # after the model, which seeds the lanes with its own seed
     return model, envs

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from metric_tracker_env.config.base import MAX_SEED, ConfigModel, Name, Positive, Real, Seed, StepCost
+from metric_tracker_env.config.base import (
+    MAX_SEED,
+    ConfigModel,
+    Name,
+    Positive,
+    Real,
+    Seed,
+    StepCost,
+    UnknownOptionError,
+    unknown_option,
+)
 from metric_tracker_env.config.environment import EnvConfig, Reward, ToolCosts, View
 from metric_tracker_env.config.episode import (
     COUNT_OF_DENSITY,
@@ -44,7 +54,9 @@ __all__ = [
     "StepCost",
     "SyntheticAnomalyGenerator",
     "ToolCosts",
+    "UnknownOptionError",
     "View",
     "check_fits",
     "load_config",
+    "unknown_option",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 from pydantic import Field, StrictInt, StrictStr, model_validator
@@ -30,3 +30,13 @@ class ConfigModel(StrictModel):
             if unknown:
                 raise ValueError(f"unknown key {', '.join(map(repr, unknown))}; allowed: {sorted(cls.model_fields)}")
         return data
+
+
+class UnknownOptionError(TypeError, ValueError):
+    """A keyword argument that there is not: Python's ``TypeError`` for it, and a ``ValueError`` like any bad option."""
+
+
+def unknown_option(names: Iterable[str], allowed: Iterable[str]) -> UnknownOptionError:
+    """The error for keyword arguments that there are not; in Python's words, which callers look for."""
+    given = " and ".join(f"an unexpected keyword argument {name!r}" for name in sorted(names))
+    return UnknownOptionError(f"got {given}; allowed: {sorted(allowed)}")

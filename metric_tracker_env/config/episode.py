@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StrictInt, field_validator, model_validator
 
-from metric_tracker_env.config.base import ConfigModel, Name, Real, Seed
+from metric_tracker_env.config.base import MAX_SEED, ConfigModel, Name, Real, Seed
 from metric_tracker_env.config.generator import GeneratorConfig
 from metric_tracker_env.schema import Density, Difficulty, Direction, ScenarioFamily
 
@@ -88,9 +88,12 @@ class EpisodeOptions(ConfigModel):
 
 
 class EpisodeConfig(EpisodeOptions):
-    """What one episode asks of the generator."""
+    """What one episode asks of the generator, and the episode's name: the same again makes the same episode again."""
 
-    seed: Seed = 0
+    seed: Seed = Field(default=0, description="Of a stream of episodes, as given to reset.")
+    number: StrictInt = Field(
+        default=0, ge=0, le=MAX_SEED, description="Which episode of the stream; 0 is what reset(seed) plays."
+    )
 
 
 class GenerationError(ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from metric_tracker_env.play.focus import FocusView
 from metric_tracker_env.play.layout import Layout
 from metric_tracker_env.play.observation import Evidence, Reported, Scanned
 from metric_tracker_env.play.state import Play
-from metric_tracker_env.play.supply import LEVEL_COLUMNS, EpisodeSupply
+from metric_tracker_env.play.supply import LEVEL_COLUMNS, EpisodeSupply, Played
 from metric_tracker_env.schema import ANOMALY_TYPES
 from metric_tracker_env.scoring import soft_f1
 from metric_tracker_env.tasks import build_config
@@ -40,7 +41,7 @@ def scan_levels() -> np.ndarray:
 
 
 class Outcome(NamedTuple):
-    """How the episodes of n lanes ended; (n,) each."""
+    """How the episodes of n lanes ended, and which they were; (n,) each."""
 
     score: np.ndarray  # float64, of the submitted draft
     precision: np.ndarray  # float64
@@ -53,6 +54,22 @@ class Outcome(NamedTuple):
     expected: np.ndarray  # int64 rows
     cost: np.ndarray  # int64 units spent
     tool_calls: np.ndarray  # int64
+    episode_seed: np.ndarray  # int64, of the lane's stream of episodes
+    episode_number: np.ndarray  # int64, which episode of the stream
+
+
+class Kept(NamedTuple):
+    """Episodes that have ended on n lanes, which play others by now."""
+
+    lanes: np.ndarray  # (n,) int64
+    played: Played
+    reported: np.ndarray  # (n, D, E) bool
+
+
+def cells(chosen: np.ndarray) -> list[tuple[int, int]]:
+    """(D, E) bool -> (day, entity) of each, by date."""
+    day, entity = np.nonzero(chosen)
+    return list(zip(day.tolist(), entity.tolist(), strict=True))
 
 
 class Engine:
@@ -73,6 +90,8 @@ class Engine:
         self._view = VIEWS[config.view](self._play)
         self._lane, self._one = np.zeros(1, np.int64), np.zeros(1, np.int64)
         self._scan_levels = scan_levels()
+        nothing = np.zeros(0, np.int64)
+        self._kept = Kept(nothing, self._supply.played(nothing), np.zeros((0, 0, 0), bool))
 
     @property
     def observations(self) -> np.ndarray:
@@ -102,10 +121,28 @@ class Engine:
     def step_cost(self, value: float) -> None:
         self.config = self._play.config = build_config(config=self.config, options={"step_cost": value})
 
+    def set_episode_options(self, changes: Mapping[str, object]) -> None:
+        """Change what all episodes to come hold, and ``config`` with it; those under way stay as they are.
+
+        Args:
+            changes: Fields of ``EpisodeOptions``.
+
+        Raises:
+            ValueError: for a bad value, or incidents that do not fit; nothing has changed then.
+        """
+        config = build_config(config=self.config, options=changes)
+        self._supply.configure(config)
+        self.config = self._play.config = config
+
     @property
     def playing(self) -> np.ndarray:
         """(B,) bool: an episode is under way."""
         return self._play.playing
+
+    @property
+    def steps(self) -> np.ndarray:
+        """(B,) int64: steps of each lane's episode, played or ended."""
+        return self.config.step_limit - self._play.steps_left
 
     def source(self, changes: dict[str, object]) -> EpisodeSource | None:
         """The source of episodes with options changed; None when nothing is changed."""
@@ -208,9 +245,9 @@ class Engine:
         play.playing[lane] = not done
         return 0.0 - units * self.config.step_cost, done
 
-    def end(self, lane: int) -> None:
-        """End the episode of a lane, as ``submit`` does."""
-        self._play.playing[lane] = False
+    def end(self, lanes: int | np.ndarray) -> None:
+        """End the episodes of lanes as they stand, without the reward of ``submit``."""
+        self._play.playing[lanes] = False
 
     def revealed(self, lane: int) -> np.ndarray:
         """(D, E) bool: the cells that tools have revealed on a lane; a view, which changes as it plays."""
@@ -274,7 +311,7 @@ class Engine:
         play = self._play
         matched, submitted = play.correct[lanes], play.reports[lanes]
         expected = play.data.expected[play.slot[lanes]]
-        score = self._score(lanes)
+        score, played = self._score(lanes), self._supply.played(lanes)
         return Outcome(
             score=score,
             precision=matched / np.maximum(submitted, 1),
@@ -287,6 +324,8 @@ class Engine:
             expected=expected,
             cost=self.config.budget - play.budget[lanes],
             tool_calls=play.tool_calls[lanes],
+            episode_seed=played.seed,
+            episode_number=played.number,
         )
 
     def resolve(self, lane: int, action: int) -> Action:
@@ -305,8 +344,7 @@ class Engine:
 
     def draft(self, lane: int) -> list[tuple[int, int]]:
         """(day, entity) of the reported cells of a lane, by date."""
-        day, entity = np.nonzero(self._of_lane(self._play.reported, lane))
-        return list(zip(day.tolist(), entity.tolist(), strict=True))
+        return cells(self._of_lane(self._play.reported, lane))
 
     def progress(self, lane: int) -> Progress:
         """What a lane's agent has seen and done, for rendering."""
@@ -328,7 +366,21 @@ class Engine:
 
     def episode(self, lane: int) -> EpisodeData:
         """The episode of a lane with its truth; for the end of it, and for rendering what was revealed."""
-        return self._supply.episode(lane)
+        return self._supply.played(np.array([lane])).episode(0)
+
+    def keep(self, lanes: np.ndarray) -> None:
+        """Keep the ended episodes of these lanes, and of no others, for when the lanes play the next ones already."""
+        if not len(lanes) and not len(self._kept.lanes):
+            return
+        reported = self._play.reported.reshape(self.lanes, self._play.days, -1)
+        self._kept = Kept(lanes, self._supply.played(lanes), reported[lanes])
+
+    def kept(self, lane: int) -> tuple[EpisodeData, list[tuple[int, int]]] | None:
+        """The episode of a lane that was kept, with its truth, and its draft; None if there is none."""
+        place = np.flatnonzero(self._kept.lanes == lane)
+        if not len(place):
+            return None
+        return self._kept.played.episode(place[0]), cells(self._kept.reported[place[0]])
 
 
 class Progress(NamedTuple):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 
 from metric_tracker_env.config import EnvConfig, EpisodeConfig, GenerationError
 from metric_tracker_env.measure import SCAN_MULTIPLIERS, scan_strength, seasonal_baseline
-from metric_tracker_env.world.episode import EpisodeData, episode_of_key
+from metric_tracker_env.world.episode import EpisodeData, make_episode
 from metric_tracker_env.world.rng import KeyStream
 from metric_tracker_env.world.source import CHUNK, EpisodeBatch, EpisodeSource
 
@@ -76,6 +77,20 @@ def _packed(ratios: np.ndarray) -> np.ndarray:
     return np.clip(scaled, -RATIO_CLIP * RATIO_SCALE, RATIO_CLIP * RATIO_SCALE, out=scaled).astype(np.int16)
 
 
+class Played(NamedTuple):
+    """Which episodes are or were played, from which each can be made again; (n,) each."""
+
+    seed: np.ndarray  # int64, of the lane's stream of episodes
+    number: np.ndarray  # int64, which episode of the stream
+    made_by: np.ndarray  # EpisodeSource
+
+    def episode(self, place: int) -> EpisodeData:
+        """One of them, made again, with its truth."""
+        source: EpisodeSource = self.made_by[place]
+        name = {"seed": int(self.seed[place]), "number": int(self.number[place])}
+        return make_episode(source, source.episode.model_copy(update=name))
+
+
 class EpisodeSupply:
     """Hands each lane its next episode; episode n of a lane depends on the lane's seed and n alone.
 
@@ -92,13 +107,22 @@ class EpisodeSupply:
         self._next = np.zeros(lanes, np.int64)  # number of the episode that each lane plays next
         self._first = np.zeros(lanes, np.int64)  # place in the lane's ring of its episode 0
         self._left = np.zeros(lanes, np.int64)  # episodes made ahead for each lane, from the next one on
-        self._key = np.zeros(lanes, np.uint64)  # of the episode that each lane plays
-        self._played: dict[int, EpisodeSource] = {}  # its source, where that is not the configured one
+        self._made_by = np.full(lanes, self._source, object)  # source of the episode that each lane plays
         self._ring = 1 + max(1, min(CHUNK, AHEAD // lanes))
         self._batch = 0  # a refill makes a multiple of as many episodes; 0 for just those that are asked for
         days, entities = config.generator.num_days, config.generator.catalogue.num_entities
         self.data = LaneData.empty(lanes * self._ring, days, entities)
         self.slot = np.arange(lanes) * self._ring
+
+    def configure(self, config: EnvConfig) -> None:
+        """Make the episodes to come by another configuration of the same generator; those under way stay.
+
+        Raises:
+            ValueError: if its incidents do not fit; nothing has changed then.
+        """
+        self._source = EpisodeSource(config.generator, config.episode_config())
+        self._config = config
+        self._left[:] = 0  # what was made ahead is not what is wanted now
 
     def source(self, changes: dict[str, object]) -> EpisodeSource | None:
         """The source of episodes with changed options; None for none.
@@ -132,23 +156,18 @@ class EpisodeSupply:
         given = [(lane, seed) for lane, seed in zip(lanes.tolist(), seeds or (), strict=False) if seed is not None]
         if given:
             self._restart(given)
-        key = self._streams.keys(lanes, self._next[lanes])
         try:
             if special is not None:
+                key = self._streams.keys(lanes, self._next[lanes])
                 made = LaneData.of(special, special.generate(key, hourly=False))
                 self.data.put(self._rows(lanes, self._next[lanes]), made)
                 self._left[lanes] = np.maximum(self._left[lanes], 1)
-                self._played.update(dict.fromkeys(lanes.tolist(), special))
-            else:
-                if not self._left[lanes].all():
-                    self._refill(lanes)
-                if self._played:
-                    for lane in lanes.tolist():
-                        self._played.pop(lane, None)
+            elif not self._left[lanes].all():
+                self._refill(lanes)
         except GenerationError:
             self._streams, self._next, self._first, self._left, self._batch = before
             raise
-        self._key[lanes] = key
+        self._made_by[lanes] = self._source if special is None else special
         self.slot[lanes] = self._rows(lanes, self._next[lanes])
         self._next[lanes] += 1
         self._left[lanes] -= 1
@@ -185,6 +204,6 @@ class EpisodeSupply:
         self._left += np.bincount(lanes, minlength=len(self._left))
         self._batch = min(CHUNK, 2 * len(keys))
 
-    def episode(self, lane: int) -> EpisodeData:
-        """The episode that a lane plays, made again from its key."""
-        return episode_of_key(self._played.get(lane, self._source), int(self._key[lane]))
+    def played(self, lanes: np.ndarray) -> Played:
+        """The episodes that lanes play."""
+        return Played(self._streams.seeds[lanes], self._next[lanes] - 1, self._made_by[lanes])

@@ -1,7 +1,7 @@
 """A scene as an RGB array.
 
 Everything is placed in pixels of a sheet whose size follows from the funnel and the calendar alone, so that all frames
-of an environment are equally large.
+of an environment are equally large; a scale makes them all larger or smaller.
 """
 
 from __future__ import annotations
@@ -43,14 +43,15 @@ WRONG_BECAUSE = {
 _drawing = threading.Lock()  # matplotlib asks its users to serialise access to artists
 
 
-def frame(scene: Scene) -> np.ndarray:
+def frame(scene: Scene, scale: float = 1.0) -> np.ndarray:
     """Draw a scene: counts, board and scans by date on the left, budget, draft and legend on the right.
 
     Args:
         scene: What to draw.
+        scale: Size of the frame, as a multiple of its own; lettering and lines grow with it.
 
     Returns:
-        (H, W, 3) uint8; the size depends on the funnel and the calendar alone.
+        (H, W, 3) uint8; the size depends on the funnel, the calendar and the scale alone.
 
     Raises:
         ImportError: without matplotlib; names the extra to install.
@@ -58,7 +59,7 @@ def frame(scene: Scene) -> np.ndarray:
     catalogue, dates = scene.catalogue, scene.generator.date_names
     at = places(catalogue, len(dates))
     with _drawing:
-        under, sheet = background(catalogue, dates), Sheet(at.width, at.height)
+        under, sheet = background(catalogue, dates, scale), Sheet(at.width, at.height, scale)
         _columns(sheet, at, scene)
         _curves(sheet, at, scene)
         _cells(sheet, at, scene)

@@ -153,10 +153,10 @@ def _shortened(name: str, length: int) -> str:
 
 
 @lru_cache(maxsize=4)
-def background(catalogue: Catalogue, dates: tuple[str, ...]) -> Any:
+def background(catalogue: Catalogue, dates: tuple[str, ...], scale: float) -> Any:
     """What no step changes, drawn and kept; only read from then on."""
     at, names = places(catalogue, len(dates)), entity_names(catalogue)
-    sheet = Sheet(at.width, at.height)
+    sheet = Sheet(at.width, at.height, scale)
     sheet.text(20, 27, "Metric tracker", 15, bold=True)
     sheet.text(196, 28.5, f"{dates[0]} to {dates[-1]}: which cells are the root causes of incidents?", 10, SOFT)
 

@@ -189,26 +189,31 @@ class MetricDataGenerator:
     def generate_episode(self, episode_config: EpisodeConfig | None = None) -> EpisodeData:
         """Generate one episode: the one that an environment with the same options plays after ``reset(seed=seed)``.
 
+        With ``number`` n it is the one after n further resets without a seed. ``generate_episode(episode.config)``
+        makes an episode again, bit for bit, wherever it was played.
+
         Raises:
             ValueError: if more incidents are asked for than fit, or they cannot be realised.
         """
         episode = episode_config or EpisodeConfig()
-        return episode_of_key(self._source(episode), rng.episode_key(episode.seed), episode)
+        return make_episode(self._source(episode), episode)
 
     def generate_batch(self, episode_config: EpisodeConfig, seeds: list[int]) -> EpisodeBatch:
-        """Generate one episode a seed, as arrays; ``episode_config.seed`` is not used."""
-        keys = np.array([rng.episode_key(EpisodeConfig(seed=seed).seed) for seed in seeds], np.uint64)
+        """Generate episode ``episode_config.number`` of each seed, as arrays; ``episode_config.seed`` is not used."""
+        number = episode_config.number
+        keys = np.array([rng.episode_key(EpisodeConfig(seed=seed).seed, number) for seed in seeds], np.uint64)
         return self._source(episode_config).generate(keys)
 
     def _source(self, episode: EpisodeConfig) -> EpisodeSource:
-        """The source of a request; the seed is not part of it."""
-        request = episode.model_copy(update={"seed": 0})
+        """The source of a request; seed and number are not part of it."""
+        request = episode.model_copy(update={"seed": 0, "number": 0})
         if request not in self._sources:
             self._sources[request] = EpisodeSource(self.config, request)
         return self._sources[request]
 
 
-def episode_of_key(source: EpisodeSource, key: int, config: EpisodeConfig | None = None) -> EpisodeData:
-    """The episode of one key, with ``config`` as its label (the source's, unless given)."""
+def make_episode(source: EpisodeSource, config: EpisodeConfig) -> EpisodeData:
+    """The episode that ``config`` names, from the source of its options."""
+    key = rng.episode_key(config.seed, config.number)
     batch, applications = source.generate_with_records(np.array([key], np.uint64))
-    return EpisodeData(source.config, config or source.episode, batch, applications)
+    return EpisodeData(source.config, config, batch, applications)

@@ -12,6 +12,8 @@ from enum import IntEnum
 
 import numpy as np
 
+from metric_tracker_env.config import MAX_SEED
+
 GAMMA = np.uint64(0x9E3779B97F4A7C15)
 MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 MIX_2 = np.uint64(0x94D049BB133111EB)
@@ -106,9 +108,13 @@ class KeyStream:
     """The episode keys of lanes: key n of a lane is a function of the lane's seed and n.
 
     A key tells nothing of the next one: both halves of the 128-bit state stay hidden.
+
+    Attributes:
+        seeds: (B,) int64, of each lane.
     """
 
     def __init__(self, seeds: list[int]) -> None:
+        self.seeds = np.array(seeds, np.int64)
         state = [np.random.SeedSequence(seed).generate_state(2, np.uint64) for seed in seeds]
         self._state = np.array(state, dtype=np.uint64).reshape(len(seeds), 2)
 
@@ -120,15 +126,21 @@ class KeyStream:
 
     def reseed(self, lanes: np.ndarray, seeds: list[int]) -> None:
         """Start the streams of some lanes anew."""
-        self._state[lanes] = KeyStream(seeds)._state
+        anew = KeyStream(seeds)
+        self.seeds[lanes], self._state[lanes] = anew.seeds, anew._state
 
     def copy(self) -> KeyStream:
         """The same streams, to go back to."""
         other = KeyStream([])
-        other._state = self._state.copy()
+        other.seeds, other._state = self.seeds.copy(), self._state.copy()
         return other
 
 
-def episode_key(seed: int) -> int:
-    """Key of the first episode of a seed: what ``reset(seed=seed)`` plays and ``generate_episode`` makes."""
-    return int(KeyStream([seed]).keys(np.zeros(1, np.int64), np.zeros(1, np.int64))[0])
+def episode_key(seed: int, number: int = 0) -> int:
+    """Key of episode ``number`` of a seed; the first, 0, is what ``reset(seed=seed)`` plays."""
+    return int(KeyStream([seed]).keys(np.zeros(1, np.int64), np.full(1, number, np.int64))[0])
+
+
+def fresh_seed(count: int = 1) -> int:
+    """A seed that nobody has chosen, from the operating system's entropy; so are the ``count - 1`` that follow it."""
+    return int(np.random.SeedSequence().generate_state(1, np.uint64)[0]) % (MAX_SEED + 2 - count)

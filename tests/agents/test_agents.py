@@ -447,7 +447,7 @@ def test_bootstrap_interval() -> None:
         ({"task": "no_task"}, "task 'no_task' is not one of"),
         ({"task": "easy_mixed", "config": EnvConfig()}, "are both given"),
         ({"config": "absent.toml"}, "config file 'absent.toml' does not exist"),
-        ({"options": {"bugdet": 3}}, "unknown option 'bugdet'"),
+        ({"options": {"bugdet": 3}}, "unexpected keyword argument 'bugdet'"),
         ({"options": {"budget": -3}}, "budget"),
         ({"workers": 0}, "workers 0 is not an integer from 1 to 256"),
         ({"workers": 2.0}, "workers 2.0 is not an integer"),

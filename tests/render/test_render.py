@@ -29,7 +29,7 @@ from metric_tracker_env import (
     MetricTrackerEnv,
     render,
 )
-from metric_tracker_env.env import RENDER_MODES
+from metric_tracker_env.base_env import RENDER_MODES
 from metric_tracker_env.play.engine import Progress
 from metric_tracker_env.schema import ANOMALY_TYPES
 from metric_tracker_env.world.labels import CellClass
