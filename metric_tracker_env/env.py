@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 
-from metric_tracker_env.config import MAX_SEED, EnvConfig, EpisodeOptions
+from metric_tracker_env.config import MAX_SEED, EnvConfig, EpisodeOptions, check_seed
 from metric_tracker_env.measure import SCAN_MULTIPLIERS
 from metric_tracker_env.play.actions import Action, ActionTable
 from metric_tracker_env.play.engine import Engine
@@ -327,18 +327,6 @@ def check_action(action: object, actions: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < actions:
         raise ValueError(f"action {action!r} is not an integer from 0 to {actions - 1}")
     return value
-
-
-def check_seed(seed: object) -> None:
-    """Refuse a seed that is neither None nor an integer from 0 to ``MAX_SEED``.
-
-    Raises:
-        ValueError: naming the seed.
-    """
-    if seed is None:
-        return
-    if isinstance(seed, (bool, np.bool_)) or not isinstance(seed, (int, np.integer)) or not 0 <= seed <= MAX_SEED:
-        raise ValueError(f"seed {seed!r} is not an integer from 0 to {MAX_SEED}")
 
 
 def check_render_mode(mode: str | None) -> None:

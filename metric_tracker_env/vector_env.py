@@ -13,12 +13,11 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from metric_tracker_env.config import EnvConfig
+from metric_tracker_env.config import EnvConfig, check_seed
 from metric_tracker_env.env import (
     METADATA,
     OnEngine,
     check_render_mode,
-    check_seed,
     entropy,
     episode_source,
     observation_space,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metric_tracker_env.config.base import MAX_SEED, ConfigModel, Name, Positive, Real, Seed, StepCost
+from metric_tracker_env.config.base import MAX_SEED, ConfigModel, Name, Positive, Real, Seed, StepCost, check_seed
 from metric_tracker_env.config.environment import EnvConfig, Reward, ToolCosts, View
 from metric_tracker_env.config.episode import (
     COUNT_OF_DENSITY,
@@ -46,5 +46,6 @@ __all__ = [
     "ToolCosts",
     "View",
     "check_fits",
+    "check_seed",
     "load_config",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
+import numpy as np
 from pydantic import Field, StrictInt, StrictStr, model_validator
 
 from metric_tracker_env.schema import StrictModel
@@ -30,3 +31,15 @@ class ConfigModel(StrictModel):
             if unknown:
                 raise ValueError(f"unknown key {', '.join(map(repr, unknown))}; allowed: {sorted(cls.model_fields)}")
         return data
+
+
+def check_seed(seed: object) -> None:
+    """Refuse a seed that is neither None nor an integer from 0 to ``MAX_SEED``.
+
+    Raises:
+        ValueError: naming the seed.
+    """
+    if seed is None:
+        return
+    if isinstance(seed, (bool, np.bool_)) or not isinstance(seed, (int, np.integer)) or not 0 <= seed <= MAX_SEED:
+        raise ValueError(f"seed {seed!r} is not an integer from 0 to {MAX_SEED}")
