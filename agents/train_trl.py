@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from agents.command_line import need, told_in_one_line
 from agents.evaluation.evaluate import held_out_seeds
 from agents.training.settings import MAX_RUN_SEED, SEEDS_PER_RUN
-from metric_tracker_env.investigation import Investigation, standing_of
+from metric_tracker_env.investigation import Investigation, session_of
 from metric_tracker_env.tasks import build_config, get_task
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def rows(task: str, seeds: Iterable[int]) -> Dataset:
 
 def score(environments: Sequence[Investigation], **_: Any) -> list[float | None]:
     """The score of each rollout, 0 without a submission: the reward but for what was spent."""
-    grades = [standing_of(environment).grade for environment in environments]
+    grades = [session_of(environment).standing.grade for environment in environments]
     return [0.0 if grade is None else grade.score for grade in grades]
 
 

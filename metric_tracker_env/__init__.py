@@ -26,8 +26,13 @@ from metric_tracker_env.schema import (
     SyntheticGeneratorApplication,
 )
 from metric_tracker_env.scoring import Grade, ScoringConfig, score_submission
+from metric_tracker_env.session import Session
 from metric_tracker_env.tasks import TASKS, Task, get_task
-from metric_tracker_env.tools import SharedAnalysisToolkit
+from metric_tracker_env.tools import (
+    SharedAnalysisToolkit,
+    available_analysis_methods,
+    available_payload_generation_methods,
+)
 from metric_tracker_env.vector_env import MetricTrackerVectorEnv
 from metric_tracker_env.world.episode import EpisodeData, MetricDataGenerator
 from metric_tracker_env.world.stddev_shift import available_synthetic_generator_methods
@@ -63,11 +68,14 @@ __all__ = [
     "MetricTrackerVectorEnv",
     "PlannedAnomaly",
     "ScoringConfig",
+    "Session",
     "SharedAnalysisToolkit",
     "SyntheticAnomalyGenerator",
     "SyntheticGeneratorApplication",
     "Task",
     "ToolCosts",
+    "available_analysis_methods",
+    "available_payload_generation_methods",
     "available_synthetic_generator_methods",
     "get_task",
     "load_config",

@@ -157,18 +157,6 @@ def check_action(action: object, actions: int) -> int:
     return value
 
 
-def check_seed(seed: object) -> None:
-    """Refuse a seed that is neither None nor an integer from 0 to ``MAX_SEED``.
-
-    Raises:
-        ValueError: naming the seed.
-    """
-    if seed is None:
-        return
-    if isinstance(seed, (bool, np.bool_)) or not isinstance(seed, (int, np.integer)) or not 0 <= seed <= MAX_SEED:
-        raise ValueError(f"seed {seed!r} is not an integer from 0 to {MAX_SEED}")
-
-
 def check_render_mode(mode: str | None, modes: tuple[str, ...] = RENDER_MODES) -> None:
     """Refuse an unknown render mode.
 

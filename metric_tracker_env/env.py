@@ -16,14 +16,13 @@ from metric_tracker_env.base_env import (
     check_action,
     check_render_mode,
     check_render_scale,
-    check_seed,
     episode_source,
     first_seed,
     observation_space,
     refuse_fixed,
     render_lane,
 )
-from metric_tracker_env.config import EnvConfig
+from metric_tracker_env.config import EnvConfig, check_seed
 from metric_tracker_env.play.actions import Action
 from metric_tracker_env.play.engine import Engine
 from metric_tracker_env.scoring import Grade, score_submission

@@ -6,18 +6,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from metric_tracker_env.schema import NAME_FIELDS, VALUE_FIELDS, MetricSubmissionRow, StrictModel
-from metric_tracker_env.submission import Submission, check_rows
+from metric_tracker_env.submission import Fault, FaultType, InvalidRow, Key, Submission, check_rows
 from metric_tracker_env.world.episode import EpisodeData
 from metric_tracker_env.world.labels import CellClass
 
-Key = tuple[str, str, str]
+EXTRA_TYPES: dict[CellClass, FaultType] = {
+    CellClass.CONSEQUENCE: "extra_consequence",
+    CellClass.NATURAL: "extra_natural",
+    CellClass.NONE: "extra_other",
+}
 
 
 class ScoringConfig(StrictModel):
@@ -84,6 +87,14 @@ class Grade(StrictModel):
     duplicate: int = Field(description="Valid rows of a key that an earlier valid row has.")
     invalid: int
     issues: tuple[str, ...] = Field(description="Each fault as a sentence; rows are numbered from 1.")
+    faults: tuple[Fault, ...] = Field(description="The same as data, in the same order.")
+
+
+class _Issue(NamedTuple):
+    """A sentence, and what it says as data: one fault, or one for each bad field of an invalid row."""
+
+    sentence: str
+    faults: tuple[Fault, ...]
 
 
 def soft_f1(quality: np.ndarray | float, submitted: np.ndarray | float, expected: np.ndarray | float) -> np.ndarray:
@@ -116,41 +127,46 @@ def score_submission(rows: Submission, episode: EpisodeData, config: ScoringConf
         raise ValueError(f"episode is {type(episode).__name__}; it must be an EpisodeData")
     checked = check_rows(rows, episode.generator_config)
     first: dict[Key, tuple[int, MetricSubmissionRow]] = {}
-    extras: list[MetricSubmissionRow] = []
-    repeated, refused = [], []
+    extras: list[tuple[int, MetricSubmissionRow]] = []
+    repeated: list[_Issue] = []
+    refused: list[_Issue] = []
     expected = {row.key: row for row in episode.expected_rows}
     for number, row in enumerate(checked, start=1):
-        if isinstance(row, str):
-            refused.append(f"row {number} is invalid: {row}")
+        if isinstance(row, InvalidRow):
+            refused.append(_Issue(f"row {number} is invalid: {row.issue}", row.faults))
         elif row.key in first:
-            repeated.append(f"duplicate: row {number} names {_cell(row.key)} again after row {first[row.key][0]}")
+            told = f"duplicate: row {number} names {_cell(row.key)} again after row {first[row.key][0]}"
+            repeated.append(_Issue(told, (Fault(type="duplicate", row=number, key=row.key),)))
         else:
             first[row.key] = number, row
             if row.key not in expected:
-                extras.append(row)
+                extras.append((number, row))
 
-    missing, wrong_fields = [], []
+    missing: list[_Issue] = []
+    wrong_fields: list[_Issue] = []
     quality, right = 0.0, dict.fromkeys((*NAME_FIELDS, *VALUE_FIELDS), 0)
     for key, truth in expected.items():  # in the order of the truth, so that no sum depends on the order of rows
         if key not in first:
-            missing.append(f"missing: {_cell(key)} is an incident that was not submitted")
+            told = f"missing: {_cell(key)} is an incident that was not submitted"
+            missing.append(_Issue(told, (Fault(type="missing", key=key),)))
             continue
-        _, row = first[key]
+        number, row = first[key]
         wrong = [field for field in right if not _is_right(row, truth, field, config)]
-        wrong_fields += [_wrong(row, truth, field, config) for field in wrong]
+        wrong_fields += [_wrong(number, row, truth, field, config) for field in wrong]
         quality += 1.0 - sum(config.weight(field) for field in wrong)
         for field in right:
             right[field] += field not in wrong
 
     found = dict.fromkeys(CellClass, 0)
-    surplus = []
-    for row in sorted(extras, key=lambda row: row.key):
-        cell_class, sentence = _extra(row, episode)
+    surplus: list[_Issue] = []
+    for number, row in sorted(extras, key=lambda item: item[1].key):
+        cell_class, issue = _extra(number, row, episode)
         found[cell_class] += 1
-        surplus.append(sentence)
+        surplus.append(issue)
 
     matched = len(expected) - len(missing)
     accuracy = {field: _ratio(count, len(expected), not checked) for field, count in right.items()}
+    issues = (*missing, *surplus, *wrong_fields, *repeated, *refused)
     return Grade(
         score=float(soft_f1(quality, len(checked), len(expected))),
         precision=_ratio(matched, len(checked), not expected),
@@ -170,7 +186,8 @@ def score_submission(rows: Submission, episode: EpisodeData, config: ScoringConf
         extra_other=found[CellClass.NONE],
         duplicate=len(repeated),
         invalid=len(refused),
-        issues=(*missing, *surplus, *wrong_fields, *repeated, *refused),
+        issues=tuple(issue.sentence for issue in issues),
+        faults=tuple(fault for issue in issues for fault in issue.faults),
     )
 
 
@@ -181,30 +198,35 @@ def _is_right(row: MetricSubmissionRow, truth: MetricSubmissionRow, field: str, 
     return abs(given - expected) <= max(config.value_tolerance * abs(expected), config.value_tolerance_abs)
 
 
-def _wrong(row: MetricSubmissionRow, truth: MetricSubmissionRow, field: str, config: ScoringConfig) -> str:
+def _wrong(
+    number: int, row: MetricSubmissionRow, truth: MetricSubmissionRow, field: str, config: ScoringConfig
+) -> _Issue:
     close = f" within {config.value_tolerance:.4g} of it or {config.value_tolerance_abs:.4g}"
-    expected = f"{getattr(truth, field)}{'' if field in NAME_FIELDS else close}"
-    return f"wrong: {field} of {_cell(row.key)} is given as {getattr(row, field)}, expected {expected}"
+    given, expected = getattr(row, field), getattr(truth, field)
+    within = "" if field in NAME_FIELDS else close
+    told = f"wrong: {field} of {_cell(row.key)} is given as {given}, expected {expected}{within}"
+    return _Issue(told, (Fault(type="wrong", row=number, key=row.key, field=field, given=given, expected=expected),))
 
 
-def _extra(row: MetricSubmissionRow, episode: EpisodeData) -> tuple[CellClass, str]:
-    """Class of the cell that an extra row names, and the sentence that says it."""
+def _extra(number: int, row: MetricSubmissionRow, episode: EpisodeData) -> tuple[CellClass, _Issue]:
+    """Class of the cell that an extra row names, and what says it."""
     config = episode.generator_config
     day = config.day_index(row.date)
     entity = config.catalogue.entity(row.entity_type, row.entity_name)
-    cell_class = CellClass(episode.classes[day, entity.index])
+    cell_class, root = CellClass(episode.classes[day, entity.index]), None
     if cell_class == CellClass.CONSEQUENCE:
-        root = config.catalogue.entities[episode.incident_of_day[day]]
-        incident = _cell((row.date, root.entity_type, root.entity_name))
-        why = f"is a consequence: it follows from the incident {incident}"
+        incident = config.catalogue.entities[episode.incident_of_day[day]]
+        root = (row.date, incident.entity_type, incident.entity_name)
+        why = f"is a consequence: it follows from the incident {_cell(root)}"
     elif cell_class == CellClass.NATURAL:
         why = "is natural: over its threshold, but no incident moved it"
     else:
         why = "is not anomalous: its detection method does not confirm it"
-    return cell_class, f"extra: {_cell(row.key)} {why}"
+    fault = Fault(type=EXTRA_TYPES[cell_class], row=number, key=row.key, root=root)
+    return cell_class, _Issue(f"extra: {_cell(row.key)} {why}", (fault,))
 
 
-def _cell(key: Iterable[str]) -> str:
+def _cell(key: Key) -> str:
     date, entity_type, entity_name = key
     return f"{entity_type} {entity_name} on {date}"
 

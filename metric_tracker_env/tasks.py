@@ -6,33 +6,34 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from pydantic import StrictInt, model_validator
+from pydantic import Field, StrictInt, ValidationInfo, field_validator, model_validator
 
 from metric_tracker_env.config import MAX_SEED, ConfigModel, EnvConfig, Name, load_config, unknown_option
+from metric_tracker_env.schema import ScenarioFamily
 
 TRAINING_SEEDS = range(1_000_000_000)
 HELD_OUT_SEEDS = range(2_000_000_000, 2_000_100_000)
 FILE_ENDINGS = (".toml", ".json")
-
-FIND_ALL = (
-    "The metrics of a funnel hold a few incidents, at most one a date. Spend the budget on analysis tools, "
-    "find the root cause of each incident, and submit one row a root cause; a row that follows from an incident "
-    "or only looks like one costs score."
-)
 
 
 class Task(ConfigModel):
     """A named task.
 
     Training draws its ``reset`` seeds from ``training_seeds`` (first and last + 1), evaluation from
-    ``held_out_seeds``; the two never overlap.
+    ``held_out_seeds``; the two never overlap. ``instruction`` is what the brief of its own episodes begins with; where
+    none is given, it is derived from the configuration, see ``instruction_of``.
     """
 
     name: Name
     config: EnvConfig
-    instruction: str = FIND_ALL
+    instruction: str = Field(default="", validate_default=True)
     training_seeds: tuple[StrictInt, StrictInt] = (TRAINING_SEEDS.start, TRAINING_SEEDS.stop)
     held_out_seeds: tuple[StrictInt, StrictInt] = (HELD_OUT_SEEDS.start, HELD_OUT_SEEDS.stop)
+
+    @field_validator("instruction")
+    @classmethod
+    def _derive_instruction(cls, value: str, info: ValidationInfo) -> str:
+        return value or (instruction_of(info.data["config"]) if "config" in info.data else value)
 
     @model_validator(mode="after")
     def _check_seeds(self) -> Self:
@@ -47,6 +48,11 @@ class Task(ConfigModel):
             )
         return self
 
+    def is_of(self, config: EnvConfig) -> bool:
+        """Whether a configuration has the episodes of this task; budget, costs and view may be others."""
+        own = self.config
+        return (config.generator, config.episode_config()) == (own.generator, own.episode_config())
+
 
 class TaskFile(Task):
     """A task as a file holds it: the keys of ``Task``, with or without a name, or those of an ``EnvConfig``."""
@@ -59,6 +65,42 @@ class TaskFile(Task):
         return {"config": data} if isinstance(data, Mapping) and not data.keys() & cls.model_fields.keys() else data
 
 
+_WEEKS = ("One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve")
+_EACH: dict[ScenarioFamily, str] = {
+    "mixed": "",
+    "rate_drop_from_median": " Each is a drop of a conversion rate.",
+    "rate_spike_from_median": " Each is a spike of a conversion rate.",
+    "absolute_drop_in_event_count": " Each is a drop of an event count.",
+    "absolute_spike_in_event_count": " Each is a spike of an event count.",
+    "funnel_break": " Each is a funnel step that loses much of its rate.",
+    "hourly_traffic_mix_shift": " Each is a shift of traffic between the hours of the day.",
+    "instrumentation_data_quality_issue": " Each is a funnel step that is logged above the step before it.",
+}
+
+
+def instruction_of(config: EnvConfig, task: Task | None = None) -> str:
+    """What an analyst is asked to do: true of every episode of a configuration, and silent about each.
+
+    It tells the family where the configuration asks for one, as a task's own instruction may, and never how many
+    incidents there are.
+
+    Args:
+        config: What is played, with the options of a reset.
+        task: Whose own instruction is used as long as the episodes are those of its configuration.
+    """
+    if task is not None and task.is_of(config):
+        return task.instruction
+    weeks, one = _WEEKS[config.generator.num_weeks - 1], config.generator.num_weeks == 1
+    # Explicit generators stand in the place of the family, and name their dates themselves.
+    drawn = not config.anomaly_generators
+    return (
+        f"{weeks} week{'' if one else 's'} of funnel metrics hold{'s' if one else ''} one or more incidents"
+        f"{', at most one a date' if drawn else ''}.{_EACH[config.scenario_family] if drawn else ''} Spend the budget "
+        "on analysis tools, find the root cause of each incident, and submit one row a root cause; a row that follows "
+        "from an incident or only looks like one costs score."
+    )
+
+
 _TASKS = (
     Task(
         name="easy_single_spike",
@@ -68,10 +110,7 @@ _TASKS = (
         instruction="Conversion rates spike on a few dates. Find each date and the rate that spiked, and submit them.",
     ),
     Task(name="medium_mixed_pair", config=EnvConfig(difficulty="medium", anomaly_count=3)),
-    Task(
-        name="hard_mixed_multi",
-        config=EnvConfig(difficulty="hard", anomaly_count=4, anomaly_density="high"),
-    ),
+    Task(name="hard_mixed_multi", config=EnvConfig(difficulty="hard", anomaly_count=4, anomaly_density="high")),
     Task(name="easy_mixed", config=EnvConfig(difficulty="easy", anomaly_count=3)),
     Task(name="medium_mixed", config=EnvConfig(difficulty="medium", anomaly_count=3)),
     Task(name="hard_mixed", config=EnvConfig(difficulty="hard", anomaly_count=(1, 5))),
@@ -177,5 +216,6 @@ __all__ = [
     "build_config",
     "find_task",
     "get_task",
+    "instruction_of",
     "register_task",
 ]

@@ -19,13 +19,12 @@ from metric_tracker_env.base_env import (
     OnEngine,
     check_render_mode,
     check_render_scale,
-    check_seed,
     episode_source,
     first_seed,
     observation_space,
     render_lane,
 )
-from metric_tracker_env.config import EnvConfig
+from metric_tracker_env.config import EnvConfig, check_seed
 from metric_tracker_env.play.engine import Engine, Outcome
 from metric_tracker_env.scoring import Grade, score_submission
 from metric_tracker_env.tasks import build_config

@@ -26,6 +26,7 @@ ORDER = (
     *("scoring", "tools"),
     "play",  # from episodes to steps
     "render",
+    "session",  # an episode in words
     *("base_env", "env", "vector_env", "investigation"),  # the doors
     *("sb3", "serve"),
     "__init__",
@@ -36,6 +37,7 @@ INSIDE = {
     "world": ("rng", "traffic", "variants", "planner", "injection", "labels", "stddev_shift", "source", "episode"),
     "play": ("actions", "supply", "state", "layout", "observation", "board", "focus", "engine"),
     "render": ("sheet", "layout", "scene", "frame", "text", "png", "__init__"),
+    "session": ("answers", "schemas", "evidence", "brief", "round", "session", "__init__"),
 }
 OPTIONAL = {"matplotlib", "torch", "rich", "tyro", "pandas", "narwhals", "stable_baselines3", "sb3_contrib", "PIL"}
 OPTIONAL |= {"torchrl", "tensordict", "openai", "filelock"}
@@ -146,12 +148,8 @@ def test_no_private_name_crosses_a_module(module: str) -> None:
     assert not {name for name in crossing if name.startswith("_") and name != "__version__"}
 
 
-@pytest.mark.parametrize("module", AGENTS)
-def test_agents_use_public_names_only(module: str) -> None:
-    """Agents import public names and reach into nobody's private attributes."""
-    tree = AGENTS[module]
-    imported = {name for source, name in imports_of(tree) if source.split(".")[0] == NAME and name}
-    assert not {name for name in imported if name.startswith("_")}
+def reached_into(tree: ast.Module) -> set[str]:
+    """Private attributes that a module takes from what it has not made itself."""
     reached = {
         node.attr
         for node in ast.walk(tree)
@@ -167,7 +165,21 @@ def test_agents_use_public_names_only(module: str) -> None:
     }
     defined = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     # Gymnasium and pydantic have documented names that begin with an underscore; a class may use its own.
-    assert not reached - own - defined - {"_asdict", "_replace", "_fields", "_make"}
+    return reached - own - defined - {"_asdict", "_replace", "_fields", "_make"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_module_reaches_into_anothers_attributes(module: str) -> None:
+    """What a module needs of another's objects, those objects offer."""
+    assert not reached_into(MODULES[module])
+
+
+@pytest.mark.parametrize("module", AGENTS)
+def test_agents_use_public_names_only(module: str) -> None:
+    """Agents import public names and reach into nobody's private attributes."""
+    imported = {name for source, name in imports_of(AGENTS[module]) if source.split(".")[0] == NAME and name}
+    assert not {name for name in imported if name.startswith("_")}
+    assert not reached_into(AGENTS[module])
 
 
 @pytest.mark.parametrize("module", MODULES)

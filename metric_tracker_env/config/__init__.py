@@ -11,6 +11,7 @@ from metric_tracker_env.config.base import (
     Seed,
     StepCost,
     UnknownOptionError,
+    check_seed,
     unknown_option,
 )
 from metric_tracker_env.config.environment import EnvConfig, Reward, ToolCosts, View
@@ -57,6 +58,7 @@ __all__ = [
     "UnknownOptionError",
     "View",
     "check_fits",
+    "check_seed",
     "load_config",
     "unknown_option",
 ]

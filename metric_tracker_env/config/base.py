@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Annotated
 
+import numpy as np
 from pydantic import Field, StrictInt, StrictStr, model_validator
 
 from metric_tracker_env.schema import StrictModel
@@ -40,3 +41,15 @@ def unknown_option(names: Iterable[str], allowed: Iterable[str]) -> UnknownOptio
     """The error for keyword arguments that there are not; in Python's words, which callers look for."""
     given = " and ".join(f"an unexpected keyword argument {name!r}" for name in sorted(names))
     return UnknownOptionError(f"got {given}; allowed: {sorted(allowed)}")
+
+
+def check_seed(seed: object) -> None:
+    """Refuse a seed that is neither None nor an integer from 0 to ``MAX_SEED``.
+
+    Raises:
+        ValueError: naming the seed.
+    """
+    if seed is None:
+        return
+    if isinstance(seed, (bool, np.bool_)) or not isinstance(seed, (int, np.integer)) or not 0 <= seed <= MAX_SEED:
+        raise ValueError(f"seed {seed!r} is not an integer from 0 to {MAX_SEED}")

@@ -11,12 +11,13 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from filelock import FileLock
+from helpers_session import begun as begun_session
+from helpers_session import door
 from llm_server import MALFORMED, PATIENCE, ScriptedServer
 
 from agents import cli, command_line, evaluate
@@ -31,8 +32,8 @@ from agents.llm.command import EndpointError, LlmCard, LlmRun, LlmSettings, Pric
 from agents.llm.episode import REMINDER, Transcript
 from agents.llm.run import LOCK_FILE, TRANSCRIPTS_FILE
 from agents.players.scripts.words import converse, investigate
-from metric_tracker_env import EnvConfig, Investigation, get_task
-from metric_tracker_env.investigation import call_by_name, call_schemas, standing_of
+from metric_tracker_env import EnvConfig, Session, get_task
+from metric_tracker_env.session import call_schemas
 from metric_tracker_env.tasks import HELD_OUT_SEEDS, build_config
 
 ROOT = Path(__file__).parents[2]
@@ -80,11 +81,10 @@ def arguments(server: ScriptedServer, folder: Path, model: str = "good", *more: 
     return [*given, "--request-seconds", str(PATIENCE), "--retries", "1", *more]
 
 
-def in_process(seed: int) -> tuple[Investigation, list[Any]]:
+def in_process(seed: int) -> tuple[Session, list[Any]]:
     """What the analyst in words does without a server."""
-    game = Investigation(task=TASK)
-    game.reset(seed=seed)
-    return game, converse(investigate(CONFIG.generator), partial(call_by_name, game))
+    session = begun_session(seed, task=TASK)
+    return session, converse(investigate(CONFIG.generator), door(session))
 
 
 def lines_of(folder: Path) -> list[dict[str, Any]]:
@@ -100,8 +100,8 @@ def test_the_good_model_scores_as_the_script_in_process(good: tuple[LlmRun, Eval
     run, result = good
     tools: Counter[str] = Counter()
     for i, seed in enumerate(SEEDS):
-        game, _ = in_process(seed)
-        standing, episodes = standing_of(game), result.episodes
+        session, _ = in_process(seed)
+        standing, episodes = session.standing, result.episodes
         assert standing.grade is not None
         for name in ("score", "f1", "precision", "recall", "submitted", "expected"):
             assert getattr(episodes, name)[i] == getattr(standing.grade, name)
@@ -129,7 +129,7 @@ def test_transcripts_hold_the_whole_conversation(server: ScriptedServer, tmp_pat
     before = len(server.requests)
     evaluate(run, SEEDS[:2], TASK)
     asked = server.requests[before:]
-    told = Investigation(task=TASK).reset(seed=SEEDS[0])
+    told = Session(TASK).begin(SEEDS[0])
     assert {item["seed"] for item in lines_of(tmp_path)} == set(SEEDS[:2])
     for item in lines_of(tmp_path):
         _, answers = in_process(item["seed"])
@@ -368,9 +368,11 @@ def test_other_episodes_are_not_taken_for_played(server: ScriptedServer, tmp_pat
         before = server.episodes("talker")
         assert evaluate(run, seeds, TASK, options=options).episodes.seed == tuple(seeds)
         assert server.episodes("talker") - before == fresh
-    before = server.episodes("talker")
-    evaluate(run, SEEDS[:1], config=CONFIG)  # without the task, whose instruction is in the brief
-    assert server.episodes("talker") - before == 1
+    own = get_task("easy_single_spike")  # whose instruction, its own, is in the brief
+    for task, config, fresh in ((None, CONFIG, 0), (own.name, None, 1), (None, own.config, 1)):
+        before = server.episodes("talker")
+        evaluate(run, SEEDS[:1], task, config)
+        assert server.episodes("talker") - before == fresh
     assert len(run.transcripts(SEEDS, CONFIG, TASK)) == 2
 
 
@@ -822,7 +824,7 @@ def test_other_funnels_are_played(server: ScriptedServer, tmp_path: Path) -> Non
     evaluate(begun(server, tmp_path, "talker", max_turns=1), [HELD_OUT_SEEDS.start], config=shop)
     assert server.requests[-1]["tools"] == call_schemas(shop.generator)
     (item,) = (Transcript.model_validate(line) for line in lines_of(tmp_path))
-    assert item.messages[0]["content"] == Investigation(config=shop).reset(seed=0)
+    assert item.messages[0]["content"] == Session(config=shop).begin(0)
     assert shop != EnvConfig()
 
 

@@ -176,6 +176,24 @@ def test_a_body_beyond_the_limit_is_refused(parts: list[Message], headers: list[
     assert "2048" in error["message"]
 
 
+@pytest.mark.parametrize("value", [b"abc", b"", b"-5", b"1e9", b"0x10", b"9,9", b" 99999", b"+99999", b"\xb2"])
+def test_a_length_that_is_no_number_is_none(value: bytes) -> None:
+    """A Content-Length that is no whole number is passed over, and the body is held to the limit as it comes."""
+    headers = [(b"content-length", value), (b"x-length", b"99999")]
+    sent, left = called(LimitsMiddleware(echo, SMALL), [body(b"some")], {"headers": headers})
+    assert (sent[0]["status"], sent[1]["body"], left) == (200, b"some", 0)
+    sent, _ = called(LimitsMiddleware(failing(None), SMALL), [body(b"x" * 2049)], {"headers": headers})
+    assert told(sent)[0] == 413
+
+
+def test_a_declared_length_of_just_the_limit_is_read() -> None:
+    """A length that is the limit is let in, one byte more is not, whatever the case of the header's name."""
+    for length, status in ((2048, 200), (2049, 413)):
+        headers = [(b"CONTENT-Length", str(length).encode())]
+        sent, _ = called(LimitsMiddleware(echo, SMALL), [body(b"x")], {"headers": headers})
+        assert sent[0]["status"] == status
+
+
 def test_a_body_that_does_not_arrive_is_refused() -> None:
     """A client that declares a body and does not send it is answered when its time is over."""
     limits = SMALL.model_copy(update={"body_seconds": 0.01})

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from helpers_view import FRI, MON, SAT, SUN, THU, TINY_CONFIG, TUE, WED, make_view, tiny_view
 
-from metric_tracker_env.schema import ANOMALY_TYPES, MetricSubmissionRow
-from metric_tracker_env.tools import TOOLS, SharedAnalysisToolkit, call_tool
+from metric_tracker_env.schema import ANOMALY_TYPES, MethodSpec, MetricSubmissionRow
+from metric_tracker_env.submission import Fault
+from metric_tracker_env.tools import (
+    TOOLS,
+    SharedAnalysisToolkit,
+    available_analysis_methods,
+    available_payload_generation_methods,
+    call_tool,
+)
+from metric_tracker_env.tools.results import Comparison
 
 NAMES_OF_SEED = [
     "task_overview",
@@ -45,7 +54,7 @@ def tiny() -> SharedAnalysisToolkit:
     return SharedAnalysisToolkit(tiny_view())
 
 
-def cells(rows: tuple[MetricSubmissionRow, ...]) -> list[tuple[str, str]]:
+def cells(rows: Sequence[MetricSubmissionRow | Comparison]) -> list[tuple[str, str]]:
     """(date, entity name) of rows, in their order."""
     return [(row.date, row.entity_name) for row in rows]
 
@@ -79,6 +88,15 @@ def test_family_scans_know_their_family() -> None:
     assert {spec.family: name for name, spec in TOOLS.items() if spec.family} == dict(
         zip(ANOMALY_TYPES, FAMILY_METHODS, strict=True)
     )
+
+
+def test_the_methods_are_described_under_the_names_of_the_original() -> None:
+    """Every tool with its description and parameters; and the scans, which are what a payload is generated from."""
+    methods = available_analysis_methods()
+    assert [(item.name, item.parameters) for item in methods] == [(n, spec.parameters) for n, spec in TOOLS.items()]
+    assert all(item.description == TOOLS[item.name].description for item in methods)
+    assert {type(item) for item in methods} == {MethodSpec}
+    assert {item.name for item in available_payload_generation_methods()} == set(FAMILY_METHODS)
 
 
 def test_task_overview_tells_the_rules_of_this_difficulty(tiny: SharedAnalysisToolkit) -> None:
@@ -362,6 +380,28 @@ def test_payload_generator_joins_scans_by_date(tiny: SharedAnalysisToolkit) -> N
     assert payload == tiny.payload_generator(names[::-1])
 
 
+def test_a_cell_that_is_not_flagged_is_normal(tiny: SharedAnalysisToolkit) -> None:
+    """Every tool on a date names the type of a confirmed cell, whose row can be copied, and calls the others normal."""
+    shown: list[Comparison] = []
+    for date in (MON, WED, THU, FRI, SAT):
+        opened = tiny.rows_for_date(date)
+        shown += [*opened.counts, *opened.rates, tiny.hourly_rows_for_date(date).daytime_share]
+        shown += [*tiny.detect_funnel_break(date).steps, *tiny.check_impossible_counts(date).pairs]
+        shown += [tiny.compare_count_to_median(date, "signups"), tiny.compare_rate_to_median(date, "visit_to_signup")]
+    shown += tiny.get_median_filter_rows(threshold_multiplier=0.01).rows
+    shown += tiny.get_rows_with_abs_diff_from_median_gt(0.001).rows
+    view = tiny_view()
+    assert sum(cell.is_anomaly for cell in shown) > 20
+    assert sum(not cell.is_anomaly for cell in shown) > 20
+    for cell in shown:
+        day, entity = view.config.day_index(cell.date), view.catalogue.entity(cell.entity_type, cell.entity_name)
+        row = view.row(day, entity.index).model_dump()
+        own = {name: getattr(cell, name) for name in MetricSubmissionRow.model_fields}
+        assert list(cell.model_dump())[: len(row)] == list(row)
+        assert own == (row if cell.is_anomaly else row | {"anomaly_type": "normal"})
+        assert cell.key == (cell.date, cell.entity_type, cell.entity_name)
+
+
 def test_preview_submission_says_what_is_wrong_with_each_row(tiny: SharedAnalysisToolkit) -> None:
     """Confirmed, duplicate, not flagged, wrong severity, wrong value, outside the calendar, not a row."""
     view = tiny_view()
@@ -388,6 +428,16 @@ def test_preview_submission_says_what_is_wrong_with_each_row(tiny: SharedAnalysi
         "invalid",
         "invalid",
     ]
+    assert (preview.not_flagged, preview.fields_differ, preview.not_shown) == (1, 2, 0)
+    assert (preview.duplicate, preview.invalid) == (1, 2)
+    assert [row.faults for row in preview.rows[:3]] == [(), (), ()]
+    visits, share = view.row(5, 0), view.row(3, 7)
+    assert preview.rows[3].faults == (Fault(type="wrong", row=4, key=visits.key, field="severity", given="low"),)
+    assert preview.rows[4].faults == (Fault(type="wrong", row=5, key=share.key, field="observed_value", given=0.66),)
+    allowed = f"an ISO date from {MON} to {SUN}"
+    outside = Fault(type="invalid", row=6, field="date", given="2026-01-12", allowed=allowed)
+    assert preview.rows[5].faults == (outside,)
+    assert [fault.field for fault in preview.rows[6].faults] == [*MetricSubmissionRow.model_fields][1:]
     issues = [row.issue or "" for row in preview.rows]
     assert issues[0] == ""
     assert "row 1" in issues[1]
@@ -404,6 +454,9 @@ def test_preview_submission_tells_nothing_to_who_does_not_know_the_values(tiny: 
     first, second = tiny.preview_submission([flagged, plain]).rows
     assert first.status == second.status == "fields_differ"
     assert first.issue == second.issue
+    assert [fault.field for fault in first.faults] == ["baseline_value", "observed_value", "delta_value"]
+    for one, other in zip(first.faults, second.faults, strict=True):
+        assert (one.field, one.given, one.expected) == (other.field, other.given, None)
 
 
 def test_preview_submission_names_the_first_of_several_duplicates(tiny: SharedAnalysisToolkit) -> None:
@@ -429,4 +482,6 @@ def test_preview_submission_is_paged(tiny: SharedAnalysisToolkit) -> None:
 
 def test_preview_submission_of_nothing(tiny: SharedAnalysisToolkit) -> None:
     """No rows are no fault."""
-    assert tiny.preview_submission([]).model_dump() == {"submitted": 0, "confirmed": 0, "rows": (), "next_offset": None}
+    statuses = ("confirmed", "not_flagged", "fields_differ", "not_shown", "duplicate", "invalid")
+    none = {"submitted": 0, **dict.fromkeys(statuses, 0), "rows": (), "next_offset": None}
+    assert tiny.preview_submission([]).model_dump() == none
