@@ -26,7 +26,7 @@ from metric_tracker_env.schema import (
     SyntheticGeneratorApplication,
 )
 from metric_tracker_env.scoring import Grade, ScoringConfig, score_submission
-from metric_tracker_env.tasks import TASKS, Task, get_task
+from metric_tracker_env.tasks import TASKS, Task, find_task, get_task, register_task
 from metric_tracker_env.tools import SharedAnalysisToolkit
 from metric_tracker_env.vector_env import MetricTrackerVectorEnv
 from metric_tracker_env.world.episode import EpisodeData, MetricDataGenerator
@@ -69,8 +69,10 @@ __all__ = [
     "Task",
     "ToolCosts",
     "available_synthetic_generator_methods",
+    "find_task",
     "get_task",
     "load_config",
+    "register_task",
     "score_submission",
 ]
 
