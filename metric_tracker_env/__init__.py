@@ -77,6 +77,8 @@ __all__ = [
 ]
 
 if ENV_ID not in _gymnasium.registry:
+    # No max_episode_steps: an episode ends at the option step_limit, where its draft is submitted; a limit of the spec
+    # would cut off those with a longer one, and call the ends of the others truncated.
     _gymnasium.register(
         id=ENV_ID,
         entry_point="metric_tracker_env.env:MetricTrackerEnv",

@@ -82,3 +82,13 @@ def test_native_lanes_in_its_wrapper() -> None:
 def test_batches_of_stock_environments() -> None:
     """SerialEnv runs several of them."""
     assert SerialEnv(2, lambda: GymEnv(ENV_ID)).rollout(3).batch_size == (2, 3)
+
+
+def test_a_curriculum() -> None:
+    """The options of the episodes to come are changed through TorchRL's environments."""
+    single = GymEnv(ENV_ID)
+    lanes = GymWrapper(gym.make_vec(ENV_ID, num_envs=2, autoreset_mode="SameStep"))
+    for env in (single, lanes):
+        env.reset()
+        env.unwrapped.set_episode_options(difficulty="hard")
+        assert env.unwrapped.config.difficulty == "hard"
