@@ -138,9 +138,9 @@ def observation_space(engine: Engine) -> spaces.Box:
 
 
 def first_seed(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any], count: int = 1) -> int:
-    """Seed of an environment that is reset without one: its ``np_random_seed``, or a draw of a user's generator."""
+    """Seed of ``count`` lanes that are reset without one: ``np_random_seed``, or a draw of a user's generator."""
     seed = env.np_random_seed
-    return seed if seed is not None and seed >= 0 else int(env.np_random.integers(MAX_SEED + 2 - count))
+    return seed if seed is not None and seed >= 0 else int(env.np_random.integers(MAX_SEED)) % (MAX_SEED + 2 - count)
 
 
 def check_action(action: object, actions: int) -> int:
@@ -175,7 +175,7 @@ def check_render_scale(scale: object) -> float:
     """
     low, high = RENDER_SCALES
     if isinstance(scale, bool) or not isinstance(scale, (int, float, np.number)) or not low <= scale <= high:
-        raise ValueError(f"render_scale {scale!r} is not a number from {low:g} to {high:g}; it must be one")
+        raise ValueError(f"render_scale {scale!r} is not a number from {low:g} to {high:g}")
     return float(scale)
 
 

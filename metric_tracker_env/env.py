@@ -109,22 +109,29 @@ class MetricTrackerEnv(OnEngine, gym.Env[np.ndarray, np.int64]):
 
     ## Starting State
     Nothing is revealed, no date is in focus, the whole budget is left. ``reset(seed=s)`` plays the episode that
-    ``MetricDataGenerator.generate_episode`` makes of seed s; ``reset()`` goes on with the stream of that seed.
+    ``MetricDataGenerator.generate_episode`` makes of seed s; ``reset()`` goes on with the stream of that seed, episode
+    after episode. Without any seed one is drawn, which ``np_random_seed`` tells, as in every environment of Gymnasium.
 
     ## Episode End
     Terminated after ``submit`` or at step ``step_limit`` (48), where the draft is submitted as it stands. Never
-    truncated.
+    truncated by itself. Where Gymnasium's ``TimeLimit`` truncates, ``env.unwrapped.end_episode()`` ends the episode and
+    tells the score of its draft.
 
     ## Information
-    ``action_mask`` (A,) int8 and ``illegal_action`` (whether the last action was) at every step; at the end also
-    ``score``, ``precision``, ``recall``, ``f1``, ``matched``, ``missing``, ``extra``, ``submitted``, ``expected``,
-    ``cost`` and ``tool_calls``. ``env.unwrapped.grade()`` and ``.episode()`` tell the truth then, and only then.
+    ``action_mask`` (A,) int8, as ``action_space.sample`` takes it, and ``illegal_action`` (whether the last action was)
+    at every step; at the end also ``score``, ``precision``, ``recall``, ``f1``, ``matched``, ``missing``, ``extra``,
+    ``submitted``, ``expected``, ``cost`` and ``tool_calls``, and the episode's name: ``episode_seed`` and
+    ``episode_number``, which episode of the seed's stream it was. ``env.unwrapped.grade()`` and ``.episode()`` tell the
+    truth then, and only then; ``generate_episode(env.unwrapped.episode().config)`` makes the episode again.
 
     ## Arguments
-    ``task``: name of a task; or ``config``: an ``EnvConfig``, a dict, or the path of a preset. On top of either, any
-    field of ``EnvConfig`` by name: ``difficulty``, ``scenario_family``, ``anomaly_count``, ``anomaly_density``,
-    ``anomaly_generators``, ``view``, ``reward``, ``budget``, ``costs``, ``step_cost``, ``step_limit``, ``generator``.
-    ``render_mode``: "ansi" or "rgb_array". ``reset`` takes the fields of an episode as ``options``, for one episode.
+    ``task``: name of a task, or a file, see ``find_task``; or ``config``: an ``EnvConfig``, a dict, or the path of a
+    preset. On top of either, any field of ``EnvConfig`` by name: the episode's ``difficulty``, ``scenario_family``,
+    ``anomaly_count``, ``anomaly_density`` and ``anomaly_generators``; and ``view``, ``reward``, ``budget``, ``costs``,
+    ``step_cost``, ``step_limit``, ``generator``.
+    ``render_mode``: "ansi" or "rgb_array"; ``render_scale``: size of a frame as a multiple of its own, 0.1 to 4.
+    ``reset`` takes those of the episode as ``options`` for one episode; the next, autoreset included, is as configured.
+    ``env.unwrapped.set_episode_options(difficulty="hard")`` changes them for all episodes to come.
 
     ## Vectorized environment
     ``gymnasium.make_vec`` builds ``MetricTrackerVectorEnv``: the same engine with many lanes, in all three autoreset
@@ -163,7 +170,7 @@ class MetricTrackerEnv(OnEngine, gym.Env[np.ndarray, np.int64]):
             seed: Starts the environment's stream of episodes anew; the first episode of seed s is the one that
                 ``MetricDataGenerator.generate_episode`` makes of it. None goes on with the stream.
             options: For this episode only: any of scenario_family, difficulty, anomaly_density, anomaly_count,
-                anomaly_generators.
+                anomaly_generators; see ``set_episode_options`` for all episodes to come.
 
         Returns:
             Observation (L,) float32 and info.

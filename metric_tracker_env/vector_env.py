@@ -111,7 +111,8 @@ class MetricTrackerVectorEnv(OnEngine, VectorEnv[np.ndarray, np.ndarray, np.ndar
 
         Args:
             seed: An int s seeds lane i with s + i; a list gives each lane its own; None goes on with the streams.
-            options: ``reset_mask``, (num_envs,) bool with at least one True; others as in ``MetricTrackerEnv``.
+            options: ``reset_mask``, (num_envs,) bool with at least one True; others as in ``MetricTrackerEnv``, for
+                the episodes that begin now: those that an autoreset begins are as configured.
 
         Returns:
             Observations (num_envs, L) float32 and info.

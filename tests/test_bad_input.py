@@ -119,6 +119,19 @@ def test_unknown_keys_are_refused(maker: Maker, kwargs: dict[str, Any], allowed:
 
 
 @Makers
+@pytest.mark.parametrize("unknown", [["colour"], ["frameskip", "colour"]], ids=str)
+def test_an_unknown_keyword_is_pythons_type_error(maker: Maker, unknown: list[str]) -> None:
+    """Each unknown keyword is named in the words of Python's own error, which libraries look for to drop it."""
+    inner: Maker = MetricTrackerEnv if maker is bare else MetricTrackerVectorEnv
+    given: dict[str, Any] = dict.fromkeys(unknown, 3)
+    for make in (maker, inner):
+        for kind in (TypeError, ValueError):
+            with pytest.raises(kind, match=r"got an unexpected keyword argument .*; allowed: .*'step_limit'") as caught:
+                make(**given)
+            assert all(f"unexpected keyword argument '{name}'" in str(caught.value) for name in unknown)
+
+
+@Makers
 def test_config_files_that_are_refused(maker: Maker, tmp_path: Path) -> None:
     """A config that is no config, or a file that is missing, of another kind, or wrong inside, is refused by name."""
     wrong = tmp_path / "wrong.toml"

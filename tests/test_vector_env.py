@@ -329,8 +329,29 @@ def test_dict_info_to_list(mode: AutoresetMode) -> None:
         assert ("score" in told) == (lane != 1)
 
 
-@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED])
-@pytest.mark.parametrize("wrap", [vector_wrappers.FlattenObservation, vector_wrappers.NormalizeReward])
+REWARD_WRAPPERS: list[Any] = [
+    vector_wrappers.NormalizeReward,
+    vector_wrappers.RecordEpisodeStatistics,
+    lambda envs: vector_wrappers.ClipReward(envs, -1.0, 1.0),
+    lambda envs: vector_wrappers.TransformAction(envs, lambda actions: actions),
+]
+OBSERVATION_WRAPPERS: list[Any] = [
+    vector_wrappers.FlattenObservation,
+    lambda envs: vector_wrappers.RescaleObservation(envs, np.float32(-1.0), np.float32(1.0)),
+    lambda envs: vector_wrappers.ReshapeObservation(envs, (19, 19)),
+    lambda envs: vector_wrappers.TransformObservation(envs, lambda observations: observations),
+]
+
+
+@pytest.mark.parametrize(
+    ("mode", "wrap"),
+    [
+        *((mode, wrap) for mode in MODES for wrap in REWARD_WRAPPERS),
+        # Gymnasium refuses SAME_STEP for what changes observations.
+        *((mode, wrap) for mode in (AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED) for wrap in OBSERVATION_WRAPPERS),
+        (AutoresetMode.NEXT_STEP, vector_wrappers.NormalizeObservation),
+    ],
+)
 def test_vector_wrappers_work(mode: AutoresetMode, wrap: Any) -> None:
     """Gymnasium's vector wrappers take the environment, and its observations stay in their space."""
     envs = wrap(make_lanes(3, autoreset_mode=mode))
@@ -351,6 +372,21 @@ def test_a_mask_for_every_lane() -> None:
     assert masks.dtype == np.bool_
     assert info["action_mask"].dtype == np.int8
     assert np.array_equal(masks, info["action_mask"] == 1)
+
+
+def test_masks_are_what_the_action_spaces_take() -> None:
+    """The int8 masks of info, or action_masks() as int8, are what Gymnasium's spaces draw legal actions with."""
+    envs, env = make_lanes(3), bare()
+    _, info = envs.reset(seed=0)
+    env.reset(seed=0)
+    envs.action_space.seed(0)
+    env.action_space.seed(0)
+    for _ in range(20):
+        for masks in (info["action_mask"], envs.action_masks().astype(np.int8)):
+            actions = envs.action_space.sample(tuple(masks))
+            assert (masks[np.arange(3), actions] == 1).all()
+        action = env.action_space.sample(env.action_masks().astype(np.int8))
+        assert env.action_masks()[action]
 
 
 @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED])

@@ -131,6 +131,8 @@ class Engine:
             ValueError: for a bad value, or incidents that do not fit; nothing has changed then.
         """
         config = build_config(config=self.config, options=changes)
+        if config == self.config:
+            return  # what was made ahead is as it should be
         self._supply.configure(config)
         self.config = self._play.config = config
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 
 import numpy as np
 import pytest
@@ -32,6 +33,15 @@ def test_parts_tile_the_observation(view: View) -> None:
     assert_tiles(env.observation_layout)
     assert env.observation_space.shape == (env.observation_layout.size,)
     assert env.observation_space.dtype == np.float32
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_observations_of_another_length_are_refused(view: View) -> None:
+    """layout.view takes observations of its own length only, whatever else of them there is."""
+    layout = bare(view=view).observation_layout
+    for shape in ((), (0,), (layout.size - 1,), (layout.size + 1,), (layout.size, 1), (3, layout.size + 5)):
+        with pytest.raises(ValueError, match=rf"{re.escape(str(shape))} must be arrays \(\.\.\., {layout.size}\)"):
+            layout.view(np.zeros(shape, np.float32), "flags")
 
 
 @settings(max_examples=20, deadline=None, derandomize=True)

@@ -106,6 +106,34 @@ def test_gymnasium_checker_renders_without_a_warning(view: str) -> None:
     assert [str(item.message) for item in caught] == []
 
 
+@pytest.mark.parametrize("scale", [0.1, 0.25, 1 / 3, 0.7, 1, np.float32(1.5), 4.0])
+def test_a_frame_size_that_is_chosen(scale: float) -> None:
+    """render_scale makes frames larger or smaller, of even size, with the same picture; lanes draw the same."""
+    env, plain = make(render_mode="rgb_array", render_scale=scale), make(render_mode="rgb_array")
+    for each in (env, plain):
+        each.reset(seed=1)
+        each.step(3)
+    frame, full = np.asarray(env.render()), np.asarray(plain.render())
+    assert frame.shape == (*(2 * round(length * float(scale) / 2) for length in full.shape[:2]), 3)
+    assert frame.mean() == pytest.approx(full.mean(), abs=3 if scale >= 0.3 else 10)
+    assert (frame.shape == full.shape) == np.array_equal(frame, full)
+    envs = gym.make_vec(ID, num_envs=1, render_mode="rgb_array", render_scale=scale)
+    envs.reset(seed=1)
+    envs.step(np.array([3]))
+    frames = envs.render()
+    assert frames is not None
+    assert np.array_equal(np.asarray(frames[0]), frame)
+
+
+@pytest.mark.parametrize("scale", [0, 0.05, 4.5, -1, True, "1", None, float("nan"), float("inf")], ids=repr)
+def test_frame_sizes_that_are_refused(scale: Any) -> None:
+    """A scale that is no number within the limits is refused with its value and the limits."""
+    for maker in (gym.make, gym.make_vec):
+        with pytest.raises(ValueError, match=r"render_scale .* not a number from 0\.1 to 4") as caught:
+            maker(ID, render_scale=scale)
+        assert repr(scale) in str(caught.value)
+
+
 def test_frames_of_an_episode_are_equally_large() -> None:
     """Random legal play never changes the size of a frame, and the size is even for video encoders."""
     env = make(render_mode="rgb_array", difficulty="hard", anomaly_count=(1, 5))

@@ -129,6 +129,24 @@ def second(folder: Path, first: Session) -> Session:
     return watched(replace(SMALL, resume_from=folder, total_steps=taken + 600, num_env_runners=1))
 
 
+def test_a_curriculum() -> None:
+    """The options of the episodes to come are changed on every env runner, and episodes are played with them."""
+    options = replace(SMALL, num_env_runners=1, train_batch_size=256)
+    with train_rllib.ray_started(options):
+        algorithm = train_rllib.build_algorithm_config(options, FIRST_SEED).build_algo()
+        try:
+            algorithm.env_runner_group.foreach_env_runner(
+                lambda runner: runner.env and runner.env.unwrapped.lanes.set_episode_options(difficulty="hard")
+            )
+            algorithm.train()
+            told = algorithm.env_runner_group.foreach_env_runner(
+                lambda runner: runner.env.unwrapped.lanes.config.difficulty, local_env_runner=False
+            )
+            assert told == ["hard"]
+        finally:
+            algorithm.stop()
+
+
 # What is played
 
 
