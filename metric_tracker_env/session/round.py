@@ -27,10 +27,10 @@ class Round:
 
     Args:
         engine: With one lane, on which the episode has been dealt.
-        identity: Which episode it is; it is told at the end.
+        identity: Which episode it is, which is told at the end; None if it is not to be.
     """
 
-    def __init__(self, engine: Engine, identity: PlayedEpisode) -> None:
+    def __init__(self, engine: Engine, identity: PlayedEpisode | None) -> None:
         self._engine, self._identity = engine, identity
         view = dataclasses.replace(engine.episode(0).view, visible=engine.revealed(0).T)
         self._toolkit = SharedAnalysisToolkit(view)
@@ -133,10 +133,13 @@ class Round:
         """What a call came to, and where the play stands after it."""
         answer: dict[str, object] = {"ok": "error" not in told, "cost": units, **told}
         standing = self.standing
-        if standing.grade is None or standing.episode is None:
+        if standing.grade is None:
             return answer | {"budget_left": standing.budget_left, "calls_left": standing.calls_left}
-        grade, episode = standing.grade.model_dump(mode="json"), standing.episode.model_dump(mode="json")
-        return answer | {"done": True, "grade": grade, "reward": round(self._reward, 6), "episode": episode}
+        grade = standing.grade.model_dump(mode="json")
+        answer |= {"done": True, "grade": grade, "reward": round(self._reward, 6)}
+        if standing.episode is not None:
+            answer["episode"] = standing.episode.model_dump(mode="json")
+        return answer
 
 
 def _question(tool: str, arguments: Mapping[str, object]) -> str:

@@ -33,6 +33,8 @@ class Session:
     Args:
         task: Named task to play unless ``begin`` names one.
         config: Instead of a task, an ``EnvConfig``, a dict, or the path of a preset.
+        names_episodes: Whether the player is told at the end which episode it was. Not where the next one must not be
+            guessed from that.
         options: Fields of ``EnvConfig`` on top of either.
 
     Raises:
@@ -43,9 +45,11 @@ class Session:
         self,
         task: str | None = None,
         config: EnvConfig | Mapping[str, object] | str | Path | None = None,
+        *,
+        names_episodes: bool = True,
         **options: Any,
     ) -> None:
-        self._task, self._options = task, options
+        self._task, self._options, self._names_episodes = task, options, names_episodes
         self._config = build_config(task, config, options)
         self._engine: Engine | None = None
         self._round: Round | None = None
@@ -119,7 +123,7 @@ class Session:
         asked = {name: getattr(played, name) for name in EpisodeOptions.model_fields}
         identity = PlayedEpisode(seed=self._seed, number=self._number, options=EpisodeOptions(**asked))
         self._brief = brief(played, None if name is None else get_task(name))
-        self._round = Round(engine, identity)
+        self._round = Round(engine, identity if self._names_episodes else None)
         return self._brief
 
     def call(self, tool: str, arguments: Mapping[str, object], positional: Sequence[object] = ()) -> Answer:
@@ -127,7 +131,7 @@ class Session:
 
         A bad call is an answer that says what is allowed, and costs a unit; it never raises. An episode ends with
         ``submit``, or when no call is left: then nothing counts as submitted. The answer to the call that ends it
-        holds the grade, the reward of the episode and its identity.
+        holds the grade, the reward of the episode, and which episode it was.
 
         Args:
             tool: Name of the tool. One that there is not, is a bad call.
