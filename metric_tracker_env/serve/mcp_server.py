@@ -79,7 +79,8 @@ class Client:
 
     def __init__(self, task: str, once: bool, limits: ServeLimits, seeds: Iterator[int] | None = None) -> None:
         self._task, self._once, self._limits, self._seeds = task, once, limits, seeds
-        self._session = Session(task)
+        # Of seeds that follow each other, one that is told tells the next.
+        self._session = Session(task, names_episodes=seeds is None)
         self._bucket: TokenBucket | None = None
         self._turn = anyio.Lock()  # a client may send several calls at once
 

@@ -85,4 +85,4 @@ class Standing(NamedTuple):
     steps: int  # calls of any kind
     calls_left: int
     grade: Grade | None = None  # once the episode is over
-    episode: PlayedEpisode | None = None  # once the episode is over
+    episode: PlayedEpisode | None = None  # once the episode is over, in a session that names its episodes

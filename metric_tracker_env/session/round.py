@@ -27,11 +27,12 @@ class Round:
 
     Args:
         engine: With one lane, on which the episode has been dealt.
+        named: Whether it is told at the end which episode it was.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, named: bool = True) -> None:
         self._engine, episode = engine, engine.episode(0)
-        self._identity = PlayedEpisode.of(episode.config)  # told at the end
+        self._identity = PlayedEpisode.of(episode.config) if named else None
         view = dataclasses.replace(episode.view, visible=engine.revealed(0).T)
         self._toolkit = SharedAnalysisToolkit(view)
         self._paid: set[str] = set()
@@ -133,10 +134,13 @@ class Round:
         """What a call came to, and where the play stands after it."""
         answer: dict[str, object] = {"ok": "error" not in told, "cost": units, **told}
         standing = self.standing
-        if standing.grade is None or standing.episode is None:
+        if standing.grade is None:
             return answer | {"budget_left": standing.budget_left, "calls_left": standing.calls_left}
-        grade, episode = standing.grade.model_dump(mode="json"), standing.episode.model_dump(mode="json")
-        return answer | {"done": True, "grade": grade, "reward": round(self._reward, 6), "episode": episode}
+        grade = standing.grade.model_dump(mode="json")
+        answer |= {"done": True, "grade": grade, "reward": round(self._reward, 6)}
+        if standing.episode is not None:
+            answer["episode"] = standing.episode.model_dump(mode="json")
+        return answer
 
 
 def _question(tool: str, arguments: Mapping[str, object]) -> str:

@@ -33,6 +33,8 @@ class Session:
     Args:
         task: Task to play unless ``begin`` names one: a registered name, or a file.
         config: Instead of a task, an ``EnvConfig``, a dict, or the path of a preset.
+        names_episodes: Whether the player is told at the end which episode it was. Not where the next one must not be
+            guessed from that.
         options: Fields of ``EnvConfig`` on top of either.
 
     Raises:
@@ -43,10 +45,12 @@ class Session:
         self,
         task: str | Path | None = None,
         config: EnvConfig | Mapping[str, object] | str | Path | None = None,
+        *,
+        names_episodes: bool = True,
         **options: Any,
     ) -> None:
         self._task = None if task is None else find_task(task)
-        self._options = options
+        self._options, self._names_episodes = options, names_episodes
         self._config = build_config(task, config, options)
         self._engine: Engine | None = None
         self._round: Round | None = None
@@ -117,7 +121,7 @@ class Session:
 
         self._task, self._config, self._engine = chosen, config, engine
         self._brief = brief(played, chosen)
-        self._round = Round(engine)
+        self._round = Round(engine, self._names_episodes)
         return self._brief
 
     def call(self, tool: str, arguments: Mapping[str, object], positional: Sequence[object] = ()) -> Answer:
@@ -125,7 +129,7 @@ class Session:
 
         A bad call is an answer that says what is allowed, and costs a unit; it never raises. An episode ends with
         ``submit``, or when no call is left: then nothing counts as submitted. The answer to the call that ends it
-        holds the grade, the reward of the episode and its identity.
+        holds the grade, the reward of the episode, and which episode it was.
 
         Args:
             tool: Name of the tool. One that there is not, is a bad call.

@@ -230,8 +230,26 @@ def test_a_server_may_choose_the_episodes() -> None:
                 here = begun(SEEDS.start + number, task="easy_mixed")
                 opened = await call(session, "rows_for_date", {"date": DATE})
                 assert opened == here.call("rows_for_date", {"date": DATE}).text
+                end = json.loads(await call(session, "submit", {"rows": []}))
+                assert (end["done"], "episode" in end) == (True, False)  # whose seed would tell the next one
+                assert str(SEEDS.start + number) not in json.dumps(end)
 
     with serving(server) as url:
+        anyio.run(go)
+
+
+def test_a_session_is_briefed_for_its_task_and_told_its_episode() -> None:
+    """``begin`` gives the brief of the task that it names, as in process; the last answer the seed that it gave."""
+
+    async def go() -> None:
+        async with connected(url) as session:
+            for task in ("easy_single_spike", "hard_mixed", "hard_mixed"):
+                told = json.loads(await call(session, BEGIN, {"task": task, "seed": 9}))
+                assert told == {"ok": True, "result": {"brief": Session(task).begin(9)}}
+                end = json.loads(await call(session, "submit", {"rows": []}))
+                assert (end["episode"]["seed"], end["episode"]["number"]) == (9, 0)
+
+    with serving(McpServer()) as url:
         anyio.run(go)
 
 

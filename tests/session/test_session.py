@@ -243,6 +243,17 @@ def test_an_episode_without_a_seed_can_be_named_too() -> None:
     assert ended(sessions[0])["number"] == 1
 
 
+def test_a_session_may_keep_its_episodes_to_itself() -> None:
+    """Without ``names_episodes`` the end tells the grade and not which episode it was."""
+    session = Session(names_episodes=False)
+    session.begin(SEED)
+    last = told(session, SUBMIT, rows=[])
+    assert list(last) == ["ok", "cost", "done", "grade", "reward"]
+    assert str(SEED) not in json.dumps(last)
+    assert (session.standing.done, session.standing.episode) == (True, None)
+    assert session.episode().expected_rows == truth(session.config).expected_rows  # whose process it is may look
+
+
 # What is told when
 
 
