@@ -3,10 +3,11 @@
 Cosmic Ray makes the changes: another operator, comparison or number, a condition turned round, a decorator or a loop
 left out. A sample is drawn over the places that can be changed, one change a place, so that an operator with many
 replacements weighs no more than a number. Each is tried in a copy of the working tree, with the tests that reach its
-function first and, while none fails, with all others. The same command goes on with an interrupted run.
+function. What a cache keeps is reached by the first test that asks for it, and seen by others: with ``--all-tests``
+they are run too before a change counts as survived. The same command goes on with an interrupted run.
 
     python -m pip install --group mutation
-    python benchmarks/mutants.py [--sample 200] [--seed 0] [--output runs/mutants]
+    python benchmarks/mutants.py [--sample 200] [--seed 0] [--all-tests] [--output runs/mutants]
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Reach(NamedTuple):
     def tests_of(self, spec: MutationSpec) -> tuple[list[str], list[str]]:
         """The tests that run the function around a change, and the others; those that run least come first.
 
-        What an import or a shared fixture runs, or a cache keeps, is seen by tests that do not run it themselves.
+        A fixture may be shared by the tests of a file, though the first alone runs it.
         """
         by_line = self.contexts.get(str(spec.module_path), {})
         found = {context for line in function_body(spec) for context in by_line.get(line, ())}
@@ -167,11 +168,12 @@ def read_reach(data: Path) -> Reach:
     return Reach(contexts, Counter(test for tests in sets for test in tests))
 
 
-def attempt(spec: MutationSpec, reach: Reach, listed: Path) -> WorkResult:
+def attempt(spec: MutationSpec, reach: Reach, listed: Path, all_tests: bool) -> WorkResult:
     """Try one change: the first test that fails ends it."""
     near, others = reach.tests_of(spec)
     result = run(spec, near or others, listed)
-    return run(spec, others, listed) if near and others and result.test_outcome == TestOutcome.SURVIVED else result
+    go_on = all_tests and near and others and result.test_outcome == TestOutcome.SURVIVED
+    return run(spec, others, listed) if go_on else result
 
 
 def run(spec: MutationSpec, tests: list[str], listed: Path) -> WorkResult:
@@ -210,6 +212,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--sample", type=int, default=200, help="number of changes")
     parser.add_argument("--seed", type=int, default=0, help="which sample")
+    parser.add_argument("--all-tests", action="store_true", help="try survivors with the tests that do not reach them")
     parser.add_argument("--output", type=Path, default=Path("runs/mutants"), help="folder of the sessions")
     options = parser.parse_args()
     folder = options.output.resolve() / f"{options.sample}-{options.seed}"
@@ -228,7 +231,7 @@ def main() -> None:
             session.add_work_items(draw(options.sample, options.seed))
         reach = read_reach(data)
         for item in session.pending_work_items:
-            spec, result = item.mutations[0], attempt(item.mutations[0], reach, folder / "tests.txt")
+            spec, result = item.mutations[0], attempt(item.mutations[0], reach, folder / "tests.txt", options.all_tests)
             session.set_result(item.job_id, result)
             done = f"{session.num_results} of {session.num_work_items}"
             print(f"{done}: {spec.module_path}:{spec.start_pos[0]} {outcome(result)}", flush=True)
