@@ -19,7 +19,6 @@ import hashlib
 import os
 import random
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -41,8 +40,6 @@ PACKAGE = "metric_tracker_env"
 CODE = ("world/*.py", "play/*.py", "tools/*.py", "scoring.py", "measure.py")
 TESTS = ("world/test_*.py", "play/test_*.py", "tools/test_*.py", "test_*.py")
 PYTEST = (sys.executable, "-m", "pytest", "--dist=no", "-n", "0", "-x", "-p", "no:cacheprovider")
-TEST_SECONDS = 120  # of one test, which a change may keep from ending
-MEMORY = 8 << 30  # bytes of address space: a change may make an array without end
 FINISHED = re.compile(r" in \d+\.\d+s\b")  # what pytest prints when it comes to its end
 # An operator is replaced by one of its own kind: with another the types seldom fit, and any test would notice.
 ALIKE = ("Add Sub Mul Div FloorDiv", "Mod FloorDiv", "Pow Mul", "BitOr BitAnd BitXor", "LShift RShift")
@@ -179,8 +176,7 @@ def attempt(spec: MutationSpec, reach: Reach, listed: Path, all_tests: bool) -> 
 def run(spec: MutationSpec, tests: list[str], listed: Path) -> WorkResult:
     """Try one change with some tests."""
     listed.write_text("\n".join(tests), "utf-8")
-    limit = f"-o faulthandler_timeout={TEST_SECONDS} -o faulthandler_exit_on_timeout=true"
-    result = mutate_and_test([spec], f"{' '.join(PYTEST)} {limit} @{listed}", None)
+    result = mutate_and_test([spec], f"{' '.join(PYTEST)} -p mutant_limits @{listed}", None)
     if result.diff is None or result.test_outcome == TestOutcome.INCOMPETENT:
         raise RuntimeError(f"{spec} cannot be tried: {result.output}")
     return result
@@ -221,8 +217,7 @@ def main() -> None:
     if stamp.exists() and stamp.read_text("utf-8") != made_from:
         raise SystemExit(f"{folder} was begun with other files: remove it, or choose another --output")
     stamp.write_text(made_from, "utf-8")
-    os.environ["PYTHONPATH"] = str(tree)
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.RLIM_INFINITY))
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(tree), str(Path(__file__).parent)])
     with contextlib.chdir(tree), use_db(str(folder / "session.sqlite")) as session:
         if not data.exists():
             print("which tests run which lines ...", flush=True)
