@@ -26,16 +26,7 @@ AnomalyType = Literal[
     "hourly_traffic_mix_shift",
     "instrumentation_data_quality_issue",
 ]
-ScenarioFamily = Literal[
-    "mixed",
-    "rate_drop_from_median",
-    "rate_spike_from_median",
-    "absolute_drop_in_event_count",
-    "absolute_spike_in_event_count",
-    "funnel_break",
-    "hourly_traffic_mix_shift",
-    "instrumentation_data_quality_issue",
-]
+ScenarioFamily = Literal["mixed", AnomalyType]
 DetectionMethod = Literal[
     "compare_count_to_median",
     "compare_rate_to_median",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -96,8 +98,11 @@ def test_the_readme_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_page_of_the_tools_is_up_to_date() -> None:
-    """docs/tools.md is what the tools' signatures and docstrings make of it."""
-    assert (ROOT / "docs" / "tools.md").read_text(encoding="utf-8") == tools_page(EnvConfig())
+    """docs/tools.md is what the tools' signatures and docstrings make of it, and what the command prints."""
+    page = (ROOT / "docs" / "tools.md").read_text(encoding="utf-8")
+    assert page == tools_page(EnvConfig())
+    command = [sys.executable, "-m", "metric_tracker_env.tools.page"]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout == page
 
 
 def test_the_readme_names_what_exists() -> None:

@@ -244,6 +244,23 @@ def test_texts_that_are_no_action(text: str) -> None:
         table("focus").parse(text)
 
 
+def test_a_text_may_leave_out_quotes_and_zeros() -> None:
+    """Words without quotes are text, and a number may be written in any way."""
+    actions = table("focus")
+    for text, call in (
+        ("detect_funnel_break(date=focused)", Action("detect_funnel_break", {"date": "focused"})),
+        (
+            "get_funnel_break_rows(threshold_multiplier=1)",
+            Action("get_funnel_break_rows", {"threshold_multiplier": 1.0}),
+        ),
+        (
+            "get_funnel_break_rows( threshold_multiplier=+.70 )",
+            Action("get_funnel_break_rows", {"threshold_multiplier": 0.7}),
+        ),
+    ):
+        assert actions.decode(actions.parse(text)) == call
+
+
 @pytest.mark.parametrize("view", ["focus", "board"])
 def test_each_action_is_described_by_its_tool(view: View) -> None:
     """The sentence of an action is the first of its tool's docstring; report and submit have their own."""

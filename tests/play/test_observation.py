@@ -74,6 +74,15 @@ def test_view_takes_a_part_out_of_any_batch(view: View) -> None:
 
 
 @pytest.mark.parametrize("view", VIEWS)
+def test_a_part_that_there_is_not_is_refused(view: View) -> None:
+    """An unknown part is named with those there are."""
+    env = bare(view=view)
+    observation, _ = env.reset(seed=0)
+    with pytest.raises(ValueError, match=r"part 'truth' is not one of \['.*'globals'\]"):
+        env.observation_layout.view(observation, "truth")
+
+
+@pytest.mark.parametrize("view", VIEWS)
 def test_bounds_of_the_parts(view: View) -> None:
     """Deviations reach 5 thresholds either way, flags the largest multiplier, everything else lies between 0 and 1."""
     env = bare(view=view)

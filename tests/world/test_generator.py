@@ -229,6 +229,12 @@ def test_generate_episode_is_a_batch_of_one() -> None:
             assert (episode.twin_daily == batch.twin_daily[:, seed].T).all()
 
 
+def test_the_name_of_an_episode_tells_its_size_alone() -> None:
+    """What is printed of an episode is its length and difficulty: no seed, no data, no truth."""
+    episode = MetricDataGenerator().generate_episode(EpisodeConfig(seed=981, difficulty="hard"))
+    assert repr(episode) == "EpisodeData(28 days, hard)"
+
+
 def test_equal_configurations_are_interchangeable() -> None:
     """Two equal configurations compare and hash equal, also after each has generated, and make the same episodes."""
     first, second = GeneratorConfig(num_weeks=5), GeneratorConfig(num_weeks=5)
@@ -387,6 +393,20 @@ def test_a_funnel_without_conversions() -> None:
     assert kinds == {"event_count", "funnel_step", "hourly_mix", "data_quality"}
     with pytest.raises(GenerationError, match=r"scenario_family: 'rate_drop_from_median'.*possible: .*funnel_break"):
         MetricDataGenerator(config).generate_episode(EpisodeConfig(scenario_family="rate_drop_from_median"))
+
+
+def test_hours_without_traffic_cannot_be_shifted() -> None:
+    """Where day or night has less than a hundredth of the traffic there is no mix shift; asking for one says so."""
+    for share, possible in ((0.005, False), (0.02, True)):
+        night = [*range(5), *range(21, 24)]
+        weights = [share / 8 if hour in night else (1 - share) / 16 for hour in range(24)]
+        generator = MetricDataGenerator(GeneratorConfig(hourly_weights=tuple(weights)))
+        asked = EpisodeConfig(scenario_family="hourly_traffic_mix_shift", anomaly_count=1)
+        if possible:
+            assert [row.entity_type for row in generator.generate_episode(asked).expected_rows] == ["hourly_mix"]
+        else:
+            with pytest.raises(GenerationError, match=r"'hourly_traffic_mix_shift' has no entity.*funnel_break"):
+                generator.generate_episode(asked)
 
 
 def test_large_counts_are_exact() -> None:
@@ -581,6 +601,20 @@ def test_stddev_shift_beside_others_is_confirmed_or_refused() -> None:
         shifted_episode(0, "hard", stddev_factor=1.0, **fields)
     episode = shifted_episode(0, "hard", stddev_factor=5.0, **fields)
     assert tuple(row.date for row in episode.expected_rows) == dates
+
+
+def test_a_shift_that_rounding_to_whole_events_undoes_is_refused() -> None:
+    """Three points of a payment rate are one of 40 orders, which no method confirms; of 400 they are enough."""
+    shift = SyntheticAnomalyGenerator(
+        metric_name="order_placed_to_payment_successful", date="2026-03-18", direction="down", stddev_factor=0.01
+    )
+    asked = EpisodeConfig(difficulty="hard", anomaly_generators=(shift,))
+    with pytest.raises(
+        GenerationError, match=r"'order_placed_to_payment_successful' on 2026-03-18 goes down .* not con"
+    ):
+        MetricDataGenerator(GeneratorConfig(base_daily_count=500)).generate_episode(asked)
+    (row,) = MetricDataGenerator(GeneratorConfig(base_daily_count=5000)).generate_episode(asked).expected_rows
+    assert (row.date, row.entity_name) == ("2026-03-18", shift.metric_name)
 
 
 def test_generator_methods_are_listed() -> None:
