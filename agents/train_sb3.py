@@ -12,12 +12,12 @@ import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
-from agents.command_line import need, told_in_one_line
-from agents.evaluation.leaderboard import leaderboard
-from agents.players.scripts.script import AGENTS
-from agents.training.curve import draw_curve
-from agents.training.settings import Algorithm, load_preset, merge, preset_path
 from metric_tracker_env.config import View
+
+from .command_line import command, described, need, told_in_one_line
+from .evaluation.leaderboard import leaderboard
+from .training.curve import draw_curve
+from .training.settings import Algorithm, load_preset, merge, preset_path
 
 NEEDED = {
     "tyro": "agents", "rich": "agents", "matplotlib": "agents",
@@ -41,7 +41,7 @@ def run(
     """Train an agent, then set it beside the scripted agents on held-out seeds.
 
     Args:
-        task: Named task.
+        task: Named task, or a preset's path.
         view: View that the agent has; "board" trains one network for all dates.
         algorithm: "maskable_ppo"; or "ppo" or "dqn", which are not told which actions are legal.
         preset: Settings file; by default the one of algorithm and view in configs/training.
@@ -53,7 +53,7 @@ def run(
         episodes: Held-out episodes of each agent on the leaderboard; 0 for no leaderboard.
         workers: Processes that play the scripted agents.
     """
-    from agents.training.sb3_run import resume, train
+    from .training.sb3_run import resume, train
 
     progress_bar = sys.stderr.isatty()
     if resume_from is not None:
@@ -72,7 +72,7 @@ def run(
     references: dict[str, float] = {}
     if episodes:
         compared = leaderboard([folder], config.task, episodes, folder, workers=workers)
-        references = {line.agent: line.figures["score"].mean for line in compared.summary if line.agent in AGENTS}
+        references = {line.agent: line.figures["score"].mean for line in compared.summary if line.agent != folder.name}
     if curve.points:
         last = curve.points[-1]
         share = last.environment_seconds / last.cpu_seconds
@@ -95,11 +95,11 @@ def parse_setting(line: str) -> dict[str, object]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a bad value ends it with exit code 2 and one line that says why."""
-    need(NEEDED, "python -m agents.train_sb3")
+    need(NEEDED, "train_sb3")
     import tyro
 
     with told_in_one_line():
-        tyro.cli(run, prog="python -m agents.train_sb3", description=__doc__, args=arguments)
+        tyro.cli(run, prog=command("train_sb3"), description=described(__doc__), args=arguments)
 
 
 if __name__ == "__main__":

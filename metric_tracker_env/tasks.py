@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic import model_validator
+
 from metric_tracker_env.config import EnvConfig, load_config
 from metric_tracker_env.schema import StrictModel
 
 TRAINING_SEEDS = range(1_000_000_000)
 HELD_OUT_SEEDS = range(2_000_000_000, 2_000_100_000)
+FILE_ENDINGS = (".toml", ".json")
 
 
 class Task(StrictModel):
@@ -31,6 +34,20 @@ FIND_ALL = (
     "find the root cause of each incident, and submit one row a root cause; a row that follows from an incident "
     "or only looks like one costs score."
 )
+
+
+class TaskFile(Task):
+    """A task as a file holds it: the fields of ``Task``, or those of an ``EnvConfig``."""
+
+    name: str = ""
+    instruction: str = FIND_ALL
+
+    @model_validator(mode="before")
+    @classmethod
+    def _wrap_config(cls, data: object) -> object:
+        return {"config": data} if isinstance(data, Mapping) and not data.keys() & cls.model_fields.keys() else data
+
+
 _TASKS = (
     Task(
         name="easy_single_spike",
@@ -61,6 +78,43 @@ def get_task(name: str) -> Task:
     if not isinstance(name, str) or name not in TASKS:
         raise ValueError(f"task {name!r} is not one of {list(TASKS)}")
     return TASKS[name]
+
+
+def register_task(task: Task, replace: bool = False) -> None:
+    """Make a task known by its name, in this process.
+
+    Args:
+        task: The task.
+        replace: Whether it may take the place of another one of that name.
+
+    Raises:
+        ValueError: if the name is taken.
+    """
+    if task.name in TASKS and not replace:
+        raise ValueError(f"task {task.name!r} is registered already, as are {list(TASKS)}; replace=True replaces it")
+    TASKS[task.name] = task
+
+
+def find_task(name_or_path: str | Path) -> Task:
+    """The task of a registered name, or of a file.
+
+    Args:
+        name_or_path: Name of a registered task; or a TOML or JSON file with the fields of an ``EnvConfig``, or with
+            those of a ``Task``. A task without a name is named like its file.
+
+    Raises:
+        ValueError: if there is no such task or file, or the file holds an unknown key or a bad value.
+    """
+    if name_or_path in TASKS:
+        return TASKS[str(name_or_path)]
+    file = Path(name_or_path).expanduser()
+    if file.suffix not in FILE_ENDINGS:
+        raise ValueError(
+            f"task {str(name_or_path)!r} is not one of {list(TASKS)}, nor a file ending in {' or '.join(FILE_ENDINGS)}"
+        )
+    held = load_config(file, TaskFile)
+    fields = {name: getattr(held, name) for name in Task.model_fields}
+    return Task(**{**fields, "name": held.name or file.stem})
 
 
 def build_config(
@@ -96,4 +150,13 @@ def build_config(
     return EnvConfig.model_validate({**fields, **options})
 
 
-__all__ = ["HELD_OUT_SEEDS", "TASKS", "TRAINING_SEEDS", "Task", "build_config", "get_task"]
+__all__ = [
+    "HELD_OUT_SEEDS",
+    "TASKS",
+    "TRAINING_SEEDS",
+    "Task",
+    "build_config",
+    "find_task",
+    "get_task",
+    "register_task",
+]
