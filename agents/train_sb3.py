@@ -13,9 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from metric_tracker_env.config import View
+from metric_tracker_env.tasks import Task
 
-from .command_line import command, described, need, told_in_one_line
+from .command_line import check_whole, command, described, need, told_in_one_line
+from .evaluation.evaluate import MAX_WORKERS
 from .evaluation.leaderboard import leaderboard
+from .tasks import held_out_seeds
 from .training.curve import draw_curve
 from .training.settings import Algorithm, load_preset, merge, preset_path
 
@@ -53,11 +56,13 @@ def run(
         episodes: Held-out episodes of each agent on the leaderboard; 0 for no leaderboard.
         workers: Processes that play the scripted agents.
     """
-    from .training.sb3_run import resume, train
+    from .training.sb3_run import load_settings, resume, train
 
+    check_whole("workers", workers, 1, MAX_WORKERS)
     progress_bar = sys.stderr.isatty()
     if resume_from is not None:
         folder = resume_from
+        check_episodes(load_settings(folder).task, episodes)
         config, curve = resume(folder, progress_bar)
     else:
         changes: dict[str, object] = {"view": view, "algorithm": algorithm, "seed": seed}
@@ -66,19 +71,31 @@ def run(
         for line in settings:
             changes = merge(changes, parse_setting(line))
         config = load_preset(preset or preset_path(algorithm, view)).config(task, **changes)
+        check_episodes(config.task, episodes)
         folder = output or Path("runs") / config.name
         print(f"training {config.name}: {config.total_steps:,} steps, folder {folder}")
         curve = train(config, folder, progress_bar)
     references: dict[str, float] = {}
     if episodes:
+        own = folder.resolve().name
         compared = leaderboard([folder], config.task, episodes, folder, workers=workers)
-        references = {line.agent: line.figures["score"].mean for line in compared.summary if line.agent != folder.name}
+        references = {line.agent: line.figures["score"].mean for line in compared.summary if line.agent != own}
     if curve.points:
         last = curve.points[-1]
         share = last.environment_seconds / last.cpu_seconds
         print(f"{last.steps:,} steps in {last.cpu_seconds:.0f} CPU s, {share:.1%} of them in the environment")
         draw_curve(curve, f"Learning curve of {config.name}", references, folder / "curve.png")
     print(f"the model, its curve and its leaderboard are in {folder}")
+
+
+def check_episodes(task: Task, episodes: int) -> None:
+    """Refuse a leaderboard that cannot be made when training has ended.
+
+    Raises:
+        ValueError: if the task does not hold out so many episodes.
+    """
+    if episodes:
+        held_out_seeds(task, episodes)
 
 
 def parse_setting(line: str) -> dict[str, object]:

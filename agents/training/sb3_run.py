@@ -127,7 +127,7 @@ def _learn(
     model.save(folder / MODEL_FILE)
     write_card(
         folder,
-        name=folder.name,
+        name=folder.resolve().name,
         library=LIBRARY,
         algorithm=config.algorithm,
         policy="sb3",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from helpers_models import LAST_RUN
+from helpers_tasks import FIRST_HELD_OUT, FIRST_TRAINING, INSTRUCTION, own_task
 from helpers_training import small
 
-from agents.tasks import SEEDS_PER_RUN, held_out_seeds, presets, validation_seeds
+from agents.tasks import SEEDS_PER_RUN, held_out_seeds, presets, task_of, training_seed, validation_seeds
 from metric_tracker_env import TASKS, get_task, load_config
 from metric_tracker_env.tasks import HELD_OUT_SEEDS, TRAINING_SEEDS
 
@@ -43,3 +46,37 @@ def test_seeds_of_runs_and_evaluations_are_apart() -> None:
         assert len(checked) == 10_000
         assert set(checked) <= set(HELD_OUT_SEEDS)
         assert not set(checked) & set(held_out_seeds(task, 10_000))
+
+
+def test_a_preset_is_a_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The path of a preset, or of a task's own file, stands for a task that is called like the file."""
+    shop = presets() / "ecommerce.toml"
+    found = task_of(shop)
+    assert (found.name, found.config) == ("ecommerce", load_config(shop))
+    assert (found.training_seeds, found.held_out_seeds) == (
+        (TRAINING_SEEDS.start, TRAINING_SEEDS.stop),
+        (HELD_OUT_SEEDS.start, HELD_OUT_SEEDS.stop),
+    )
+    own = task_of(str(own_task(tmp_path)))
+    assert (own.name, own.instruction, own.config.scenario_family) == ("broken_step", INSTRUCTION, "funnel_break")
+    assert task_of(own) is own
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert task_of("~/broken_step.toml") == own
+    for wrong, told in (("no_such", "task 'no_such' is not one of"), (tmp_path / "none.toml", "does not exist")):
+        with pytest.raises(ValueError, match=told):
+            task_of(wrong)
+
+
+def test_an_own_task_keeps_its_seeds(tmp_path: Path) -> None:
+    """Reports take its first held-out seeds and evaluations in training its last ones; runs begin at its own first."""
+    own = own_task(tmp_path)
+    assert held_out_seeds(own, 3) == range(FIRST_HELD_OUT, FIRST_HELD_OUT + 3)
+    assert validation_seeds(own, 10) == range(FIRST_HELD_OUT + 90, FIRST_HELD_OUT + 100)
+    assert validation_seeds(own, 500) == range(FIRST_HELD_OUT + 50, FIRST_HELD_OUT + 100)
+    assert training_seed(own, 0, 4990) == FIRST_TRAINING
+    with pytest.raises(ValueError, match="episodes 101 is not an integer from 1 to 100"):
+        held_out_seeds(own, 101)
+    with pytest.raises(ValueError, match="seed 1 is not an integer from 0 to 0"):
+        training_seed(own, 1, 4)
+    with pytest.raises(ValueError, match="task 'broken_step' has training seeds 10 to 4999, too few for 4991 lanes"):
+        training_seed(own, 0, 4991)

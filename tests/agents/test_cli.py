@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from helpers_tasks import FIRST_HELD_OUT, own_task
 
 import agents
-from agents import Evaluation, cli, command_line
+from agents import Comparison, Evaluation, cli, command_line
 from agents.tasks import presets
 
 
@@ -21,6 +22,23 @@ def test_run_plays_an_agent_with_options(tmp_path: Path, capsys: pytest.CaptureF
     assert "oracle" in capsys.readouterr().out
     assert (result.config.difficulty, result.config.anomaly_count, result.config.budget) == ("hard", 2, 9)
     assert set(result.episodes.score) == {1.0}
+
+
+def test_an_own_task_is_played(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``run`` and ``compare`` take the path of a task, play its held-out seeds, and call it by its file's name."""
+    own, run, out = own_task(tmp_path), tmp_path / "run.json", tmp_path / "out"
+    cli.main(["run", "--agent", "oracle", "--task", str(own), "--episodes", "4", "--output", str(run)])
+    assert f"seeds from {FIRST_HELD_OUT}" in capsys.readouterr().out
+    result = Evaluation.from_json(run)
+    assert (result.task, result.config.scenario_family) == ("broken_step", "funnel_break")
+    assert result.episodes.seed == tuple(range(FIRST_HELD_OUT, FIRST_HELD_OUT + 4))
+    command = ["compare", "--agents", "nothing", "--episodes", "2", "--workers", "1", "--output", str(out)]
+    cli.main([*command, "--tasks", str(own), "easy_mixed"])
+    compared = Comparison.model_validate_json((out / "compare.json").read_text(encoding="utf-8"))
+    assert [line.task for line in compared.summary] == ["broken_step", "easy_mixed"]
+    with pytest.raises(SystemExit):
+        cli.main(["run", "--agent", "oracle", "--task", str(own), "--config", str(own)])
+    assert "task 'broken_step' and config are both given" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

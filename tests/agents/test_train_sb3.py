@@ -24,6 +24,8 @@ ROOT = Path(__file__).parents[2]
         (["--settings", "lanes ="], "lanes ="),
         (["--resume-from", "no/such/folder"], "no/such/folder"),
         (["--total-steps", "0"], "total_steps"),
+        (["--episodes", "100001"], "episodes 100001 is not an integer from 1 to 100000"),
+        (["--workers", "0"], "workers 0 is not an integer from 1 to 256"),
     ],
 )
 def test_command_line_errors(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:

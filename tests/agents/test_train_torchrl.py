@@ -14,12 +14,13 @@ import pytest
 import torch
 from gymnasium.vector import AutoresetMode
 from helpers_models import LAST_RUN, arrays_of
+from helpers_tasks import FIRST_TRAINING, own_task
 from tensordict import TensorDictBase
 
 from agents import train_ppo
 from agents.evaluation.evaluate import evaluate
 from agents.players.models.card import read_card
-from agents.tasks import SEEDS_PER_RUN, held_out_seeds
+from agents.tasks import SEEDS_PER_RUN, held_out_seeds, task_of
 from metric_tracker_env import MetricTrackerVectorEnv, get_task
 from metric_tracker_env.tasks import TRAINING_SEEDS, build_config
 
@@ -141,7 +142,7 @@ def test_it_learns(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seed", [0, 1, LAST_RUN])
 def test_seeds_are_of_the_training_range(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The lanes of a run are seeded from its own part of the training range."""
+    """The lanes of a run are seeded from its own part of the training range, that of an own task too."""
     seeds: list[Any] = []
     reset = MetricTrackerVectorEnv.reset
 
@@ -150,10 +151,15 @@ def test_seeds_are_of_the_training_range(seed: int, tmp_path: Path, monkeypatch:
         return reset(envs, **given)
 
     monkeypatch.setattr(MetricTrackerVectorEnv, "reset", recorded)
-    train(replace(SMALL, total_steps=1, seed=seed, output=tmp_path))
+    train(replace(SMALL, total_steps=1, seed=seed, output=tmp_path / "run"))
     assert seeds[0] is not None
     assert [s for s in seeds if s is not None] == [TRAINING_SEEDS.start + seed * SEEDS_PER_RUN]
     assert TRAINING_SEEDS.start + (seed + 1) * SEEDS_PER_RUN <= TRAINING_SEEDS.stop
+    seeds.clear()
+    own = own_task(tmp_path)
+    folder = train(replace(SMALL, task=str(own), total_steps=1, episodes=100, output=tmp_path / "own"))
+    assert [s for s in seeds if s is not None] == [FIRST_TRAINING]
+    assert read_card(folder).config == build_config(config=task_of(own).config, options={"reward": "dense"})
 
 
 # Wrong use

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers_llm import CONFIG, SEEDS, TASK, arguments, begun
+from helpers_llm import CONFIG, SEEDS, TASK, arguments, begun, lines_of
+from helpers_tasks import FIRST_HELD_OUT, INSTRUCTION, own_task
 from llm_server import PATIENCE, ScriptedServer
 
 import agents
@@ -24,7 +25,7 @@ from agents.llm.client import Endpoint
 from agents.llm.command import EndpointError, LlmCard, LlmRun, Summary
 from agents.llm.run import LOCK_FILE, TRANSCRIPTS_FILE
 from agents.players.player import Assignment
-from agents.tasks import presets
+from agents.tasks import held_out_seeds, presets, task_of
 from metric_tracker_env import get_task
 
 ROOT = Path(__file__).parents[3]
@@ -102,6 +103,20 @@ def test_command_line(server: ScriptedServer, tmp_path: Path, capsys: pytest.Cap
     llm.main(arguments(server, tmp_path, "good", "--episodes", "2", "--name", "scripted", *prices))
     assert len(server.requests) == before
     assert (tmp_path / "summary_hard_mixed.json").read_text(encoding="utf-8") == text
+
+
+def test_an_own_task_is_played(server: ScriptedServer, tmp_path: Path) -> None:
+    """The path of a task is one: the brief begins with its instruction, and its held-out seeds are played."""
+    own = own_task(tmp_path)
+    llm.main([*arguments(server, tmp_path / "run", "talker", "--episodes", "2"), "--task", str(own)])
+    transcripts = lines_of(tmp_path / "run")
+    assert {item["seed"] for item in transcripts} == {FIRST_HELD_OUT, FIRST_HELD_OUT + 1}
+    assert {item["task"] for item in transcripts} == {"broken_step"}
+    assert all(item["messages"][0]["content"].startswith(INSTRUCTION) for item in transcripts)
+    assert (tmp_path / "run" / "summary_broken_step.json").is_file()
+    again = evaluate(tmp_path / "run", held_out_seeds(own, 2), own)
+    assert (again.task, again.config) == ("broken_step", task_of(own).config)
+    assert len(lines_of(tmp_path / "run")) == 2
 
 
 def test_command_line_tells_what_failed(

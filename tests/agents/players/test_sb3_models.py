@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,10 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
-from helpers_models import FOCUS, sizes
+from helpers_models import FOCUS, TOLD, sizes
 
 from agents import cli, evaluate, load_model, write_card
-from agents.players.models.card import WEIGHTS_OF
+from agents.players.models.card import CARD_FILE, WEIGHTS_OF
 from metric_tracker_env import EnvConfig, GeneratorConfig, MetricTrackerEnv
 from metric_tracker_env.config import View
 
@@ -25,6 +27,13 @@ class Spaces(gym.Env[np.ndarray, np.int64]):
     def __init__(self, config: EnvConfig) -> None:
         made = MetricTrackerEnv(config=config)
         self.observation_space, self.action_space = made.observation_space, made.action_space
+
+
+def write_copy(folder: Path, name: str) -> Path:
+    """A folder with the card of another."""
+    (folder / name).mkdir()
+    shutil.copy(folder / CARD_FILE, folder / name)
+    return folder / name
 
 
 def untrained(algorithm: str, config: EnvConfig) -> Any:
@@ -66,6 +75,31 @@ def test_models_of_stable_baselines3_play(algorithm: str, view: View, tmp_path: 
     if masked:
         assert masks[np.arange(30), found].all()
         assert max(result.episodes.illegal) == 0
+
+
+@pytest.mark.parametrize("algorithm", ["maskable_ppo", "dqn"])
+def test_schedules_of_code_that_is_gone_do_not_matter(
+    algorithm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is needed for training alone is not read: its module may have moved; what plays must be there."""
+    gone: Any = types.ModuleType("gone")
+    exec("class Ramp:\n    def __call__(self, left): return left", gone.__dict__)
+    monkeypatch.setitem(sys.modules, "gone", gone)
+    model = untrained(algorithm, FOCUS)
+    model.lr_schedule = model.learning_rate = model.clip_range = model.exploration_schedule = gone.Ramp()
+    masked = algorithm == "maskable_ppo"
+    told: dict[str, Any] = TOLD | {"algorithm": algorithm}
+    write_card(tmp_path, name="x", policy="sb3", masked=masked, config=FOCUS, **told)
+    observations, masks = np.zeros((5, sizes(FOCUS)[0]), np.float32), np.ones((5, sizes(FOCUS)[1]), bool)
+    expected, _ = model.predict(observations, deterministic=True, **({"action_masks": masks} if masked else {}))
+    model.save(tmp_path / WEIGHTS_OF["sb3"])
+    model.policy_kwargs["gone"] = gone.Ramp()
+    other = write_copy(tmp_path, "other")
+    model.save(other / WEIGHTS_OF["sb3"])
+    monkeypatch.delitem(sys.modules, "gone")
+    assert load_model(tmp_path).policy.actions(observations, masks).tolist() == expected.tolist()
+    with pytest.raises(ValueError, match="cannot be read: No module named 'gone'"):
+        load_model(other)
 
 
 def test_a_zip_of_another_network_is_refused(tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +66,19 @@ def test_a_run_leaves_a_model_that_plays(name: str, kind: dict[str, Any], runs: 
     assert curve.points[-1].steps == card.steps
     assert 0 < curve.points[-1].environment_seconds < curve.points[-1].cpu_seconds
     assert list((folder / "tensorboard").iterdir())
+
+
+@pytest.mark.parametrize("name", KIND_NAMES)
+def test_what_is_saved_names_no_module_of_this_package(name: str, runs: dict[str, Path]) -> None:
+    """Model and checkpoint are read wherever the code is, and whatever it is called there."""
+    with zipfile.ZipFile(runs[name] / "model.zip") as model:
+        data = json.loads(model.read("data"))
+    kept = [item for item in data.values() if isinstance(item, dict) and ":serialized:" in item]
+    pickles = [base64.b64decode(item[":serialized:"]) for item in kept]
+    pickles.append((runs[name] / "checkpoint.pkl").read_bytes())
+    assert len(pickles) > 5
+    assert any(b"stable_baselines3" in pickled for pickled in pickles)
+    assert not [pickled for pickled in pickles if b"agents." in pickled]
 
 
 def test_training_is_reproducible(runs: dict[str, Path], tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from helpers_models import LAST_RUN
+from helpers_tasks import FIRST_TRAINING, own_task
 from helpers_training import small
 
-from agents.tasks import presets
+from agents.tasks import presets, task_of
 from agents.training.settings import Ramp, TrainingConfig, load_preset, preset_path
 from metric_tracker_env import TASKS
 
@@ -38,6 +39,20 @@ def test_presets(path: Path, task: str) -> None:
                 break
     assert config.name in {f"{task}-{config.view}-{config.algorithm}-seed0"}
     assert config.environment.difficulty == TASKS[task].config.difficulty
+
+
+def test_settings_hold_the_task(tmp_path: Path) -> None:
+    """A task is kept in full, so that a run goes on with it whatever becomes of its file; it has its own seeds."""
+    path = own_task(tmp_path)
+    config = load_preset(preset_path("ppo", "focus")).config(path, algorithm="ppo", lanes=128)
+    assert (config.task, config.name) == (task_of(path), "broken_step-focus-ppo-seed0")
+    assert (config.environment.scenario_family, config.first_seed) == ("funnel_break", FIRST_TRAINING)
+    path.unlink()
+    assert TrainingConfig.model_validate_json(config.model_dump_json()) == config
+    with pytest.raises(ValueError, match="task 'broken_step' has training seeds 10 to 4999, too few for 8192 lanes"):
+        TrainingConfig.model_validate({**dict(config), "lanes": 8192})
+    with pytest.raises(ValueError, match="seed 1 is not an integer from 0 to 0"):
+        TrainingConfig.model_validate({**dict(config), "seed": 1})
 
 
 @pytest.mark.parametrize(
