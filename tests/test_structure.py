@@ -8,11 +8,11 @@ import json
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from helpers_imports import imports_of, own_modules, parsed, reached_into
 
 import metric_tracker_env
 
@@ -52,26 +52,7 @@ CLOCK_PLACES = {("config.generator", "today")}  # end_date=None, the one place t
 RANDOM_ALLOWED = {"SeedSequence"}  # of numpy.random: a pure function of its argument
 
 
-def parsed(folder: Path) -> dict[str, ast.Module]:
-    """The modules under a folder, by their dotted name inside of it."""
-    paths = sorted(folder.rglob("*.py"))
-    return {
-        ".".join(path.relative_to(folder).with_suffix("").parts): ast.parse(path.read_text("utf-8")) for path in paths
-    }
-
-
 MODULES = parsed(PACKAGE)
-AGENTS = parsed(ROOT / "agents")
-
-
-def imports_of(tree: ast.AST) -> Iterator[tuple[str, str | None]]:
-    """(module, name) of every import; the name is None for a plain ``import``."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from ((alias.name, None) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "imports are absolute"
-            yield from ((node.module or "", alias.name) for alias in node.names)
 
 
 class ModuleLevel(ast.NodeTransformer):
@@ -86,18 +67,7 @@ class ModuleLevel(ast.NodeTransformer):
         return self.generic_visit(node)
 
 
-def own_modules(tree: ast.AST) -> set[str]:
-    """Modules of this package that a tree imports, by their name inside of it."""
-    found: set[str] = set()
-    for source, name in imports_of(tree):
-        if source.split(".")[0] == NAME:
-            inner = source.split(".")[1:]
-            candidates = [[*inner, name or ""], [*inner, name or "", "__init__"], inner, [*inner, "__init__"]]
-            found.add(next(".".join(parts) for parts in candidates if ".".join(parts) in MODULES))
-    return found
-
-
-GRAPH = {name: own_modules(tree) - {name} for name, tree in MODULES.items()}
+GRAPH = {name: own_modules(tree, MODULES, NAME) - {name} for name, tree in MODULES.items()}
 
 
 def layer(module: str) -> tuple[int, int]:
@@ -105,6 +75,12 @@ def layer(module: str) -> tuple[int, int]:
     first, _, inner = module.partition(".")
     inside = INSIDE.get(first, ())
     return ORDER.index(first), inside.index(inner) if inner in inside else -1
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_are_absolute(module: str) -> None:
+    """Each import names the module in full."""
+    assert not [node for node in ast.walk(MODULES[module]) if isinstance(node, ast.ImportFrom) and node.level]
 
 
 def test_imports_have_no_cycle() -> None:
@@ -148,38 +124,10 @@ def test_no_private_name_crosses_a_module(module: str) -> None:
     assert not {name for name in crossing if name.startswith("_") and name != "__version__"}
 
 
-def reached_into(tree: ast.Module) -> set[str]:
-    """Private attributes that a module takes from what it has not made itself."""
-    reached = {
-        node.attr
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute)
-        and node.attr.startswith("_")
-        and not node.attr.startswith("__")
-        and not (isinstance(node.value, ast.Name) and node.value.id in {"self", "cls"})
-    }
-    own = {
-        name.id if isinstance(name, ast.Name) else name.attr
-        for name in ast.walk(tree)
-        if isinstance(name, ast.Name | ast.Attribute) and isinstance(name.ctx, ast.Store)
-    }
-    defined = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    # Gymnasium and pydantic have documented names that begin with an underscore; a class may use its own.
-    return reached - own - defined - {"_asdict", "_replace", "_fields", "_make"}
-
-
 @pytest.mark.parametrize("module", MODULES)
 def test_no_module_reaches_into_anothers_attributes(module: str) -> None:
     """What a module needs of another's objects, those objects offer."""
     assert not reached_into(MODULES[module])
-
-
-@pytest.mark.parametrize("module", AGENTS)
-def test_agents_use_public_names_only(module: str) -> None:
-    """Agents import public names and reach into nobody's private attributes."""
-    imported = {name for source, name in imports_of(AGENTS[module]) if source.split(".")[0] == NAME and name}
-    assert not {name for name in imported if name.startswith("_")}
-    assert not reached_into(AGENTS[module])
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -13,16 +13,16 @@ from typing import Any, Literal, NamedTuple, Protocol, Self
 
 from pydantic import Field, StrictInt, model_validator
 
-from agents.evaluation.outcome import Row, rows_of
-from agents.evaluation.play import EpisodeLine
-from agents.llm.card import LlmSettings
-from agents.llm.client import Reply, RequestError, ToolCall
 from metric_tracker_env import EnvConfig, Session
 from metric_tracker_env.play.actions import SUBMIT
 from metric_tracker_env.schema import MetricSubmissionRow, StrictModel
 from metric_tracker_env.session import brief, call_schemas
 from metric_tracker_env.submission import check_rows
-from metric_tracker_env.tasks import get_task
+from metric_tracker_env.tasks import Task
+
+from ..players.outcome import EpisodeLine, Row, rows_of
+from .card import LlmSettings
+from .client import Reply, RequestError, ToolCall
 
 REMINDER = (
     f"There was no tool call in your reply, so nothing has happened. Go on by calling a tool; {SUBMIT} hands in your "
@@ -101,9 +101,9 @@ class Briefing(NamedTuple):
     digest: str
 
     @classmethod
-    def of(cls, config: EnvConfig, task: str | None) -> Briefing:
+    def of(cls, config: EnvConfig, task: Task | None) -> Briefing:
         """Of a configuration and, if it is of a task, the task."""
-        text = brief(config, None if task is None else get_task(task))
+        text = brief(config, task)
         tools = call_schemas(config.generator)
         # Neither the view nor the kind of reward reaches an agent that calls tools.
         played = config.model_dump(mode="json", exclude={"view", "reward"})
@@ -239,7 +239,7 @@ class Conversation:
 
 
 async def play_episode(
-    model: Asked, settings: LlmSettings, config: EnvConfig, task: str | None, briefing: Briefing, seed: int
+    model: Asked, settings: LlmSettings, config: EnvConfig, task: Task | None, briefing: Briefing, seed: int
 ) -> Transcript:
     """Play one episode; a limit, or a failure of the endpoint in it, ends it with nothing submitted.
 
@@ -259,7 +259,7 @@ async def play_episode(
     except RequestError as failure:
         finish, error = failure.finish, str(failure)
         talk.note_retries(failure.retries)
-    return talk.transcript(task, finish, error, time.monotonic() - start)
+    return talk.transcript(None if task is None else task.name, finish, error, time.monotonic() - start)
 
 
 def _function(call: ToolCall) -> dict[str, Any]:

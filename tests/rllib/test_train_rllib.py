@@ -21,13 +21,15 @@ from uuid import uuid4
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
+from helpers_models import LAST_RUN
 
 from agents import train_rllib
-from agents.evaluation.evaluate import evaluate, held_out_seeds
-from agents.players.models import load_model, read_card
+from agents.evaluation.evaluate import evaluate
+from agents.players.models.card import read_card
+from agents.players.models.saved import load_model
+from agents.tasks import SEEDS_PER_RUN, held_out_seeds
 from agents.train_rllib import MaskedVectorEnv, Options, Run, begin, first_seed, lanes, read_run, train
-from agents.training.settings import MAX_RUN_SEED, SEEDS_PER_RUN
-from metric_tracker_env import MetricTrackerEnv, MetricTrackerVectorEnv
+from metric_tracker_env import MetricTrackerEnv, MetricTrackerVectorEnv, get_task
 from metric_tracker_env.tasks import TRAINING_SEEDS, build_config
 
 ROOT = Path(__file__).parents[2]
@@ -269,8 +271,8 @@ BAD = [
     ({"task": "no_such"}, "task 'no_such' is not one of"),
     ({"total_steps": 0}, "total_steps 0 is not an integer from 1 to"),
     ({"total_steps": 1.5}, "total_steps 1.5 is not an integer"),
-    ({"seed": -1}, f"seed -1 is not an integer from 0 to {MAX_RUN_SEED}"),
-    ({"seed": MAX_RUN_SEED + 1}, f"seed {MAX_RUN_SEED + 1} is not an integer from 0 to {MAX_RUN_SEED}"),
+    ({"seed": -1}, f"seed -1 is not an integer from 0 to {LAST_RUN}"),
+    ({"seed": LAST_RUN + 1}, f"seed {LAST_RUN + 1} is not an integer from 0 to {LAST_RUN}"),
     ({"reward": "sparse"}, "reward"),
     ({"episodes": 0}, "episodes 0 is not an integer from 1 to 100000"),
     ({"checkpoints": 0}, "checkpoints 0 is not an integer from 1 to 1000"),
@@ -353,10 +355,10 @@ def test_an_option_that_is_not_given_is_the_runs_own(
 def test_seeds_of_runs_and_sessions_are_apart() -> None:
     """No session of any run has a seed of another one, and all have seeds for training."""
     spans: list[range] = []
-    for seed in (0, 1, MAX_RUN_SEED):
+    for seed in (0, 1, LAST_RUN):
         options = replace(SMALL, seed=seed, num_env_runners=3, num_envs=5)
         for spent in (0, 20, SEEDS_PER_RUN - 20):  # 20 lanes with those of the driver
-            first = first_seed(options, Run("", "", options, seeds=spent))
+            first = first_seed(options, Run("", "", options, get_task(TASK), seeds=spent))
             spans.append(range(first, first + lanes(options)))
     assert all(len(span) == 20 and span[0] in TRAINING_SEEDS and span[-1] in TRAINING_SEEDS for span in spans)
     assert len({seed for span in spans for seed in span}) == 20 * len(spans)
