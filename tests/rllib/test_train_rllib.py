@@ -135,7 +135,7 @@ def test_a_curriculum() -> None:
     """The options of the episodes to come are changed on every env runner, and episodes are played with them."""
     options = replace(SMALL, num_env_runners=1, train_batch_size=256)
     with train_rllib.ray_started(options):
-        algorithm = train_rllib.build_algorithm_config(options, FIRST_SEED).build_algo()
+        algorithm = train_rllib.build_algorithm_config(options, get_task(options.task), FIRST_SEED).build_algo()
         try:
             algorithm.env_runner_group.foreach_env_runner(
                 lambda runner: runner.env and runner.env.unwrapped.lanes.set_episode_options(difficulty="hard")
