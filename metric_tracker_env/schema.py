@@ -75,6 +75,11 @@ MAX_NAME_LENGTH = 40  # of a funnel step
 FUNNEL_STEP_KEEP = 0.70  # a funnel step is broken when it keeps less than this share of its median rate
 
 
+def weekdays_of(days: np.ndarray) -> np.ndarray:
+    """(D,) days, as datetime64[D] or counted from 1970-01-01 -> (D,) int64, Monday 0 to Sunday 6."""
+    return (days.astype(np.int64) + 3) % DAYS_PER_WEEK  # 1970-01-01 was a Thursday
+
+
 class ConversionMetricDefinition(ConfigModel):
     """A conversion rate in percent: daily numerator events over daily denominator events."""
 

@@ -19,6 +19,7 @@ from metric_tracker_env.schema import (
     Catalogue,
     ConversionMetricDefinition,
     Difficulty,
+    weekdays_of,
 )
 
 MAX_DAILY_COUNT = 500_000_000  # events; twice as many an hour still fit in an int32
@@ -231,7 +232,7 @@ class GeneratorConfig(ConfigModel):
     @property
     def weekdays(self) -> np.ndarray:
         """(D,) int64, Monday 0 to Sunday 6."""
-        return (self.dates.astype(np.int64) + 3) % DAYS_PER_WEEK  # 1970-01-01 was a Thursday
+        return weekdays_of(self.dates)
 
     def day_index(self, date: str | dt.date) -> int:
         """Position of a date in the episode.
