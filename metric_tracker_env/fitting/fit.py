@@ -146,4 +146,9 @@ def days_to_learn_from(history: History, ignore: Iterable[str | dt.date]) -> np.
     if good.sum() < LEAST_WEEKS * DAYS_PER_WEEK:
         what = f"{good.sum()} days to learn from; {LEAST_WEEKS} weeks are the least, and {ENOUGH_WEEKS} make a good fit"
         raise HistoryError(what, value=int(good.sum()))
+    together: np.ndarray = np.logical_and.accumulate(history.daily[good] > 0, axis=1)
+    for name, seen in zip(history.steps, together.T, strict=True):
+        if not seen.any():
+            what = f"no event of {name} on the days to learn from, or never on a day with events of the steps before it"
+            raise HistoryError(what, value=name)
     return good

@@ -62,6 +62,8 @@ def fit_rate_noise(before: np.ndarray, after: np.ndarray, expected: np.ndarray, 
         expected: (D,) float64 rate that the day would have without noise.
         daily_noise: Standard deviation of the daily rate, relative.
     """
+    if not len(after):
+        return RateNoise(daily_noise, 0.0)
     mean = after.mean(axis=0)
     used = np.flatnonzero((mean >= LEAST_EVENTS) & (before > 0).all(axis=0))
     if before.shape[1] == 1 or mean[used].sum() < LEAST_TRAFFIC * mean.sum():

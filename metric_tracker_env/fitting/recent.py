@@ -35,14 +35,15 @@ def parameters_of(history: History, funnel: Funnel, good: np.ndarray, weeks: int
             f"no event of {history.steps[int(np.argmin(counts[recent].sum(axis=0)))]} since {history.dates[recent][0]}"
         )
         raise HistoryError(what)
-    ordinary = good & ~funnel.beyond(CLIP).any(axis=1) & (counts > 0).all(axis=1)
-    near = ordinary & recent if (ordinary & recent).sum() >= DAYS_PER_WEEK else recent & (counts[:, 0] > 0)
+    ordinary = good & ~funnel.beyond(CLIP).any(axis=1)
+    filled = recent & (counts[:, 0] > 0)
+    near = filled & ordinary if (filled & ordinary).sum() >= DAYS_PER_WEEK else filled
     hours = fit_weights(hourly[near, :, 0]) if history.hourly else None
     factors = weekday_means(counts[:, 0] / funnel.level[:, 0], history.weekdays, recent)
     level, trend = line(
         counts[:, 0], factors[history.weekdays], last_of(good, TREND_DAYS), len(good) - weeks * DAYS_PER_WEEK
     )
-    deviation = np.abs(funnel.deviation[ordinary]) / funnel.noise
+    tails = [tail(funnel.deviation[ordinary, column] / noise) for column, noise in enumerate(funnel.noise)]
     return FittedParameters(
         entry_step=history.steps[0],
         steps=tuple(
@@ -58,7 +59,7 @@ def parameters_of(history: History, funnel: Funnel, good: np.ndarray, weeks: int
         hourly_weights=None if hours is None else tuple(hours.weights.tolist()),
         hour_noise=0.0 if hours is None else hours.noise,
         noise=dict(zip(funnel.measures, funnel.noise.tolist(), strict=True)),
-        tails=dict(zip(funnel.measures, np.quantile(deviation, TAIL, axis=0).tolist(), strict=True)),
+        tails=dict(zip(funnel.measures, tails, strict=True)),
     )
 
 
@@ -77,20 +78,27 @@ def fit_step(history: History, funnel: Funnel, step: int, recent: np.ndarray, or
     if rate > 1.0:
         what = f"{history.steps[step]} has {rate:.2f} times the events of {history.steps[step - 1]}, the step before it"
         raise HistoryError(what, value=rate, option="steps")
+    clean = ordinary & (counts[:, step - 1 : step + 1] > 0).all(axis=1)
     noise = fit_rate_noise(
-        hourly[ordinary, :, step - 1],
-        hourly[ordinary, :, step],
-        funnel.expected[ordinary, measure],
+        hourly[clean, :, step - 1],
+        hourly[clean, :, step],
+        funnel.expected[clean, measure],
         float(funnel.noise[measure]),
     )
     return FittedStep(name=history.steps[step], rate=rate, day_noise=noise.day, hour_noise=noise.hour)
 
 
+def tail(deviations: np.ndarray) -> float:
+    """What 99 % of the deviations stay below, either way; 0 without any."""
+    known = np.abs(deviations[np.isfinite(deviations)])
+    return float(np.quantile(known, TAIL)) if len(known) else 0.0
+
+
 def weekday_means(ratio: np.ndarray, weekdays: np.ndarray, used: np.ndarray) -> np.ndarray:
     """(7,) float64 mean of each weekday without incidents, of mean 1."""
     chosen = [ratio[used & (weekdays == day)] for day in range(DAYS_PER_WEEK)]
-    found = np.array([spread(values).centre if len(values) else 0.0 for values in chosen])
-    return found / found.mean()
+    found = np.array([spread(values).centre or values.mean() if len(values) else 0.0 for values in chosen])
+    return found / found.mean()  # the centre of few events may be 0, their mean is not
 
 
 def line(counts: np.ndarray, factors: np.ndarray, used: np.ndarray, start: int) -> tuple[float, float]:
@@ -107,4 +115,6 @@ def line(counts: np.ndarray, factors: np.ndarray, used: np.ndarray, start: int) 
     slopes = (plain[second] - plain[first])[whole] / apart[whole]
     slope = float(np.median(slopes)) if len(slopes) else 0.0
     level = spread(plain - slope * (day - start)).centre
+    if level <= 0.0:  # of few events no line can be told
+        return float(plain.mean()), 0.0
     return level, slope / level

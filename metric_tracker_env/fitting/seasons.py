@@ -48,22 +48,19 @@ class Season(NamedTuple):
         return self.level * self.weekday
 
 
-def spread(values: np.ndarray, floor: float = 0.0) -> Spread:
-    """Mean and standard deviation of what lies within 3.5 standard deviations, found from the median on.
-
-    Args:
-        values: (N,) finite float64.
-        floor: The least standard deviation.
-    """
+def spread(values: np.ndarray) -> Spread:
+    """Mean and standard deviation of the (N,) finite values within 3.5 of the latter, from the median on."""
     centre = float(np.median(values))
     distance = np.abs(values - centre)
     sd = MAD_TO_SD * float(np.median(distance))
     if sd == 0.0:
         sd = Q90_TO_SD * float(np.quantile(distance, 0.9))
     for _ in range(CLIP_ROUNDS):
-        kept = values[np.abs(values - centre) <= CLIP * max(sd, floor)]
+        if sd == 0.0:
+            break
+        kept = values[np.abs(values - centre) <= CLIP * sd]
         centre, sd = float(kept.mean()), float(kept.std())
-    return Spread(centre, max(sd, floor))
+    return Spread(centre, sd)
 
 
 def fit_season(

@@ -109,8 +109,6 @@ class CsvFile:
         """The first bytes of the content, unpacked; what is known to be no table in text is refused."""
         with self._bytes() as stream:
             sample = stream.read(SAMPLE_BYTES)
-        if not sample.strip(b" \r\n\t\x00"):
-            raise HistoryError("the file is empty", where=self.where)
         for start, kind in OTHER_KINDS.items():
             if sample.lstrip().startswith(start):
                 known = "CSV (plain or gzipped), parquet, data frames and SQL through DuckDB are read"
@@ -120,7 +118,9 @@ class CsvFile:
     def _guess_separator(self) -> str:
         """The separator that cuts the first rows into the most columns, if it can be into the same number each."""
         with self._text() as stream:
-            head = list(islice(stream, 20))
+            head = list(islice(filter(str.strip, stream), 20))
+        if not head:
+            raise HistoryError("the file is empty", where=self.where)
         found: dict[str, tuple[bool, int]] = {}
         for separator in SEPARATORS:
             try:

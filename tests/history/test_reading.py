@@ -347,13 +347,14 @@ def test_a_missing_library_names_the_extra(module: str, source: Any, monkeypatch
         read_history(source)
 
 
-def test_csv_needs_no_library(tmp_path: Path) -> None:
-    """A text file is read with the core alone."""
-    path = written(text_of(frame_of(24)).encode(), tmp_path)
-    hidden = ["duckdb", "narwhals", "pandas", "polars", "pyarrow"]
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_files_need_no_library_of_frames(kind: str, tmp_path: Path) -> None:
+    """A text file is read with the core alone, and parquet with DuckDB alone."""
+    path = SOURCES[kind](frame_of(24), tmp_path)
+    hidden = ["narwhals", "pandas", "polars", "pyarrow", *(["duckdb"] if kind == "csv" else [])]
     program = f"import sys; sys.modules.update(dict.fromkeys({hidden}))\n"
     program += "from metric_tracker_env.history import read_history\n"
-    program += f"print(read_history({str(path)!r}).counts.sum())"
+    program += f"print(read_history({str(path)!r}, {STEPS}).counts.sum())"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert int(result.stdout) == counts_of(24).sum()
 
