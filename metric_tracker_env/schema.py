@@ -72,6 +72,7 @@ FAMILIES: dict[AnomalyType, Family] = {
 HOURLY_MIX_SUFFIX = "daytime_share"
 NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_]*$"  # of a funnel step and of a conversion
 MAX_NAME_LENGTH = 40  # of a funnel step
+RESERVED_NAMES = ("date", "hour", "counts")  # fields of a record beside its steps
 FUNNEL_STEP_KEEP = 0.70  # a funnel step is broken when it keeps less than this share of its median rate
 
 

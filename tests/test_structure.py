@@ -22,13 +22,8 @@ PACKAGE = ROOT / "metric_tracker_env"
 NAME = PACKAGE.name
 # The layers of the design, from the core to the border: a module imports none that stands further down.
 ORDER = (
-<<<<<<< HEAD
     *("model", "schema", "config", "measure", "tasks", "view", "submission"),  # the vocabulary and the rules
-    "history",  # the data of a user
-=======
-    *("schema", "config", "measure", "tasks", "view", "submission"),  # the vocabulary and the rules
     *("history", "fitting"),  # a user's own data, and what is normal in them
->>>>>>> 399736c (fit_history: level, weekday, hours, rates and noise of a history, robust to incidents; the flights of New York as a test that nobody here made; holidays and what they did)
     "world",  # from a key to a labelled episode
     *("scoring", "tools"),
     "play",  # from episodes to steps
@@ -46,17 +41,12 @@ INSIDE = {
         *("csv_file", "duckdb_query", "frames", "sources"),
         *("forms", "grid", "event_log", "laying", "checks", "record", "reading", "holiday_calendar", "__init__"),
     ),
-<<<<<<< HEAD
+    "fitting": ("seasons", "funnel", "hours", "parameters", "recent", "fit", "holiday_effects", "__init__"),
     "world": (
         *("workspace", "rng", "traffic", "variants", "planner", "injection", "labels"),
         *("reach", "bench", "advice", "explicit", "source", "episode"),
     ),
     "play": ("actions", "supply", "state", "layout", "observation", "board", "focus", "engine", "single"),
-=======
-    "fitting": ("seasons", "funnel", "hours", "parameters", "recent", "fit", "holiday_effects", "__init__"),
-    "world": ("rng", "traffic", "variants", "planner", "injection", "labels", "stddev_shift", "source", "episode"),
-    "play": ("actions", "supply", "state", "layout", "observation", "board", "focus", "engine"),
->>>>>>> 399736c (fit_history: level, weekday, hours, rates and noise of a history, robust to incidents; the flights of New York as a test that nobody here made; holidays and what they did)
     "render": ("sheet", "layout", "scene", "frame", "text", "png", "__init__"),
     "session": ("answers", "schemas", "evidence", "brief", "round", "session", "__init__"),
 }

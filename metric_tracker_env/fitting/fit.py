@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metric_tracker_env.config import GeneratorConfig
+from metric_tracker_env.config import MAX_WEEKS, GeneratorConfig
 from metric_tracker_env.fitting.funnel import Funnel, fit_funnel
 from metric_tracker_env.fitting.parameters import FittedParameters
 from metric_tracker_env.fitting.recent import parameters_of
@@ -19,7 +19,6 @@ from metric_tracker_env.schema import DAYS_PER_WEEK, Difficulty
 
 LEAST_WEEKS = 3  # to fit at all
 ENOUGH_WEEKS = 16  # with fewer a fit is told to be uncertain
-MAX_EPISODE_WEEKS = 12
 UNUSUAL = NOISE_MULTIPLES["easy"]  # noises from which on a day is told to be unusual
 
 
@@ -38,8 +37,7 @@ class Unusual:
 class HistoryFit:
     """What is normal in a history of D days, S steps and M daily measures.
 
-    The measures are the counts, the step rates, the rate of the whole funnel, and where hours are known the daytime
-    share.
+    The measures are the counts, the step rates, rates that skip steps, and where hours are known the daytime share.
     """
 
     history: History
@@ -90,8 +88,8 @@ def fit_history(history: History, weeks: int = 4, ignore: Iterable[str | dt.date
     Raises:
         HistoryError: if the history is too short, or something given is not allowed.
     """
-    if isinstance(weeks, bool) or not isinstance(weeks, int) or not 1 <= weeks <= MAX_EPISODE_WEEKS:
-        what = f"weeks={weeks!r} is not a whole number from 1 to {MAX_EPISODE_WEEKS}"
+    if isinstance(weeks, bool) or not isinstance(weeks, int) or not 1 <= weeks <= MAX_WEEKS:
+        what = f"weeks={weeks!r} is not a whole number from 1 to {MAX_WEEKS}"
         raise HistoryError(what, value=weeks, option="weeks")
     good = days_to_learn_from(history, ignore)
     funnel = fit_funnel(history, good)

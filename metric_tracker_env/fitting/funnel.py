@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from metric_tracker_env import measure
+from metric_tracker_env.config.generator import default_conversions
 from metric_tracker_env.fitting.seasons import OVERFIT, fit_season, spread
 from metric_tracker_env.history import History
-from metric_tracker_env.schema import HOURLY_MIX_SUFFIX, Catalogue, ConversionMetricDefinition
+from metric_tracker_env.schema import HOURLY_MIX_SUFFIX, Catalogue
 
 
 class Funnel(NamedTuple):
-    """The measures of D days: the S counts, the step rates, the rate of the whole funnel, and the daytime share."""
+    """The measures of D days: the S counts, the step rates, rates that skip steps, and the daytime share."""
 
-    measures: tuple[str, ...]  # names of the M measures; the whole funnel has a rate of its own from three steps on
+    measures: tuple[str, ...]  # names of the M measures
     level: np.ndarray  # (D, S) float64 events a day, without weekday
     weekday: np.ndarray  # (D, S) float64 factor of the day's weekday
     values: np.ndarray  # (D, M) float64 events, or shares of 1
@@ -29,28 +29,14 @@ class Funnel(NamedTuple):
         return np.abs(self.deviation) > noises * self.noise
 
 
-def catalogue_of(steps: tuple[str, ...]) -> Catalogue:
-    """The entities of a funnel whose conversions are those of its steps, and that of the whole funnel."""
-    pairs = list(pairwise(steps))
-    if len(steps) > 2:
-        pairs.append((steps[0], steps[-1]))
-    conversions = (
-        ConversionMetricDefinition(
-            name=f"{before}_to_{after}", numerator=after, denominator=before, description=f"{after} / {before} * 100"
-        )
-        for before, after in pairs
-    )
-    return Catalogue(steps, tuple(conversions))
-
-
 def fit_funnel(history: History, good: np.ndarray) -> Funnel:
-    """Fit the first count, each step rate and the daytime share; the other counts and the whole funnel follow.
+    """Fit the first count, each step rate and the daytime share; what the other measures are to be follows.
 
     Args:
         history: The history.
         good: (D,) bool days that may be learnt from.
     """
-    catalogue = catalogue_of(history.steps)
+    catalogue = Catalogue(history.steps, default_conversions(history.steps))
     counts, weekdays = history.daily.astype(np.float64), history.weekdays
     usual = np.median(counts[good], axis=0)
     rates = ratio(counts[:, 1:], counts[:, :-1])
@@ -58,15 +44,17 @@ def fit_funnel(history: History, good: np.ndarray) -> Funnel:
     chain = [fit_season(rate, weekdays, good, usual[i + 1], counts[:, i]) for i, rate in enumerate(rates.T)]
     level = np.cumprod([season.level for season in (entry, *chain)], axis=0).T
     weekday = np.cumprod([season.weekday for season in (entry, *chain)], axis=0).T
-    names = [*history.steps, *(item.name for item in catalogue.conversions)]
+    name_of = {span: item.name for span, item in zip(catalogue.spans, catalogue.conversions, strict=True)}
+    names = [*history.steps, *(name_of[step - 1, step] for step in range(1, len(history.steps)))]
     values, expected = [*counts.T, *rates.T], [*(level * weekday).T, *(season.expected for season in chain)]
     noise = [entry.noise, *([None] * len(chain)), *(season.noise for season in chain)]
     events = [*usual, *usual[1:]]
-    if catalogue.skipping:
-        values.append(ratio(counts[:, -1], counts[:, 0]))
-        expected.append(np.prod([season.expected for season in chain], axis=0))
+    for before, after in (catalogue.spans[conversion] for conversion in catalogue.skipping):
+        names.append(name_of[before, after])
+        values.append(ratio(counts[:, after], counts[:, before]))
+        expected.append(np.prod([season.expected for season in chain[before:after]], axis=0))
         noise.append(None)
-        events.append(usual[-1])
+        events.append(usual[after])
     if history.hourly:
         part = measure.daytime(history.counts[:, :, 0].T)
         mix = fit_season(ratio(part, counts[:, 0]), weekdays, good, float(np.median(part[good])), counts[:, 0])

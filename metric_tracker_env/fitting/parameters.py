@@ -8,9 +8,9 @@ from typing import Annotated, Self
 from pydantic import Field, StrictInt, ValidationError, model_validator
 
 from metric_tracker_env.config import FunnelStep, GeneratorConfig, RateNoise, Real
-from metric_tracker_env.config.base import ConfigModel, Identifier, Positive
-from metric_tracker_env.fitting.funnel import catalogue_of
-from metric_tracker_env.schema import DAYS_PER_WEEK, HOURS_PER_DAY, Catalogue
+from metric_tracker_env.config.base import Identifier, Positive
+from metric_tracker_env.model import ConfigModel
+from metric_tracker_env.schema import DAYS_PER_WEEK, HOURS_PER_DAY
 
 UNIFORM = 3**0.5  # half-width of a uniform distribution of standard deviation 1
 
@@ -54,11 +54,6 @@ class FittedParameters(ConfigModel):
         if self.noise.keys() != self.tails.keys():
             raise ValueError(f"tails: {list(self.tails)} given; the measures of noise, {list(self.noise)}, are allowed")
         return self
-
-    @property
-    def catalogue(self) -> Catalogue:
-        """Entities of the funnel."""
-        return catalogue_of((self.entry_step, *(step.name for step in self.steps)))
 
     def obstacles(self) -> tuple[str, ...]:
         """What the generator cannot express; none if it can make this world."""
@@ -109,7 +104,6 @@ class FittedParameters(ConfigModel):
                 FunnelStep(name=step.name, rate=step.rate, noise_scale=step.hour_noise / most if most else 0.0)
                 for step in self.steps
             ),
-            conversion_definitions=self.catalogue.conversions,
             num_weeks=self.num_weeks,
             end_date=self.end_date,
             base_daily_count=self.level,

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from metric_tracker_env.config.base import Identifier
 from metric_tracker_env.history.errors import HistoryError, listed
 from metric_tracker_env.history.sources import Source
+from metric_tracker_env.schema import MAX_NAME_LENGTH, RESERVED_NAMES
 
 Form = Literal["wide", "long", "events"]
 Steps = Sequence[str] | Mapping[str, str] | None
@@ -25,8 +26,6 @@ USUAL: dict[str, tuple[str, ...]] = {
     "unit": ("unit", "session", "session_id", "visit", "visit_id", "order_id"),
 }
 MAX_STEPS = 12
-MAX_NAME = 38  # letters, so that "a_to_b" is a name of at most 80
-RESERVED = {"date", "hour", "counts"}  # fields of a record
 
 
 class Roles(NamedTuple):
@@ -140,9 +139,11 @@ def step_names(columns: Sequence[str], steps: Steps, where: str) -> tuple[tuple[
             names.append(TypeAdapter(Identifier).validate_python(plain))
         except ValidationError:
             names.append("")
-        if not names[-1] or len(plain) > MAX_NAME or plain in RESERVED:
+        if not names[-1] or plain in RESERVED_NAMES:
             what = f"{name!r} cannot be the name of a step: latin letters, digits and '_', a letter first, at most "
-            what += f"{MAX_NAME}, none of {sorted(RESERVED)}; rename it with steps={{{column!r}: 'a_name', ...}}"
+            what += (
+                f"{MAX_NAME_LENGTH}, none of {list(RESERVED_NAMES)}; rename it with steps={{{column!r}: 'a_name', ...}}"
+            )
             raise HistoryError(what, where=where, value=name, option="steps")
         if plain != name:
             notes.append(f"step {name!r} is called {plain}")
