@@ -61,7 +61,10 @@ def lay(source: Source, roles: Roles, wishes: Wishes) -> Laid:
     moments = read_times(time, wishes.timezone, wishes.time_format)
     if roles.hour is not None:
         moments = with_hours(time, moments, columns[roles.hour])
-    return LAYERS[roles.form](columns, roles, wide, moments, wishes)
+    laid = LAYERS[roles.form](columns, roles, wide, moments, wishes)
+    if wide and wishes.steps is None and "" in source.names:
+        laid.notes.append("a column without a name is left out")
+    return laid
 
 
 def with_hours(time: Column, moments: Moments, hour: Column) -> Moments:

@@ -122,6 +122,13 @@ def test_steps_are_found_in_both_forms() -> None:
     assert history.notes == ("steps by their counts: visits, carts, orders; steps= names them in another order",)
 
 
+def test_a_column_without_a_name_is_left_out() -> None:
+    """Row numbers that a library wrote beside the table are no step, which is noted."""
+    history = read_history(io.BytesIO(frame_of().to_csv().encode()))
+    assert history.steps == STEPS
+    assert history.notes == ("a column without a name is left out",)
+
+
 def test_columns_may_have_any_names() -> None:
     """Named columns are taken, others left alone, and a mapping renames steps."""
     frame = frame_of(24)
