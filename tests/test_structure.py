@@ -32,7 +32,7 @@ ORDER = (
 )
 # Inside the folders, likewise.
 INSIDE = {
-    "config": ("base", "generator", "episode", "environment", "load", "__init__"),
+    "config": ("base", "world", "generator", "episode", "environment", "load", "__init__"),
     "world": ("rng", "traffic", "variants", "planner", "injection", "labels", "stddev_shift", "source", "episode"),
     "play": ("actions", "supply", "state", "layout", "observation", "board", "focus", "engine"),
     "render": ("sheet", "layout", "scene", "frame", "text", "png", "__init__"),

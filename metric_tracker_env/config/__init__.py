@@ -21,6 +21,7 @@ from metric_tracker_env.config.generator import (
     RateNoise,
 )
 from metric_tracker_env.config.load import load_config
+from metric_tracker_env.config.world import WorldConfig
 
 __all__ = [
     "COUNT_OF_DENSITY",
@@ -45,6 +46,7 @@ __all__ = [
     "SyntheticAnomalyGenerator",
     "ToolCosts",
     "View",
+    "WorldConfig",
     "check_fits",
     "load_config",
 ]

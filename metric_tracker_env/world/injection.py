@@ -9,7 +9,7 @@ import numpy as np
 from metric_tracker_env.config import GeneratorConfig
 from metric_tracker_env.measure import SHARE_THRESHOLD, daytime, excess, measures
 from metric_tracker_env.schema import Catalogue, Difficulty
-from metric_tracker_env.world.planner import Plan
+from metric_tracker_env.world.plan import Plan
 from metric_tracker_env.world.variants import (
     IMPOSSIBLE_HOURS,
     MIX_FAMILY,

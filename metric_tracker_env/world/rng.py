@@ -31,6 +31,10 @@ class Stream(IntEnum):
     GENERATORS = 34
     DATA = 36
     RANKS = 35
+    EVENTS = 37
+    EVENT_RANKS = 38
+    GAPS = 39
+    SPANS = 40
 
 
 def mix(state: np.ndarray, scratch: np.ndarray | None = None) -> np.ndarray:

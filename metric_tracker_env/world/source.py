@@ -17,8 +17,12 @@ from metric_tracker_env.schema import (
 from metric_tracker_env.world import rng
 from metric_tracker_env.world.injection import Incidents, inject
 from metric_tracker_env.world.labels import CellClass, label
-from metric_tracker_env.world.planner import Plan, Planner
+from metric_tracker_env.world.layer import Layer, LayerMaker, Twin, replace_measures
+from metric_tracker_env.world.plan import Plan
+from metric_tracker_env.world.planner import Planner, wanted_families
+from metric_tracker_env.world.proposals import Proposer
 from metric_tracker_env.world.rng import Stream
+from metric_tracker_env.world.spans import SpanPlanner
 from metric_tracker_env.world.stddev_shift import plan_generators
 from metric_tracker_env.world.traffic import CleanTraffic
 
@@ -34,14 +38,15 @@ class EpisodeBatch:
     """B episodes of one configuration: the data, the clean twin, the incidents and the class of every cell."""
 
     planes: np.ndarray  # (S, H, B, D) whole numbers as floats, events an hour
-    twin_daily: np.ndarray  # (S, B, D) float64, events a day without injection
+    twin_daily: np.ndarray  # (S, B, D) float64, events a day of the clean twin: without incidents
     final: Deviations  # measured on the injected data
     plan: Plan
     classes: np.ndarray  # (E, B, D) int8 of CellClass
     redraws: np.ndarray  # (B,) int64, incidents drawn again because they did not pass on the final data
+    layer: Layer | None  # known events and lost hours; None without a world
 
     def put(self, episodes: np.ndarray, part: EpisodeBatch) -> None:
-        """Replace some episodes."""
+        """Replace the incidents of some episodes and what follows from them."""
         self.planes[:, :, episodes] = part.planes
         self.twin_daily[:, episodes] = part.twin_daily
         for whole, piece in zip(self.final, part.final, strict=True):
@@ -82,7 +87,17 @@ class EpisodeSource:
         # threshold); else a dropped chunk goes back to the system, and page faults double the next one's time.
         np.empty(ALLOCATOR_HINT_BYTES, np.uint8)
         self._traffic = CleanTraffic(config, episode.difficulty)
-        self._planner = None if episode.anomaly_generators else Planner(config, episode)
+        proposer = Proposer(config, episode.difficulty)
+        self._layers: LayerMaker | None = None
+        self._planner: Planner | SpanPlanner | None = None
+        if config.world is not None:
+            families = wanted_families(proposer, episode)
+            self._layers = LayerMaker(config, config.world, proposer, families)
+            self._planner = SpanPlanner(config, config.world, episode, proposer, families)
+        else:
+            self._planner = Planner(config, episode, proposer)
+        if episode.anomaly_generators:
+            self._planner = None
 
     def generate(self, keys: np.ndarray, hourly: bool = True) -> EpisodeBatch:
         """Generate the episodes of (B,) uint64 keys; each is the same whatever else is in the batch.
@@ -118,11 +133,11 @@ class EpisodeSource:
 
     def _apply(self, keys: np.ndarray) -> tuple[EpisodeBatch, list[SyntheticGeneratorApplication]]:
         """Explicit generators on the clean data of (1,) keys: applied as asked or refused."""
-        planes, values = self._clean(keys)
-        twin = measure.deviations(self.config.catalogue, self.episode.difficulty, values)
-        plan, applications = plan_generators(self.config, self.episode, int(keys[0]), twin)
-        incidents = inject(self.config, self.episode.difficulty, planes, plan)
-        batch, passed = self._measure(planes, values, plan, incidents)
+        twin = self._twin(keys)
+        deviations = measure.deviations(self.config.catalogue, self.episode.difficulty, twin.values)
+        plan, applications = plan_generators(self.config, self.episode, int(keys[0]), deviations)
+        incidents = inject(self.config, self.episode.difficulty, twin.planes, plan)
+        batch, passed = self._measure(twin, plan, incidents)
         for application, confirmed in zip(applications, passed[0], strict=True):
             if not confirmed:
                 raise GenerationError(
@@ -130,7 +145,7 @@ class EpisodeSource:
                     f"{application.direction} but its detection method does not confirm that beside the other "
                     "anomalies; raise stddev_factor, or choose another date or fewer anomalies"
                 )
-        incidents.write(planes)
+        incidents.write(twin.planes)
         actual = batch.final.values[:, 0]
         rows = self.config.catalogue.measure_of_entity[plan.entity[0]]
         measured = [
@@ -139,70 +154,72 @@ class EpisodeSource:
         ]
         return batch, measured
 
-    def _chunk(self, planner: Planner, keys: np.ndarray, hourly: bool) -> EpisodeBatch:
+    def _chunk(self, planner: Planner | SpanPlanner, keys: np.ndarray, hourly: bool) -> EpisodeBatch:
         """Episodes generated together."""
-        planes, values = self._clean(keys, fresh=hourly)
-        plan, attempts = planner.draw(keys, values)
-        batch = self._settle(planner, keys, planes, values, plan, attempts, hourly)
+        twin = self._twin(keys, fresh=hourly)
+        plan, attempts = planner.draw(keys, twin)
+        batch = self._settle(planner, keys, twin, plan, attempts, hourly)
         if not hourly:  # the next chunk overwrites them
-            batch.planes = planes[:, :, :0]
+            batch.planes = twin.planes[:, :, :0]
         return batch
 
     def _settle(
         self,
-        planner: Planner,
+        planner: Planner | SpanPlanner,
         keys: np.ndarray,
-        planes: np.ndarray,
-        values: np.ndarray,
+        twin: Twin,
         plan: Plan,
         attempts: np.ndarray,
         hourly: bool,
     ) -> EpisodeBatch:
         """Inject, measure, label; incidents that do not pass are drawn again, from the clean data of their episodes."""
-        incidents = inject(self.config, self.episode.difficulty, planes, plan)
-        batch, passed = self._measure(planes, values, plan, incidents)
-        failed = plan.active & ~passed
+        incidents = inject(self.config, self.episode.difficulty, twin.planes, plan)
+        batch, passed = self._measure(twin, plan, incidents)
+        failed = plan.active & plan.last & ~passed
         if not failed.any():
             if hourly:
-                incidents.write(planes)
+                incidents.write(twin.planes)
             return batch
         again = np.flatnonzero(failed.any(axis=1))
-        part, tried, clean = plan.take(again), attempts[again], planes.take(again, axis=2)
-        twin = self._clean_measures(clean, clean.sum(axis=1))
-        planner.redraw(keys[again], twin, part, tried, failed[again])
-        repaired = self._settle(planner, keys[again], clean, twin, part, tried, hourly)
+        part, tried = plan.take(again), attempts[again]
+        clean = self._measured(twin.planes.take(again, axis=2), twin.layer and twin.layer.take(again))
+        planner.redraw(keys[again], clean, part, tried, failed[again])
+        repaired = self._settle(planner, keys[again], clean, part, tried, hourly)
         repaired.redraws += failed[again].sum(axis=1)
         if hourly:
-            incidents.write(planes)
+            incidents.write(twin.planes)
         batch.put(again, repaired)
         return batch
 
-    def _clean(self, keys: np.ndarray, fresh: bool = True) -> tuple[np.ndarray, np.ndarray]:
-        """Planes without incidents, and what they measure to: the clean twin, (M, B, D)."""
+    def _twin(self, keys: np.ndarray, fresh: bool = True) -> Twin:
+        """The clean twin of (B,) keys: the data without incidents."""
         planes, daily = self._traffic.planes(keys, fresh)
-        return planes, self._clean_measures(planes, daily)
+        values = measure.measures(self.config.catalogue, daily, measure.daytime(planes[0]), self._no_excess(planes))
+        layer = self._layers and self._layers.lay(keys, planes, values)
+        return Twin(planes, values, layer)
 
-    def _clean_measures(self, planes: np.ndarray, daily: np.ndarray) -> np.ndarray:
-        nothing = np.zeros((len(planes) - 1, 1, 1))  # clean hours keep the order of the funnel
-        return measure.measures(self.config.catalogue, daily, measure.daytime(planes[0]), nothing)
+    def _measured(self, planes: np.ndarray, layer: Layer | None) -> Twin:
+        """The twin that some planes without incidents are."""
+        excess = self._no_excess(planes) if layer is None else measure.excess(planes)
+        values = measure.measures(self.config.catalogue, planes.sum(axis=1), measure.daytime(planes[0]), excess)
+        return Twin(planes, values, layer)
 
-    def _measure(
-        self, planes: np.ndarray, values: np.ndarray, plan: Plan, incidents: Incidents
-    ) -> tuple[EpisodeBatch, np.ndarray]:
+    @staticmethod
+    def _no_excess(planes: np.ndarray) -> np.ndarray:
+        return np.zeros((len(planes) - 1, 1, 1))  # clean hours keep the order of the funnel
+
+    def _measure(self, twin: Twin, plan: Plan, incidents: Incidents) -> tuple[EpisodeBatch, np.ndarray]:
         """The batch that writing the incidents to the planes makes, and (B, K) bool: incidents that pass.
 
-        Takes ``values``, the measures of the clean twin, over and changes them to the final ones.
+        Takes the measures of the twin over and changes them to the final ones.
         """
         catalogue = self.config.catalogue
-        twin_daily = values[: catalogue.num_steps].copy()
-        flat = values.reshape(-1)
-        at = np.arange(0, len(flat), len(flat) // len(values))[:, None] + incidents.cell
-        before, after = flat.take(at), incidents.measures(catalogue)
-        flat[at.reshape(-1)] = after.reshape(-1)
-        final = measure.deviations(catalogue, self.episode.difficulty, values)
-        classes, passed = label(plan, final, incidents, after - before, catalogue.measure_of_entity)
+        twin_daily = twin.values[: catalogue.num_steps].copy()
+        moves = replace_measures(twin.values, incidents.cell, incidents.measures(catalogue))
+        final = measure.deviations(catalogue, self.episode.difficulty, twin.values)
+        classes, passed = label(plan, final, incidents, moves, twin.layer, catalogue.measure_of_entity)
         redraws = np.zeros(len(plan.active), np.int64)
-        return EpisodeBatch(planes, twin_daily, final, plan, classes, redraws), passed
+        return EpisodeBatch(twin.planes, twin_daily, final, plan, classes, redraws, twin.layer), passed
 
 
 def generate_batch(config: GeneratorConfig, episode: EpisodeConfig, keys: np.ndarray) -> EpisodeBatch:
@@ -222,7 +239,8 @@ def _join(parts: list[EpisodeBatch]) -> EpisodeBatch:
         along(2, [p.planes for p in parts]),
         along(1, [p.twin_daily for p in parts]),
         Deviations(*(along(1, list(arrays)) for arrays in zip(*(p.final for p in parts), strict=True))),
-        Plan(*(along(0, [getattr(p.plan, name) for p in parts]) for name in Plan.__dataclass_fields__)),
+        Plan.join([p.plan for p in parts]),
         along(1, [p.classes for p in parts]),
         along(0, [p.redraws for p in parts]),
+        Layer.join(layers) if len(layers := [p.layer for p in parts if p.layer is not None]) else None,
     )

@@ -26,7 +26,7 @@ from metric_tracker_env.measure import (
 from metric_tracker_env.schema import Entity, MethodSpec, SyntheticGeneratorApplication
 from metric_tracker_env.world import rng
 from metric_tracker_env.world.labels import MIN_MOVE
-from metric_tracker_env.world.planner import Plan
+from metric_tracker_env.world.plan import Plan
 from metric_tracker_env.world.rng import Stream
 from metric_tracker_env.world.variants import FAMILY_INDEX, TRAFFIC_FLOOR, chain_bounds, links_of, step_thresholds
 

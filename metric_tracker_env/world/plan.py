@@ -1,0 +1,102 @@
+"""A plan: the incidents (or events) of a batch of episodes as (B, K) arrays, a place for each of their dates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Self
+
+import numpy as np
+
+from metric_tracker_env.schema import HOURS_PER_DAY
+from metric_tracker_env.world import rng
+from metric_tracker_env.world.rng import Stream
+from metric_tracker_env.world.variants import QUALITY_FAMILY, VariantTable
+
+RANK_WORDS = HOURS_PER_DAY // rng.DRAWS_PER_WORD  # ranks of 24 hours
+
+
+@dataclass
+class PerEpisode:
+    """Arrays of B episodes, the batch axis first."""
+
+    def take(self, episodes: np.ndarray) -> Self:
+        """Those of some episodes."""
+        return type(self)(*(getattr(self, field.name)[episodes] for field in fields(self)))
+
+    def put(self, episodes: np.ndarray, part: Self) -> None:
+        """Replace those of some episodes."""
+        for field in fields(self):
+            getattr(self, field.name)[episodes] = getattr(part, field.name)
+
+    @classmethod
+    def join(cls, parts: list[Self]) -> Self:
+        """Those of several batches, one after another."""
+        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
+
+
+@dataclass
+class Plan(PerEpisode):
+    """The incidents of B episodes, K places each; an incident has a place for each of its dates."""
+
+    active: np.ndarray  # (B, K) bool
+    incident: np.ndarray  # (B, K) int64, number of the place's incident in its episode
+    last: np.ndarray  # (B, K) bool, whether the place is for the last date of its incident, which must be confirmed
+    day: np.ndarray  # (B, K) int64
+    entity: np.ndarray  # (B, K) int64
+    family: np.ndarray  # (B, K) int64
+    sign: np.ndarray  # (B, K) float64
+    size: np.ndarray  # (B, K) float64, see PlannedAnomaly.size
+    factor: np.ndarray  # (B, K, S) float64, what each step's count is multiplied by
+    alone: np.ndarray  # (B, K) int64, see VariantTable.alone
+    hours: np.ndarray  # (B, K, H) uint16, random ranks of the hours, for impossible counts
+
+    @classmethod
+    def empty(cls, episodes: int, places: int, steps: int, longest: int = 1) -> Plan:
+        """A plan with no active incident; each has ``longest`` of the places, for as many dates."""
+        shape = (episodes, places)
+        return cls(
+            active=np.zeros(shape, bool),
+            incident=np.tile(np.arange(places) // longest, (episodes, 1)),
+            last=np.ones(shape, bool),
+            day=np.full(shape, -1, np.int64),
+            entity=np.zeros(shape, np.int64),
+            family=np.zeros(shape, np.int64),
+            sign=np.ones(shape),
+            size=np.zeros(shape),
+            factor=np.ones((*shape, steps)),
+            alone=np.zeros(shape, np.int64),
+            hours=np.zeros((*shape, HOURS_PER_DAY), np.uint16),
+        )
+
+    @property
+    def places(self) -> int:
+        """Places of an episode, K."""
+        return self.active.shape[1]
+
+    def write(
+        self,
+        table: VariantTable,
+        spot: np.ndarray,
+        day: np.ndarray,
+        variant: np.ndarray,
+        size: np.ndarray,
+        factors: np.ndarray,
+    ) -> None:
+        """Put n dates of incidents into (n,) flat places: days, variants, sizes, and (n, S) factors of the counts."""
+        self.day.reshape(-1)[spot] = day
+        self.entity.reshape(-1)[spot] = table.entity.take(variant)
+        self.sign.reshape(-1)[spot] = table.sign.take(variant)
+        self.size.reshape(-1)[spot] = size
+        self.alone.reshape(-1)[spot] = table.alone.take(variant)
+        self.factor.reshape(-1, self.factor.shape[-1])[spot] = factors
+        self.family.reshape(-1)[spot] = table.family.take(variant)
+
+    def draw_hours(self, keys: np.ndarray, stream: Stream, spot: np.ndarray, attempt: np.ndarray) -> None:
+        """Rank the hours at random where impossible counts are among the (n,) flat places of a draw."""
+        impossible = np.flatnonzero(self.family.reshape(-1)[spot] == QUALITY_FAMILY)
+        if len(impossible):
+            spot, attempt = spot[impossible], attempt[impossible]
+            lane = spot // self.places
+            start = (attempt * self.places + spot - lane * self.places) * RANK_WORDS
+            ranks = rng.words_at(keys[lane], stream, start, RANK_WORDS).T.copy()
+            self.hours.reshape(-1, HOURS_PER_DAY)[spot] = ranks.astype("<u8", copy=False).view("<u2")
