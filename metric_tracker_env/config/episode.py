@@ -46,7 +46,7 @@ class SyntheticAnomalyGenerator(ConfigModel):
         return (*self.metric_names, *((self.metric_name,) if self.metric_name is not None else ()))
 
 
-CountRange = tuple[Annotated[StrictInt, Field(ge=1)], Annotated[StrictInt, Field(ge=1)]]
+Count = Annotated[StrictInt, Field(ge=0)]
 
 
 class EpisodeOptions(ConfigModel):
@@ -55,9 +55,10 @@ class EpisodeOptions(ConfigModel):
     scenario_family: ScenarioFamily = "mixed"
     difficulty: Difficulty = "medium"
     anomaly_density: Density = "medium"
-    anomaly_count: Annotated[StrictInt, Field(ge=1)] | CountRange | None = Field(
+    anomaly_count: Count | tuple[Count, Count] | None = Field(
         default=3,
-        description="Incidents: a number, a (low, high) range, or None = by density (low 3, medium 5, high 7).",
+        description="Incidents: a number, a (low, high) range, or None = by density (low 3, medium 5, high 7); "
+        "0 is a quiet episode.",
     )
     anomaly_generators: tuple[SyntheticAnomalyGenerator, ...] = ()
 
@@ -65,9 +66,9 @@ class EpisodeOptions(ConfigModel):
     @classmethod
     def _read_count(cls, value: object) -> object:
         numbers = list(value) if isinstance(value, (list, tuple)) else [value]
-        whole = all(isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in numbers)
+        whole = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in numbers)
         if value is not None and not (whole and len(numbers) == (2 if isinstance(value, (list, tuple)) else 1)):
-            raise ValueError(f"{value!r} given; it must be a whole number from 1, a (low, high) pair of them, or None")
+            raise ValueError(f"{value!r} given; it must be a whole number from 0, a (low, high) pair of them, or None")
         return value
 
     @model_validator(mode="after")
@@ -110,7 +111,8 @@ def check_fits(generator: GeneratorConfig, episode: EpisodeConfig) -> None:
     if high > generator.max_incidents:
         raise GenerationError(
             f"anomaly_count: {high} incidents do not fit in {generator.num_days} days; "
-            f"at most {generator.max_incidents} do (one a date, fewer than half of all days)"
+            f"at most {generator.max_incidents} do (one a date, fewer than half of all days"
+            f"{'' if generator.world is None else f'; in a world each may last {generator.world.longest} dates'})"
         )
 
 

@@ -66,4 +66,3 @@ class WorldConfig(ConfigModel):
     def longest(self) -> int:
         """Most dates that an event or an incident lasts."""
         return max(number for number, probability in enumerate(self.lengths, start=1) if probability > 0)
-

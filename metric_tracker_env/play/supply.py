@@ -55,7 +55,7 @@ class LaneData:
             classes=_by_date(batch.classes),
             levels=levels.transpose(1, 2, 0).copy(),
             season=_packed(season).reshape(-1),
-            expected=batch.plan.active.sum(axis=1),
+            expected=batch.expected.sum(axis=(0, 2)),
         )
 
     def put(self, rows: np.ndarray, other: LaneData) -> None:

@@ -8,20 +8,21 @@ import numpy as np
 
 from metric_tracker_env.config import GeneratorConfig, WorldConfig
 from metric_tracker_env.measure import SHARE_THRESHOLD, median_of_sorted, threshold_table
-from metric_tracker_env.schema import HOURS_PER_DAY, Difficulty
+from metric_tracker_env.schema import HOURS_PER_DAY, Catalogue, EntityType, EventKind
 from metric_tracker_env.world import rng
-from metric_tracker_env.world.links import TAKEN, links_of_entities, links_of_gap
+from metric_tracker_env.world.links import ALL_LINKS, TAKEN, links_of_entities, links_of_gap
 from metric_tracker_env.world.plan import PerEpisode, Plan
-from metric_tracker_env.world.proposals import Proposer
+from metric_tracker_env.world.proposals import Proposer, Targets
 from metric_tracker_env.world.rng import Stream
 from metric_tracker_env.world.variants import MIX_FAMILY, QUALITY_FAMILY
-from metric_tracker_env.world.windows import Windows, drawn_lengths, drawn_starts, place
+from metric_tracker_env.world.windows import Tries, Windows, drawn_lengths, drawn_starts
 
-TRIES = 8  # windows that are tried for an event or a gap; where none is free, the episode has one less
-EVENT_WORDS = 6 + TRIES  # length, effect, family, variant, size, announced; windows
-GAP_WORDS = 2 + TRIES  # loss, first hour; dates
+TRY_WORDS = 2
+TRIES = TRY_WORDS * rng.DRAWS_PER_WORD  # windows that are tried for an event or a gap; if none is free, it is left out
+EVENT_WORDS = 6  # length, effect, family, variant, size, announced; then the windows
+GAP_WORDS = 2  # loss, first hour; then the dates
 MOST_ANNOUNCED = 95.0  # percent that an announced drop may reach
-MIX_DIGITS = 10.0  # the mix is announced in tenths of a point, everything else in whole percent
+MIX_UNIT = 0.1  # points in which the mix is announced; everything else in whole percent
 GAP_KEEPS = 0.1  # least share of its traffic that a date with a gap keeps
 
 
@@ -33,8 +34,12 @@ class Events(PerEpisode):
     first: np.ndarray  # (B, K) int64 day index
     length: np.ndarray  # (B, K) int64 dates
     variant: np.ndarray  # (B, K) int64, row of the variant table
+    entity: np.ndarray  # (B, K) int64
+    family: np.ndarray  # (B, K) int64, position in ANOMALY_TYPES
     effect: np.ndarray  # (B, K) bool, whether it came true; never announced
-    announced: np.ndarray  # (B, K) float64, signed: % of the median; of the mix, points; of data quality, % over upstream
+    announced: (
+        np.ndarray
+    )  # (B, K) float64, signed: % of the median; of the mix, points; of data quality, % over upstream
 
 
 @dataclass
@@ -45,6 +50,20 @@ class Gaps(PerEpisode):
     day: np.ndarray  # (B, K) int64
     first: np.ndarray  # (B, K) int64, first lost hour
     last: np.ndarray  # (B, K) int64, last lost hour
+
+
+def event_kind(catalogue: Catalogue, entity: int, sign: float) -> EventKind:
+    """What an event that moves an entity up or down is called."""
+    if entity == 0:
+        return "campaign" if sign > 0 else "holiday"
+    kinds: dict[EntityType, tuple[EventKind, EventKind]] = {
+        "event_count": ("tracking_change", "tracking_change"),
+        "conversion_rate": ("release", "price_promotion"),
+        "funnel_step": ("planned_maintenance", "planned_maintenance"),
+        "hourly_mix": ("changed_hours", "changed_hours"),
+        "data_quality": ("logging_migration", "logging_migration"),
+    }
+    return kinds[catalogue.entities[entity].entity_type][int(sign > 0)]
 
 
 class CalendarPlanner:
@@ -63,67 +82,59 @@ class CalendarPlanner:
         Returns:
             The events, and the plan of those with an effect.
         """
-        world, table = self.world, self._proposer.table
+        world = self.world
         (low, high), longest, episodes = world.events, world.longest, len(keys)
-        draws = rng.uniforms(keys, Stream.EVENTS, 1 + high * EVENT_WORDS)
-        number = low + (draws[0] * (high - low + 1)).astype(np.int64)
-        spot = np.flatnonzero(np.arange(high) < number[:, None])
+        number = rng.uniforms(keys, Stream.EVENTS, 1)[0]
+        spot = np.flatnonzero(np.arange(high) < low + (number * (high - low + 1)).astype(np.int64)[:, None])
         lane, rank = spot // max(high, 1), spot % max(high, 1)
-        words = draws[1:].reshape(high, EVENT_WORDS, episodes)[rank, :, lane].T
+        words, draws = drawn(keys[lane], Stream.EVENTS, rank, EVENT_WORDS)
         length = drawn_lengths(world.lengths, words[0])
         effect = words[1] >= world.without_effect
         family = self._families[(words[2] * len(self._families)).astype(np.int64)]
-        variant, size = self._proposer.drawn(family, words[3], words[4])
-        start = drawn_starts(self.config, length, words[6:].T)
-        last = start + length[:, None] - 1
-        proposed = self._proposer.propose(bare, lane, variant, size, last)
+        variant, size = self._proposer.draw(family, words[3], words[4])
+        targets = self._proposer.targets(bare, lane, variant, size)
+        start = drawn_starts(self.config, length, draws)
+        proposed = self._proposer.propose(bare, targets, start + length[:, None] - 1)
         links = self._links.take(variant)
-        barred = np.full(len(spot), 1 << TAKEN, np.uint16)
-        chosen = np.empty(len(spot), np.int64)
-        for turn in range(high):
-            rows = np.flatnonzero(rank == turn)
-            tried = place(taken, lane[rows], start[rows], length[rows], barred[rows], proposed.fits[rows])
-            chosen[rows] = tried
-            found = rows[tried >= 0]
-            first = start[found, chosen[found]]
-            Windows(lane[found], spot[found], first, length[found], variant[found], size[found]).mark(taken, links[found])
-
+        tries = Tries(start, np.repeat(length[:, None], TRIES, axis=1), proposed.fits)
+        free = np.full(start.shape, 1 << TAKEN, np.uint16)
+        chosen = tries.settle(taken, lane, rank, free, links)
         kept = np.flatnonzero(chosen >= 0)
         chosen, effect = chosen[kept], effect[kept]
-        windows = Windows(*(a[kept] for a in (lane, spot)), start[kept, chosen], *(a[kept] for a in (length, variant, size)))
-        own, relative = proposed.own[kept, chosen], proposed.relative[kept, chosen]
-        actual = self._percent(windows, 100.0 * (own - 1.0) * relative)
+        windows = Windows(spot[kept], start[kept, chosen], length[kept], targets.take(kept))
+        change = proposed.value[kept, chosen] * (proposed.own[kept, chosen] - 1.0)
+        change *= 100.0 / np.maximum(windows.targets.median, 1e-9)
         within = 1.0 + world.announced_within * (2.0 * words[5, kept] - 1.0)
-        events = Events(*(np.full((episodes, high), fill) for fill in (False, -1, 0, 0, False, 0.0)))
+        events = Events(*(np.full((episodes, high), fill) for fill in (False, -1, 0, 0, 0, 0, False, 0.0)))
+        variant = windows.targets.variant
         for whole, part in (
             (events.active, True),
             (events.first, windows.start),
             (events.length, windows.length),
-            (events.variant, windows.variant),
+            (events.variant, variant),
+            (events.entity, self._proposer.table.entity.take(variant)),
+            (events.family, self._proposer.table.family.take(variant)),
             (events.effect, effect),
-            (events.announced, self._announced(windows.variant, actual / within)),
+            (events.announced, self._announced(windows.targets, change, within)),
         ):
             whole.reshape(-1)[windows.spot] = part
 
         plan = Plan.empty(episodes, high * longest, self.config.catalogue.num_steps, longest)
-        windows.take(np.flatnonzero(effect)).write(plan, self._proposer, bare, longest)
-        dated = np.flatnonzero(plan.active)
+        dated = windows.take(np.flatnonzero(effect)).write(plan, self._proposer, bare, longest)
         plan.draw_hours(keys, Stream.EVENT_RANKS, dated, np.zeros_like(dated))
         return events, plan
 
-    def _percent(self, windows: Windows, change: np.ndarray) -> np.ndarray:
-        """Planned change of n events, signed, in the unit in which each is announced; most are in % already."""
-        family, size = self._proposer.table.family.take(windows.variant), windows.size
+    def _announced(self, targets: Targets, change: np.ndarray, within: np.ndarray) -> np.ndarray:
+        """(n,) changes, in %, as announced: by ``within``, rounded, never nothing, and no drop of everything."""
+        table, size = self._proposer.table, targets.size
+        family, sign = table.family.take(targets.variant), table.sign.take(targets.variant)
         points = 100.0 * SHARE_THRESHOLD[self._proposer.difficulty] * size
-        return np.where(family == MIX_FAMILY, points, np.where(family == QUALITY_FAMILY, 100.0 * size, change))
-
-    def _announced(self, variant: np.ndarray, change: np.ndarray) -> np.ndarray:
-        """(n,) changes as announced: rounded, never nothing, and no drop of everything."""
-        table = self._proposer.table
-        family, sign = table.family.take(variant), table.sign.take(variant)
-        unit = np.where(family == MIX_FAMILY, 1.0 / MIX_DIGITS, 1.0)
-        size = np.maximum(np.rint(np.abs(change) / unit), 1.0) * unit
-        return sign * np.where(sign < 0, np.minimum(size, MOST_ANNOUNCED), size)
+        actual = np.where(
+            family == MIX_FAMILY, points, np.where(family == QUALITY_FAMILY, 100.0 * size, np.abs(change))
+        )
+        unit = np.where(family == MIX_FAMILY, MIX_UNIT, 1.0)
+        told = np.maximum(np.rint(actual / within / unit), 1.0) * unit
+        return sign * np.where(sign < 0, np.minimum(told, MOST_ANNOUNCED), told)
 
     def draw_gaps(self, keys: np.ndarray, bare: np.ndarray, entry: np.ndarray, taken: np.ndarray) -> Gaps:
         """Gaps on dates without an event; their links are written to ``taken``.
@@ -136,29 +147,30 @@ class CalendarPlanner:
         """
         world, episodes, days = self.world, len(keys), bare.shape[-1]
         low, high = world.gaps
-        draws = rng.uniforms(keys, Stream.GAPS, 1 + high * GAP_WORDS)
-        number = low + (draws[0] * (high - low + 1)).astype(np.int64)
-        words = draws[1:].reshape(high, GAP_WORDS, episodes)
-        limit = self._entry_limit.of(median_of_sorted(np.sort(bare[:1], axis=-1)))[0]
+        number = rng.uniforms(keys, Stream.GAPS, 1)[0]
+        spot = np.flatnonzero(np.arange(high) < low + (number * (high - low + 1)).astype(np.int64)[:, None])
+        lane, rank = spot // max(high, 1), spot % max(high, 1)
+        words, draws = drawn(keys[lane], Stream.GAPS, rank, GAP_WORDS)
+        limit = self._entry_limit.of(median_of_sorted(np.sort(bare[:1], axis=-1)))[0, lane]
+        loss = limit * (world.gap_loss[0] + words[0] * (world.gap_loss[1] - world.gap_loss[0]))
+        start = drawn_starts(self.config, np.ones_like(lane), draws)
+        traffic = bare[0].reshape(-1).take((lane * days)[:, None] + start)
+        tries = Tries(start, np.ones_like(start), traffic * (1.0 - GAP_KEEPS) >= loss[:, None])
+        free = np.full(start.shape, ALL_LINKS | 1 << TAKEN, np.uint16)
+        chosen = tries.settle(taken, lane, rank, free, np.full(len(lane), self._gap_links))
+        kept = np.flatnonzero(chosen >= 0)
+        lane, spot, day = lane[kept], spot[kept], start[kept, chosen[kept]]
+        hours = lost_hours(entry[:, lane, day].astype(np.float64), loss[kept], words[1, kept])
         gaps = Gaps(*(np.full((episodes, high), fill) for fill in (False, -1, -1, -1)))
-        for rank in range(high):
-            lane = np.flatnonzero(number > rank)
-            loss_draw, hour_draw, *date_draws = words[rank][:, lane]
-            one = np.ones_like(lane)
-            loss = limit[lane] * (world.gap_loss[0] + loss_draw * (world.gap_loss[1] - world.gap_loss[0]))
-            start = drawn_starts(self.config, one, np.array(date_draws).T)
-            traffic = bare[0].reshape(-1).take((lane * days)[:, None] + start)
-            fits = traffic * (1.0 - GAP_KEEPS) >= loss[:, None]
-            chosen = place(taken, lane, start, one, np.full(len(lane), 0xFFFF, np.uint16), fits)
-            found = np.flatnonzero(chosen >= 0)
-            lane, day = lane[found], start[found, chosen[found]]
-            first, last = lost_hours(entry[:, lane, day].astype(np.float64), loss[found], hour_draw[found])
-            taken[lane, day] = self._gap_links
-            gaps.active[lane, rank] = True
-            gaps.day[lane, rank] = day
-            gaps.first[lane, rank] = first
-            gaps.last[lane, rank] = last
+        for whole, part in zip((gaps.active, gaps.day, gaps.first, gaps.last), (True, day, *hours), strict=True):
+            whole.reshape(-1)[spot] = part
         return gaps
+
+
+def drawn(keys: np.ndarray, stream: Stream, rank: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """What (n,) ranks of a stream draw: (count, n) numbers in [0, 1) and (n, T) of 16 bits, for the tries."""
+    words = rng.words_at(keys, stream, 1 + rank * (count + TRY_WORDS), count + TRY_WORDS)
+    return rng.unit(words[:count]), rng.units16(words[count:])
 
 
 def lost_hours(entry: np.ndarray, loss: np.ndarray, draw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

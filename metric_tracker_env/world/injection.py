@@ -101,7 +101,8 @@ def inject(config: GeneratorConfig, difficulty: Difficulty, planes: np.ndarray, 
     alone = plan.alone.reshape(-1)[spot]
     for step in range(1, steps):
         if step < steps - 1:  # rounding must not put a lone count below the step after it
-            np.maximum(new[step], new[step + 1] * (alone == step).astype(planes.dtype), out=new[step])
+            lone = np.flatnonzero(alone == step)
+            new[step][:, lone] = np.maximum(new[step][:, lone], new[step + 1][:, lone])
         np.minimum(new[step], new[step - 1], out=new[step])
     if len(mixed):
         moved = (plan.sign * plan.size).reshape(-1)[spot[mixed]] * SHARE_THRESHOLD[difficulty]

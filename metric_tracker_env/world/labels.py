@@ -50,7 +50,9 @@ def label(
     flat, days = classes.reshape(-1), classes.shape[-1]
     first = np.arange(0, len(flat), classes[0].size)[:, None]
 
-    def mark(lane: np.ndarray, cell: np.ndarray, moves: np.ndarray, cell_class: CellClass) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def mark(
+        lane: np.ndarray, cell: np.ndarray, moves: np.ndarray, cell_class: CellClass
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         index = first + cell
         flagged = final.flagged.reshape(-1).take(index)
         move = moves.take(measure_of_entity, axis=0)

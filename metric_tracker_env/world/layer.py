@@ -49,7 +49,10 @@ class Layer:
     def join(parts: list[Layer]) -> Layer:
         """The layers of several batches, one after another."""
         first = np.cumsum([0, *(len(part.links) for part in parts)])
-        whole = [np.concatenate(arrays) for arrays in zip(*((p.event_of_day, p.gap_of_day, p.links) for p in parts), strict=True)]
+        whole = [
+            np.concatenate(arrays)
+            for arrays in zip(*((p.event_of_day, p.gap_of_day, p.links) for p in parts), strict=True)
+        ]
         return Layer(
             Events.join([part.events for part in parts]),
             Gaps.join([part.gaps for part in parts]),

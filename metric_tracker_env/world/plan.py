@@ -9,6 +9,7 @@ import numpy as np
 
 from metric_tracker_env.schema import HOURS_PER_DAY
 from metric_tracker_env.world import rng
+from metric_tracker_env.world.proposals import Targets
 from metric_tracker_env.world.rng import Stream
 from metric_tracker_env.world.variants import QUALITY_FAMILY, VariantTable
 
@@ -74,19 +75,14 @@ class Plan(PerEpisode):
         return self.active.shape[1]
 
     def write(
-        self,
-        table: VariantTable,
-        spot: np.ndarray,
-        day: np.ndarray,
-        variant: np.ndarray,
-        size: np.ndarray,
-        factors: np.ndarray,
+        self, table: VariantTable, spot: np.ndarray, day: np.ndarray, targets: Targets, factors: np.ndarray
     ) -> None:
-        """Put n dates of incidents into (n,) flat places: days, variants, sizes, and (n, S) factors of the counts."""
+        """Put n moves into (n,) flat places: (n,) days, and (n, S) factors of the counts."""
+        variant = targets.variant
         self.day.reshape(-1)[spot] = day
         self.entity.reshape(-1)[spot] = table.entity.take(variant)
         self.sign.reshape(-1)[spot] = table.sign.take(variant)
-        self.size.reshape(-1)[spot] = size
+        self.size.reshape(-1)[spot] = targets.size
         self.alone.reshape(-1)[spot] = table.alone.take(variant)
         self.factor.reshape(-1, self.factor.shape[-1])[spot] = factors
         self.family.reshape(-1)[spot] = table.family.take(variant)

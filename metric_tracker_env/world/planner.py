@@ -9,7 +9,7 @@ from metric_tracker_env.schema import ANOMALY_TYPES
 from metric_tracker_env.world import rng
 from metric_tracker_env.world.layer import Twin
 from metric_tracker_env.world.plan import Plan
-from metric_tracker_env.world.proposals import Proposals, Proposer
+from metric_tracker_env.world.proposals import Proposer, Targets
 from metric_tracker_env.world.rng import Stream
 from metric_tracker_env.world.variants import FAMILY_INDEX
 
@@ -60,10 +60,12 @@ class Planner:
         spot = np.flatnonzero(plan.active)
         draws = draws[1 + places :].reshape(3, places, episodes).transpose(0, 2, 1).reshape(3, -1)[:, spot]
         family = self._wanted[(draws[0] * len(self._wanted)).astype(np.int64)]
-        variant, size = self._proposer.drawn(family, draws[1], draws[2])
+        variant, size = self._proposer.draw(family, draws[1], draws[2])
+        targets = self._proposer.targets(twin.values, spot // places, variant, size)
         day = plan.day.reshape(-1)[spot]
-        proposed = self._proposer.propose(twin.values, spot // places, variant, size, day[:, None])
-        self._accept(keys, plan, spot, np.zeros_like(spot), day, variant, size, proposed)
+        proposed = self._proposer.propose(twin.values, targets, day[:, None])
+        factors = self._proposer.factors(targets, proposed)[:, 0]
+        self._accept(keys, plan, spot, np.zeros_like(spot), day, targets, factors)
         attempts = np.zeros((episodes, places), np.int64)
         self._retry(keys, twin.values, plan, attempts, spot[~proposed.fits[:, 0]])
         return plan, attempts
@@ -109,9 +111,10 @@ class Planner:
             start = (turn * places + np.repeat(spot - lane * places, RETRIES)) * WORDS_PER_DRAW
             unit = rng.unit(rng.words_at(keys[lanes], Stream.REDRAW, start, WORDS_PER_DRAW))
             day = self.candidates[(unit[0] * len(self.candidates)).astype(np.int64)]
-            variant, size = self._proposer.drawn(np.repeat(family, RETRIES), unit[1], unit[2])
+            variant, size = self._proposer.draw(np.repeat(family, RETRIES), unit[1], unit[2])
             size *= np.where(table.elastic.take(variant), 1.0 + STRETCH * np.maximum(turn - STRETCH_AFTER, 0), 1.0)
-            proposed = self._proposer.propose(values, lanes, variant, size, day[:, None])
+            targets = self._proposer.targets(values, lanes, variant, size)
+            proposed = self._proposer.propose(values, targets, day[:, None])
             free = (plan.day[lanes] != day[:, None]).all(axis=1)
             fits = (proposed.fits[:, 0] & free).reshape(-1, RETRIES)
             chosen = np.arange(len(spot)) * RETRIES + fits.argmax(axis=1)
@@ -121,8 +124,8 @@ class Planner:
             done[np.unique(cell, return_index=True)[1]] = True
             done &= cell >= 0
             chosen = chosen[done]
-            accepted = Proposals(*(a[chosen] for a in proposed))
-            self._accept(keys, plan, spot[done], 1 + turn[chosen], day[chosen], variant[chosen], size[chosen], accepted)
+            factors = self._proposer.factors(targets, proposed)[chosen, 0]
+            self._accept(keys, plan, spot[done], 1 + turn[chosen], day[chosen], targets.take(chosen), factors)
             spot = spot[~done]
 
     def _accept(
@@ -132,10 +135,9 @@ class Planner:
         spot: np.ndarray,
         attempt: np.ndarray,
         day: np.ndarray,
-        variant: np.ndarray,
-        size: np.ndarray,
-        proposed: Proposals,
+        targets: Targets,
+        factors: np.ndarray,
     ) -> None:
-        """Write proposals into the flat places ``spot`` of the plan."""
-        plan.write(self._proposer.table, spot, day, variant, size, proposed.factors[:, 0])
+        """Write moves on (n,) days into the flat places ``spot`` of the plan."""
+        plan.write(self._proposer.table, spot, day, targets, factors)
         plan.draw_hours(keys, Stream.RANKS, spot, attempt)

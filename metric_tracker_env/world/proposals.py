@@ -12,13 +12,36 @@ from metric_tracker_env.schema import Difficulty
 from metric_tracker_env.world.variants import FUNNEL_FAMILY, TRAFFIC_FLOOR, step_thresholds, variant_table
 
 
-class Proposals(NamedTuple):
-    """n moves as drawn, each on T dates."""
+class Targets(NamedTuple):
+    """n moves as drawn, and what they are measured by in their episodes."""
 
-    factors: np.ndarray  # (n, T, S) float64, of the counts
-    own: np.ndarray  # (n, T) float64, of the entity's own value
-    relative: np.ndarray  # (n, T) float64, the entity's value before the move / its median
+    lane: np.ndarray  # (n,) int64 episode
+    variant: np.ndarray  # (n,) int64
+    size: np.ndarray  # (n,) float64, see PlannedAnomaly.size
+    median: np.ndarray  # (n,) float64, of the entity's value
+    limit: np.ndarray  # (n,) float64, its detection threshold
+
+    def take(self, rows: np.ndarray) -> Targets:
+        """Those at (m,) positions."""
+        return Targets(*(a[rows] for a in self))
+
+
+class Proposals(NamedTuple):
+    """n moves, each on T dates."""
+
+    value: np.ndarray  # (n, T) float64, the entity's value before the move
+    own: np.ndarray  # (n, T) float64, factor of that value
     fits: np.ndarray  # (n, T) bool, whether it would be flagged beside the median
+    several: np.ndarray  # (m,) int64, which of the n multiply more than one link
+    chain: np.ndarray  # (m, T, S-1) float64, their factors of the counts after the first
+
+    def take(self, rows: np.ndarray) -> Proposals:
+        """Those at positions."""
+        place = np.full(len(self.own), -1)
+        place[rows] = np.arange(len(rows))
+        several = place[self.several]
+        kept = several >= 0
+        return Proposals(self.value[rows], self.own[rows], self.fits[rows], several[kept], self.chain[kept])
 
 
 class Proposer:
@@ -29,47 +52,51 @@ class Proposer:
         self.difficulty: Difficulty = difficulty
         self.table = variant_table(config, difficulty)
 
-    def drawn(self, family: np.ndarray, variant_draw: np.ndarray, size_draw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def draw(
+        self, family: np.ndarray, variant_draw: np.ndarray, size_draw: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Variants of (n,) families, and sizes, from draws in [0, 1): (n,) int64 and (n,) float64."""
         table = self.table
         variant = table.start.take(family) + (variant_draw * table.count.take(family)).astype(np.int64)
         return variant, table.low.take(variant) + size_draw * table.span.take(variant)
 
-    def propose(
-        self, base: np.ndarray, lane: np.ndarray, variant: np.ndarray, size: np.ndarray, day: np.ndarray
-    ) -> Proposals:
-        """Work out n moves on T dates each.
+    def targets(self, base: np.ndarray, lane: np.ndarray, variant: np.ndarray, size: np.ndarray) -> Targets:
+        """Moves in (n,) episodes of the data that (M, B, D) measures ``base`` are of."""
+        table = self.table
+        row = table.measure.take(variant) * base.shape[1] + lane
+        median = median_of_sorted(np.sort(base.reshape(-1, base.shape[2]).take(row, axis=0), axis=-1))
+        return Targets(lane, variant, size, median, table.limits.rows(variant).of(median))
 
-        Args:
-            base: (M, B, D) measures of the data that are moved.
-            lane: (n,) int64.
-            variant: (n,) int64.
-            size: (n,) float64 thresholds, from the date's own value.
-            day: (n, T) int64.
-        """
+    def propose(self, base: np.ndarray, targets: Targets, day: np.ndarray) -> Proposals:
+        """Work out n moves on T dates each: (M, B, D) measures and (n, T) days."""
         table = self.table
         _, episodes, days = base.shape
-        sign = table.sign.take(variant)
-        series = base.reshape(-1, days)
+        lane, variant, size, median, limit = targets
         row = table.measure.take(variant) * episodes + lane
-        value = series.reshape(-1).take((row * days)[:, None] + day)
-        median = median_of_sorted(np.sort(series.take(row, axis=0), axis=-1))
-        limit = table.limits.rows(variant).of(median)
-
+        value = base.reshape(-1).take((row * days)[:, None] + day)
+        sign = table.sign.take(variant)
         move = (sign * size)[:, None]
         factor = 1.0 + move * (limit[:, None] / np.maximum(value, 1e-9))
-        np.copyto(factor, size[:, None], where=(table.family.take(variant) == FUNNEL_FAMILY)[:, None])
-        least, most = table.least.take(variant)[:, None], table.most.take(variant)[:, None]
-        factor = np.minimum(np.maximum(factor, least), most)
-        factors = np.where(table.scaled.take(variant, axis=0)[:, None], factor[..., None], 1.0)
+        broken = np.flatnonzero(table.family.take(variant) == FUNNEL_FAMILY)
+        factor[broken] = size[broken, None]
+        np.maximum(factor, table.least.take(variant)[:, None], out=factor)
+        np.minimum(factor, table.most.take(variant)[:, None], out=factor)
         several = np.flatnonzero(table.several.take(variant))
+        chain = np.empty((0, day.shape[1], self.config.catalogue.num_steps - 1))
         if len(several):
             chain = self._common_share(base, lane[several], day[several], variant[several], move[several])
-            factors[several, :, 1:] = chain
             factor[several] = chain[..., -1]
-        reach = sign[:, None] * (value * factor - median[:, None]) / limit[:, None]
-        relative = value / np.maximum(median, 1e-9)[:, None]
-        return Proposals(factors, factor, relative, reach >= table.margin.take(variant)[:, None])
+        reach = value * factor
+        reach -= median[:, None]
+        reach *= sign[:, None]
+        reach /= limit[:, None]
+        return Proposals(value, factor, reach >= table.margin.take(variant)[:, None], several, chain)
+
+    def factors(self, targets: Targets, proposed: Proposals) -> np.ndarray:
+        """(n, T, S) float64 factors of the counts."""
+        factors = np.where(self.table.scaled.take(targets.variant, axis=0)[:, None], proposed.own[..., None], 1.0)
+        factors[proposed.several, :, 1:] = proposed.chain
+        return factors
 
     def _common_share(
         self, base: np.ndarray, lane: np.ndarray, day: np.ndarray, variant: np.ndarray, share: np.ndarray
@@ -81,9 +108,9 @@ class Proposer:
         link = np.minimum(np.maximum(link, TRAFFIC_FLOOR), self.table.ceiling)
         return np.multiply.accumulate(np.where(self.table.links[variant][:, None], link, 1.0), axis=2)
 
-    def bearable(self, base: np.ndarray, lane: np.ndarray, day: np.ndarray, factors: np.ndarray) -> np.ndarray:
-        """(n, T) bool: whether dates that were moved already can carry (n, T, S) factors as well."""
-        rates, medians = self._rates(base, lane, day)
+    def bearable(self, base: np.ndarray, targets: Targets, day: np.ndarray, factors: np.ndarray) -> np.ndarray:
+        """(n, T) bool: whether (n, T) days that were moved already can carry (n, T, S) factors as well."""
+        rates, medians = self._rates(base, targets.lane, day)
         link = factors[..., 1:] / factors[..., :-1]
         return (rates * link <= medians[:, None] * self.table.ceiling).all(axis=2)
 

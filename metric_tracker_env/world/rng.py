@@ -76,6 +76,11 @@ def uniforms(keys: np.ndarray, stream: int, count: int, first: int = 0) -> np.nd
     return unit(words(keys, stream, count, first))
 
 
+def units16(drawn: np.ndarray) -> np.ndarray:
+    """(w, n) uint64 words -> (n, 4 w) float64 in [0, 1), 16 bits each."""
+    return drawn.T.copy().astype("<u8", copy=False).view("<u2") * 2.0**-16
+
+
 def draws32(keys: np.ndarray, stream: int, count: int) -> np.ndarray:
     """32-bit draws: (B,) keys -> (B, count) uint32."""
     index = np.arange(1, count // 2 + count % 2 + 1, dtype=np.uint64) + np.uint64(stream << STREAM_SHIFT)

@@ -31,6 +31,7 @@ Backend = Literal["pandas", "polars", "pyarrow"]
 
 DATA_DRAWS = 64  # clean data that are tried for explicit generators
 CHUNK = 256  # episodes generated at a time: enough to amortise NumPy calls, few enough for the cache
+WORLD_CHUNK = 512  # likewise in a world, which takes three times the calls
 
 
 @dataclass
@@ -111,7 +112,8 @@ class EpisodeSource:
         """
         if self._planner is None:
             return _join([self.generate_with_records(keys[i : i + 1])[0] for i in range(len(keys))])
-        parts = [self._chunk(self._planner, keys[i : i + CHUNK], hourly) for i in range(0, len(keys), CHUNK)]
+        size = CHUNK if self._layers is None else WORLD_CHUNK
+        parts = [self._chunk(self._planner, keys[i : i + size], hourly) for i in range(0, len(keys), size)]
         return _join(parts)
 
     def generate_with_records(self, keys: np.ndarray) -> tuple[EpisodeBatch, list[SyntheticGeneratorApplication]]:

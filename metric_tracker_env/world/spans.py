@@ -8,20 +8,22 @@ import numpy as np
 
 from metric_tracker_env.config import EpisodeConfig, GeneratorConfig, WorldConfig
 from metric_tracker_env.world import rng
-from metric_tracker_env.world.layer import NOTHING, Layer, Twin
+from metric_tracker_env.world.calendar import Events
+from metric_tracker_env.world.layer import Twin
 from metric_tracker_env.world.links import TAKEN, links_of_entities
 from metric_tracker_env.world.plan import Plan
 from metric_tracker_env.world.proposals import Proposer
 from metric_tracker_env.world.rng import Stream
-from metric_tracker_env.world.variants import MIX_FAMILY, QUALITY_FAMILY
-from metric_tracker_env.world.windows import Windows, drawn_lengths, drawn_starts, place
+from metric_tracker_env.world.variants import MIX_FAMILY, QUALITY_FAMILY, VariantTable
+from metric_tracker_env.world.windows import Tries, Windows, drawn_lengths, drawn_starts
 
-TRIES = 8  # windows of one draw that are looked at together
+TRY_WORDS = 2
+TRIES = TRY_WORDS * rng.DRAWS_PER_WORD  # windows of one draw that are looked at together
 WISH_WORDS = 3  # family, length, place
-WORDS_PER_ROUND = 3 + TRIES  # event, variant, size; windows
+ROUND_WORDS = 3  # event, variant, size; then the windows
 # Rounds of draws after which an incident that cannot go beyond an event is put beside one, after which one that
 # cannot be put beside any is put anywhere, and after which one that fits nowhere is given up.
-BEYOND_ROUNDS, BESIDE_ROUNDS, MAX_ROUNDS = 2, 4, 12
+BEYOND_ROUNDS, BESIDE_ROUNDS, MAX_ROUNDS = 2, 4, 8
 LONGEST_BEYOND = 2  # dates
 ANYWHERE, BESIDE, BEYOND = range(3)
 
@@ -56,7 +58,8 @@ class SpanPlanner:
         longest = self.world.longest
         plan = Plan.empty(len(keys), self._high * longest, self.config.catalogue.num_steps, longest)
         wishes, rounds = self._wishes(keys), np.zeros((len(keys), self._high), np.int64)
-        self._place(keys, twin, plan, rounds, wishes, np.flatnonzero(wishes.active))
+        # Nearly all incidents fit at the first draw; of the others all further draws are looked at together.
+        self._place(keys, twin, plan, rounds, wishes, np.flatnonzero(wishes.active), (1, MAX_ROUNDS - 1))
         return plan, rounds
 
     def redraw(self, keys: np.ndarray, twin: Twin, plan: Plan, rounds: np.ndarray, failed: np.ndarray) -> None:
@@ -64,7 +67,7 @@ class SpanPlanner:
         longest = self.world.longest
         spot = np.flatnonzero(failed.reshape(-1, longest).any(axis=1))
         plan.active.reshape(-1, longest)[spot] = False
-        self._place(keys, twin, plan, rounds, self._wishes(keys), spot)
+        self._place(keys, twin, plan, rounds, self._wishes(keys), spot, (MAX_ROUNDS - 1,))
 
     def _wishes(self, keys: np.ndarray) -> Wishes:
         high, world = self._high, self.world
@@ -81,95 +84,133 @@ class SpanPlanner:
         )
 
     def _place(
-        self, keys: np.ndarray, twin: Twin, plan: Plan, rounds: np.ndarray, wishes: Wishes, spot: np.ndarray
+        self,
+        keys: np.ndarray,
+        twin: Twin,
+        plan: Plan,
+        rounds: np.ndarray,
+        wishes: Wishes,
+        spot: np.ndarray,
+        together: tuple[int, ...],
     ) -> None:
-        """Draw the incidents at (n,) places among the flat (B, I) until each fits or is given up."""
+        """Draw the incidents at (n,) places among the flat (B, I) until each fits or is given up.
+
+        Of the next draws of an incident, as many as are looked at ``together``, the first that fits is taken.
+        """
         assert twin.layer is not None
         high, longest = self._high, self.world.longest
         taken = twin.layer.links.copy()
         lane, at = np.nonzero(plan.active)
         taken[lane, plan.day[lane, at]] |= np.uint16(1 << TAKEN)
-        while len(spot := spot[rounds.reshape(-1)[spot] < MAX_ROUNDS]):
-            windows, start, fits, barred = self._tried(keys, twin, rounds, wishes, spot)
-            rounds.reshape(-1)[spot] += 1
-            chosen = np.full(len(spot), -1)
+        announced = _Announced(twin.layer.events, self._proposer.table)
+        for draws in together:
+            if not len(spot):
+                return
+            used = rounds.reshape(-1)[spot]
+            turn = (used[:, None] + np.arange(draws)).reshape(-1)
+            tried = self._tried(keys, twin, announced, wishes, np.repeat(spot, draws), turn)
+            shape = (len(spot), draws * TRIES)
+            length, barred = (np.repeat(a, TRIES).reshape(shape) for a in (tried.windows.length, tried.barred))
+            tries = Tries(tried.start.reshape(shape), length, tried.fits.reshape(shape))
             mark = np.full(len(spot), 1 << TAKEN, np.uint16)
-            for incident in range(high):  # of two incidents that want one date the first keeps it
-                rows = np.flatnonzero(spot % high == incident)
-                tried = place(taken, windows.lane[rows], start[rows], windows.length[rows], barred[rows], fits[rows])
-                chosen[rows] = tried
-                found = rows[tried >= 0]
-                windows.start[found] = start[found, chosen[found]]
-                windows.take(found).mark(taken, mark[found])
+            chosen = tries.settle(taken, spot // high, spot % high, barred, mark)
             found = np.flatnonzero(chosen >= 0)
-            accepted = windows.take(found)
-            accepted.write(plan, self._proposer, twin.values, longest)
-            dated = np.flatnonzero(plan.active.reshape(-1, longest)[accepted.spot])
-            places = (accepted.spot[:, None] * longest + np.arange(longest)).reshape(-1)[dated]
+            accepted = tried.windows.take(found * draws + chosen[found] // TRIES)
+            accepted = accepted._replace(start=tries.start[found, chosen[found]])
+            rounds.reshape(-1)[spot] = used + draws
+            rounds.reshape(-1)[accepted.spot] = used[found] + chosen[found] // TRIES + 1
+            places = accepted.write(plan, self._proposer, twin.values, longest)
             plan.draw_hours(keys, Stream.RANKS, places, rounds.reshape(-1)[places // longest])
             spot = spot[chosen < 0]
 
     def _tried(
-        self, keys: np.ndarray, twin: Twin, rounds: np.ndarray, wishes: Wishes, spot: np.ndarray
-    ) -> tuple[Windows, np.ndarray, np.ndarray, np.ndarray]:
-        """The next draw of n incidents, with ``TRIES`` windows each.
-
-        Returns:
-            The incidents with their first days open; (n, T) first days; (n, T) bool, windows that fit the dates and
-            the data; (n,) uint16, what a date of a window must not hold.
-        """
-        layer, table = twin.layer, self._proposer.table
-        assert layer is not None
-        lane, turn = spot // self._high, rounds.reshape(-1)[spot]
-        offset = 1 + self._high * WISH_WORDS + (turn * self._high + spot % self._high) * WORDS_PER_ROUND
-        words = rng.unit(rng.words_at(keys[lane], Stream.SPANS, offset, WORDS_PER_ROUND))
+        self,
+        keys: np.ndarray,
+        twin: Twin,
+        announced: _Announced,
+        wishes: Wishes,
+        spot: np.ndarray,
+        turn: np.ndarray,
+    ) -> _Tried:
+        """Draw number ``turn``, (n,), of the incidents at (n,) places among the flat (B, I)."""
+        table = self._proposer.table
+        lane = spot // self._high
+        each = ROUND_WORDS + TRY_WORDS
+        offset = 1 + self._high * WISH_WORDS + (turn * self._high + spot % self._high) * each
+        drawn = rng.words_at(keys[lane], Stream.SPANS, offset, each)
+        words, draws = rng.unit(drawn[:ROUND_WORDS]), rng.units16(drawn[ROUND_WORDS:])
         family, length = wishes.family.reshape(-1)[spot], wishes.length.reshape(-1)[spot]
-        where = wishes.where.reshape(-1)[spot]
-        where = np.minimum(where, np.where(turn < BEYOND_ROUNDS, BEYOND, np.where(turn < BESIDE_ROUNDS, BESIDE, ANYWHERE)))
-        variant, size = self._proposer.drawn(family, words[1], words[2])
-        start = drawn_starts(self.config, length, words[3:].T)
+        latest = BEYOND - (turn >= BEYOND_ROUNDS).astype(np.int64) - (turn >= BESIDE_ROUNDS)
+        where = np.minimum(wishes.where.reshape(-1)[spot], latest)
+        variant, size = self._proposer.draw(family, words[1], words[2])
+        start = drawn_starts(self.config, length, draws)
 
-        announced = layer.event_of_day >= 0
-        goes_on = announced & self._may_go_beyond(layer)
-        beyond = np.flatnonzero((where == BEYOND) & goes_on.any(axis=1)[lane])
-        day = _pick(goes_on[lane[beyond]], words[0, beyond, None])[:, 0]
-        event = lane[beyond], layer.event_of_day[lane[beyond], day]
-        variant[beyond] = layer.events.variant[event]
+        beyond = np.flatnonzero((where == BEYOND) & (announced.surpassed.number[lane] > 0))
+        event, _, _ = announced.surpassed.draw(lane[beyond], words[0, beyond, None])
+        event = lane[beyond], event[:, 0]
+        variant[beyond] = announced.events.variant[event]
         size[beyond] = table.low.take(variant[beyond]) + words[2, beyond] * table.span.take(variant[beyond])
-        lasts = layer.events.length[event]
+        lasts = announced.events.length[event]
         length[beyond] = np.minimum(np.minimum(length[beyond], LONGEST_BEYOND), lasts)
         room = (lasts - length[beyond] + 1)[:, None]
-        start[beyond] = layer.events.first[event][:, None] + (words[3:, beyond].T * room).astype(np.int64)
+        start[beyond] = announced.events.first[event][:, None] + (draws[beyond] * room).astype(np.int64)
 
-        beside = (where > ANYWHERE) & announced.any(axis=1)[lane] & (table.family.take(variant) != QUALITY_FAMILY)
+        beside = (where > ANYWHERE) & (announced.dates.number[lane] > 0) & (family != QUALITY_FAMILY)
         beside[beyond] = False
         beside = np.flatnonzero(beside)
-        number = announced.sum(axis=1)[lane[beside], None]
-        draw = words[3:, beside].T * number
-        offset_in_window = ((draw - np.floor(draw)) * length[beside, None]).astype(np.int64)
-        start[beside] = _pick(announced[lane[beside]], words[3:, beside].T) - offset_in_window
+        _, day, rest = announced.dates.draw(lane[beside], draws[beside])
+        start[beside] = day - (rest * length[beside, None]).astype(np.int64)
 
         dates = self.config.candidate_days
-        inside = (start >= dates.start) & (start + length[:, None] <= dates.stop)
-        last = np.clip(start + length[:, None] - 1, 0, self.config.num_days - 1)
-        proposed = self._proposer.propose(twin.values, lane, variant, size, last)
-        fits = proposed.fits & inside
-        fits[beyond] &= self._proposer.bearable(twin.values, lane[beyond], last[beyond], proposed.factors[beyond])
+        last = start + (length - 1)[:, None]
+        inside = (start >= dates.start) & (last < dates.stop)
+        np.clip(last, 0, self.config.num_days - 1, out=last)
+        targets = self._proposer.targets(twin.values, lane, variant, size)
+        proposed = self._proposer.propose(twin.values, targets, last)
+        fits = proposed.fits & inside & (turn < MAX_ROUNDS)[:, None]
+        if len(beyond):
+            more = targets.take(beyond)
+            factors = self._proposer.factors(more, proposed.take(beyond))
+            fits[beyond] &= self._proposer.bearable(twin.values, more, last[beyond], factors)
         barred = self._links.take(variant) | np.uint16(1 << TAKEN)
         barred[beyond] = 1 << TAKEN
-        return Windows(lane, spot, np.full(len(spot), NOTHING), length, variant, size), start, fits, barred
-
-    def _may_go_beyond(self, layer: Layer) -> np.ndarray:
-        """(B, D) bool: dates of events that came true and whose entity an incident may move further."""
-        events = layer.events
-        family = self._proposer.table.family.take(events.variant)
-        may = events.active & events.effect & (family != MIX_FAMILY) & (family != QUALITY_FAMILY)
-        padded = np.concatenate([may, np.zeros((len(may), 1), bool)], axis=1)  # the last column is for NOTHING
-        return np.take_along_axis(padded, layer.event_of_day, axis=1)
+        return _Tried(Windows(spot, start[:, 0], length, targets), start, fits, barred)
 
 
-def _pick(dates: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """(n, D) bool dates and (n, T) draws -> (n, T) int64: one of the dates that are set for each draw."""
-    until = np.cumsum(dates, axis=1)
-    wanted = (draws * until[:, -1:]).astype(np.int64)
-    return (until[:, None] <= wanted[..., None]).sum(axis=2)
+class _Tried(NamedTuple):
+    """n draws of incidents, with T windows each."""
+
+    windows: Windows  # the first day of each is open
+    start: np.ndarray  # (n, T) int64 first days
+    fits: np.ndarray  # (n, T) bool, windows that lie inside the candidate dates and fit the data
+    barred: np.ndarray  # (n,) uint16, what a date of a window must not hold
+
+
+class _EventDates:
+    """The dates of some events of B episodes, to draw from."""
+
+    def __init__(self, events: Events, chosen: np.ndarray) -> None:
+        """(B, K) bool: which events."""
+        self._first, length = events.first, np.where(chosen, events.length, 0)
+        self._until = np.cumsum(length, axis=1)
+        self._before = self._until - length
+        self.number = self._until[:, -1] if length.size else np.zeros(len(length), np.int64)  # (B,) dates
+
+    def draw(self, lane: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(n,) episodes and (n, T) draws in [0, 1) -> (n, T) event, its date as a day index, and the rest of the draw."""
+        draws = draws * self.number[lane, None]
+        wanted = draws.astype(np.int64)
+        event = (self._until[lane, None] <= wanted[..., None]).sum(axis=2)
+        row = lane[:, None]
+        return event, self._first[row, event] + wanted - self._before[row, event], draws - wanted
+
+
+class _Announced:
+    """Where incidents may coincide with events."""
+
+    def __init__(self, events: Events, table: VariantTable) -> None:
+        family = table.family.take(events.variant)
+        told = (family != MIX_FAMILY) & (family != QUALITY_FAMILY)  # an incident beyond the others can be told
+        self.events = events
+        self.dates = _EventDates(events, events.active)
+        self.surpassed = _EventDates(events, events.active & events.effect & told)

@@ -8,43 +8,41 @@ import numpy as np
 
 from metric_tracker_env.config import GeneratorConfig
 from metric_tracker_env.world.plan import Plan
-from metric_tracker_env.world.proposals import Proposer
+from metric_tracker_env.world.proposals import Proposer, Targets
 
 
 class Windows(NamedTuple):
-    """n events or incidents, each on one date or more."""
+    """n events or incidents, each on one date or more; every date moves by the same size from its own value."""
 
-    lane: np.ndarray  # (n,) int64 episode
     spot: np.ndarray  # (n,) int64 place among the flat (B, I) events or incidents
     start: np.ndarray  # (n,) int64 first day index
     length: np.ndarray  # (n,) int64 dates
-    variant: np.ndarray  # (n,) int64
-    size: np.ndarray  # (n,) float64 thresholds, of each date from its own value
+    targets: Targets
 
     def take(self, rows: np.ndarray) -> Windows:
         """Those at (m,) positions."""
-        return Windows(*(a[rows] for a in self))
+        return Windows(self.spot[rows], self.start[rows], self.length[rows], self.targets.take(rows))
 
-    def mark(self, taken: np.ndarray, bits: np.ndarray) -> None:
-        """Write bits, (n,) uint16, on the dates of windows of different episodes; ``taken`` is (B, D)."""
-        day, _ = dates_of(self.start, self.length)
-        taken[self.lane[:, None], day] |= bits[:, None]
+    def write(self, plan: Plan, proposer: Proposer, base: np.ndarray, longest: int) -> np.ndarray:
+        """Put the windows into a plan that has ``longest`` places for each; ``base`` are (M, B, D) measures.
 
-    def write(self, plan: Plan, proposer: Proposer, base: np.ndarray, longest: int) -> None:
-        """Put the windows into a plan that has ``longest`` places for each; ``base`` are (M, B, D) measures."""
-        day, dated = dates_of(self.start, self.length)
-        proposed = proposer.propose(base, self.lane, self.variant, self.size, day)
-        row, further = np.nonzero(dated)
+        Returns:
+            (m,) int64 flat places that were filled.
+        """
+        row = np.repeat(np.arange(len(self.spot)), self.length)
+        further = np.arange(len(row)) - np.repeat(np.cumsum(self.length) - self.length, self.length)
+        day, targets = self.start[row] + further, self.targets.take(row)
+        proposed = proposer.propose(base, targets, day[:, None])
         spot = self.spot[row] * longest + further
         plan.active.reshape(-1)[spot] = True
         plan.last.reshape(-1)[spot] = further == self.length[row] - 1
-        plan.write(proposer.table, spot, day[dated], self.variant[row], self.size[row], proposed.factors[dated])
+        plan.write(proposer.table, spot, day, targets, proposer.factors(targets, proposed)[:, 0])
+        return spot
 
 
 def drawn_lengths(probabilities: tuple[float, ...], draws: np.ndarray) -> np.ndarray:
     """Draws in [0, 1) -> int64 lengths in dates, the first probability being that of one date."""
-    longest = len(probabilities)
-    reached = np.cumsum(probabilities[: longest - 1])
+    reached = np.cumsum(probabilities[:-1])
     return 1 + np.searchsorted(reached, draws, side="right")
 
 
@@ -54,33 +52,46 @@ def drawn_starts(config: GeneratorConfig, length: np.ndarray, draws: np.ndarray)
     return dates.start + (draws * (len(dates) - length + 1)[:, None]).astype(np.int64)
 
 
-def place(
-    taken: np.ndarray, lane: np.ndarray, start: np.ndarray, length: np.ndarray, barred: np.ndarray, fits: np.ndarray
-) -> np.ndarray:
-    """The first try of each of n windows, at most one an episode, that fits and keeps clear.
+class Tries(NamedTuple):
+    """T windows for each of n events or incidents, of which the first that fits and keeps clear is to be taken."""
 
-    Args:
-        taken: (B, D) uint16, bits of what each date holds.
-        lane: (n,) int64 episodes, each once.
-        start: (n, T) int64 first dates of the tries.
-        length: (n,) int64 dates.
-        barred: (n,) uint16, bits that a date of the window must not hold.
-        fits: (n, T) bool, tries that are possible at all; their windows lie inside the D dates.
+    start: np.ndarray  # (n, T) int64 first day index
+    length: np.ndarray  # (n, T) int64 dates
+    fits: np.ndarray  # (n, T) bool, windows that are possible at all; they lie inside the D dates
 
-    Returns:
-        (n,) int64 try, and -1 where there is none.
-    """
-    days = taken.shape[1]
-    flat, first = taken.reshape(-1), (lane * days)[:, None] + start
-    held = np.zeros(start.shape, taken.dtype)
-    for further in range(int(length.max(initial=0))):
-        inside = np.minimum(further, length - 1)[:, None]  # a shorter window looks at its last date again
-        held |= flat.take(first + inside, mode="clip")
-    clear = fits & ((held & barred[:, None]) == 0)
-    return np.where(clear.any(axis=1), clear.argmax(axis=1), -1)
+    def settle(
+        self, taken: np.ndarray, lane: np.ndarray, rank: np.ndarray, barred: np.ndarray, mark: np.ndarray
+    ) -> np.ndarray:
+        """Take windows in the order of their ranks; of two that want one date the first keeps it.
 
+        Args:
+            taken: (B, D) uint16, bits of what each date holds; the windows that are taken add theirs.
+            lane: (n,) int64 episodes.
+            rank: (n,) int64 from 0, different for those of an episode.
+            barred: (n, T) uint16, bits that a date of the window must not hold.
+            mark: (n,) uint16, bits of what the window brings.
 
-def dates_of(start: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The dates of (n,) windows: (n, L) int64 days, the last one repeated, and (n, L) bool which of them are dates."""
-    further = np.arange(length.max(initial=1))
-    return start[:, None] + np.minimum(further, length[:, None] - 1), further < length[:, None]
+        Returns:
+            (n,) int64 try, and -1 where there is none.
+        """
+        flat, further = taken.reshape(-1), np.arange(self.length.max(initial=1))
+        order = np.argsort(rank, kind="stable")
+        # (L, n, T) places of the windows' dates; of a short one the last date is repeated.
+        dates = np.minimum(further[:, None, None], self.length[order] - 1)
+        dates += ((lane * taken.shape[1])[:, None] + self.start)[order]
+        barred, fits, mark = barred[order], self.fits[order], mark[order]
+        tried = np.empty(len(order), np.int64)
+        first = 0
+        for number in np.bincount(rank).tolist():
+            rows = slice(first, first + number)
+            first += number
+            held = np.bitwise_or.reduce(flat.take(dates[:, rows], mode="clip"), axis=0)
+            held &= barred[rows]
+            clear = fits[rows] > (held != 0)
+            found = clear.any(axis=1)
+            tried[rows] = np.where(found, clear.argmax(axis=1), -1)
+            won = found.nonzero()[0] + rows.start
+            flat[dates[:, won, tried[won]]] |= mark[won]
+        chosen = np.empty(len(order), np.int64)
+        chosen[order] = tried
+        return chosen
