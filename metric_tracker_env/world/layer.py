@@ -49,14 +49,12 @@ class Layer:
     def join(parts: list[Layer]) -> Layer:
         """The layers of several batches, one after another."""
         first = np.cumsum([0, *(len(part.links) for part in parts)])
-        whole = [
-            np.concatenate(arrays)
-            for arrays in zip(*((p.event_of_day, p.gap_of_day, p.links) for p in parts), strict=True)
-        ]
         return Layer(
             Events.join([part.events for part in parts]),
             Gaps.join([part.gaps for part in parts]),
-            *whole,
+            np.concatenate([part.event_of_day for part in parts]),
+            np.concatenate([part.gap_of_day for part in parts]),
+            np.concatenate([part.links for part in parts]),
             np.concatenate([part.lane + at for part, at in zip(parts, first, strict=False)]),
             np.concatenate([part.day for part in parts]),
             np.concatenate([part.moves for part in parts], axis=1),

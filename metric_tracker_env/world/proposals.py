@@ -112,7 +112,7 @@ class Proposer:
         """(n, T) bool: whether (n, T) days that were moved already can carry (n, T, S) factors as well."""
         rates, medians = self._rates(base, targets.lane, day)
         link = factors[..., 1:] / factors[..., :-1]
-        return (rates * link <= medians[:, None] * self.table.ceiling).all(axis=2)
+        return np.all(rates * link <= medians[:, None] * self.table.ceiling, axis=2)
 
     def _rates(self, base: np.ndarray, lane: np.ndarray, day: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(n, T, S-1) step rates of dates, and their (n, S-1) medians."""
