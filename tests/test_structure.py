@@ -33,7 +33,11 @@ ORDER = (
 # Inside the folders, likewise.
 INSIDE = {
     "config": ("base", "world", "generator", "episode", "environment", "load", "__init__"),
-    "world": ("rng", "traffic", "variants", "planner", "injection", "labels", "stddev_shift", "source", "episode"),
+    "world": (
+        *("rng", "traffic", "variants", "links", "proposals", "plan"),  # what there is, and what it would do
+        *("windows", "calendar", "injection", "layer", "planner", "spans"),  # where it falls
+        *("labels", "stddev_shift", "source", "episode"),
+    ),
     "play": ("actions", "supply", "state", "layout", "observation", "board", "focus", "engine"),
     "render": ("sheet", "layout", "scene", "frame", "text", "png", "__init__"),
 }

@@ -15,7 +15,7 @@ from metric_tracker_env.world.plan import PerEpisode, Plan
 from metric_tracker_env.world.proposals import Proposer, Targets
 from metric_tracker_env.world.rng import Stream
 from metric_tracker_env.world.variants import MIX_FAMILY, QUALITY_FAMILY
-from metric_tracker_env.world.windows import Tries, Windows, drawn_lengths, drawn_starts
+from metric_tracker_env.world.windows import Tries, Windows, drawn_lengths, drawn_numbers, drawn_starts
 
 TRY_WORDS = 2
 TRIES = TRY_WORDS * rng.DRAWS_PER_WORD  # windows that are tried for an event or a gap; if none is free, it is left out
@@ -83,12 +83,12 @@ class CalendarPlanner:
             The events, and the plan of those with an effect.
         """
         world = self.world
-        (low, high), longest, episodes = world.events, world.longest, len(keys)
-        number = rng.uniforms(keys, Stream.EVENTS, 1)[0]
-        spot = np.flatnonzero(np.arange(high) < low + (number * (high - low + 1)).astype(np.int64)[:, None])
+        high, longest, episodes = world.events[1], world.longest, len(keys)
+        number = drawn_numbers(world.events, rng.uniforms(keys, Stream.EVENTS, 1)[0])
+        spot = np.flatnonzero(np.arange(high) < number[:, None])
         lane, rank = spot // max(high, 1), spot % max(high, 1)
         words, draws = drawn(keys[lane], Stream.EVENTS, rank, EVENT_WORDS)
-        length = drawn_lengths(world.lengths, words[0])
+        length = drawn_lengths(world, words[0])
         effect = words[1] >= world.without_effect
         family = self._families[(words[2] * len(self._families)).astype(np.int64)]
         variant, size = self._proposer.draw(family, words[3], words[4])
@@ -146,9 +146,9 @@ class CalendarPlanner:
             taken: (B, D) uint16, see ``links``.
         """
         world, episodes, days = self.world, len(keys), bare.shape[-1]
-        low, high = world.gaps
-        number = rng.uniforms(keys, Stream.GAPS, 1)[0]
-        spot = np.flatnonzero(np.arange(high) < low + (number * (high - low + 1)).astype(np.int64)[:, None])
+        high = world.gaps[1]
+        number = drawn_numbers(world.gaps, rng.uniforms(keys, Stream.GAPS, 1)[0])
+        spot = np.flatnonzero(np.arange(high) < number[:, None])
         lane, rank = spot // max(high, 1), spot % max(high, 1)
         words, draws = drawn(keys[lane], Stream.GAPS, rank, GAP_WORDS)
         limit = self._entry_limit.of(median_of_sorted(np.sort(bare[:1], axis=-1)))[0, lane]

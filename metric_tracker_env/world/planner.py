@@ -12,6 +12,7 @@ from metric_tracker_env.world.plan import Plan
 from metric_tracker_env.world.proposals import Proposer, Targets
 from metric_tracker_env.world.rng import Stream
 from metric_tracker_env.world.variants import FAMILY_INDEX
+from metric_tracker_env.world.windows import drawn_numbers
 
 MAX_ATTEMPTS = 400
 STRETCH_AFTER = 100  # draws after which sizes grow, for calendars whose free dates are all too busy for a drop
@@ -54,7 +55,7 @@ class Planner:
         episodes, places = len(keys), self.high
         plan = Plan.empty(episodes, places, self.config.catalogue.num_steps)
         draws = rng.uniforms(keys, Stream.PLAN, 1 + 4 * places)
-        number = self.low + (draws[0] * (self.high - self.low + 1)).astype(np.int64)
+        number = drawn_numbers((self.low, self.high), draws[0])
         np.less(np.arange(places), number[:, None], out=plan.active)
         plan.day[:] = np.where(plan.active, self._distinct_days(draws[1 : 1 + places]), -1)
         spot = np.flatnonzero(plan.active)

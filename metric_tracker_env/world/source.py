@@ -44,6 +44,7 @@ class EpisodeBatch:
     plan: Plan
     classes: np.ndarray  # (E, B, D) int8 of CellClass
     redraws: np.ndarray  # (B,) int64, incidents drawn again because they did not pass on the final data
+    given_up: np.ndarray  # (B,) int64, incidents of a world that found no place
     layer: Layer | None  # known events and lost hours; None without a world
 
     def put(self, episodes: np.ndarray, part: EpisodeBatch) -> None:
@@ -55,6 +56,7 @@ class EpisodeBatch:
         self.plan.put(episodes, part.plan)
         self.classes[:, episodes] = part.classes
         self.redraws[episodes] = part.redraws
+        self.given_up[episodes] = part.given_up
 
     @cached_property
     def hourly(self) -> np.ndarray:
@@ -94,11 +96,10 @@ class EpisodeSource:
         if config.world is not None:
             families = wanted_families(proposer, episode)
             self._layers = LayerMaker(config, config.world, proposer, families)
-            self._planner = SpanPlanner(config, config.world, episode, proposer, families)
-        else:
+            if not episode.anomaly_generators:
+                self._planner = SpanPlanner(config, config.world, episode, proposer, families)
+        elif not episode.anomaly_generators:
             self._planner = Planner(config, episode, proposer)
-        if episode.anomaly_generators:
-            self._planner = None
 
     def generate(self, keys: np.ndarray, hourly: bool = True) -> EpisodeBatch:
         """Generate the episodes of (B,) uint64 keys; each is the same whatever else is in the batch.
@@ -177,6 +178,9 @@ class EpisodeSource:
         """Inject, measure, label; incidents that do not pass are drawn again, from the clean data of their episodes."""
         incidents = inject(self.config, self.episode.difficulty, twin.planes, plan)
         batch, passed = self._measure(twin, plan, incidents)
+        dates = plan.places // max(attempts.shape[1], 1)  # of an incident at most
+        placed = plan.active.reshape(*attempts.shape, dates).any(axis=2)
+        batch.given_up[:] = ((attempts > 0) & ~placed).sum(axis=1)
         failed = plan.active & plan.last & ~passed
         if not failed.any():
             if hourly:
@@ -220,8 +224,8 @@ class EpisodeSource:
         moves = replace_measures(twin.values, incidents.cell, incidents.measures(catalogue))
         final = measure.deviations(catalogue, self.episode.difficulty, twin.values)
         classes, passed = label(plan, final, incidents, moves, twin.layer, catalogue.measure_of_entity)
-        redraws = np.zeros(len(plan.active), np.int64)
-        return EpisodeBatch(twin.planes, twin_daily, final, plan, classes, redraws, twin.layer), passed
+        redraws, given_up = np.zeros((2, len(plan.active)), np.int64)
+        return EpisodeBatch(twin.planes, twin_daily, final, plan, classes, redraws, given_up, twin.layer), passed
 
 
 def generate_batch(config: GeneratorConfig, episode: EpisodeConfig, keys: np.ndarray) -> EpisodeBatch:
@@ -244,5 +248,6 @@ def _join(parts: list[EpisodeBatch]) -> EpisodeBatch:
         Plan.join([p.plan for p in parts]),
         along(1, [p.classes for p in parts]),
         along(0, [p.redraws for p in parts]),
+        along(0, [p.given_up for p in parts]),
         Layer.join(layers) if len(layers := [p.layer for p in parts if p.layer is not None]) else None,
     )

@@ -15,7 +15,7 @@ from metric_tracker_env.world.plan import Plan
 from metric_tracker_env.world.proposals import Proposer
 from metric_tracker_env.world.rng import Stream
 from metric_tracker_env.world.variants import MIX_FAMILY, QUALITY_FAMILY, VariantTable
-from metric_tracker_env.world.windows import Tries, Windows, drawn_lengths, drawn_starts
+from metric_tracker_env.world.windows import Tries, Windows, drawn_lengths, drawn_numbers, drawn_starts
 
 TRY_WORDS = 2
 TRIES = TRY_WORDS * rng.DRAWS_PER_WORD  # windows of one draw that are looked at together
@@ -50,7 +50,7 @@ class SpanPlanner:
     ) -> None:
         self.config, self.world = config, world
         self._proposer, self._families = proposer, families
-        self._low, self._high = episode.count_range
+        self._range, self._high = episode.count_range, episode.count_range[1]
         self._links = links_of_entities(config)[proposer.table.entity]
 
     def draw(self, keys: np.ndarray, twin: Twin) -> tuple[Plan, np.ndarray]:
@@ -67,19 +67,19 @@ class SpanPlanner:
         longest = self.world.longest
         spot = np.flatnonzero(failed.reshape(-1, longest).any(axis=1))
         plan.active.reshape(-1, longest)[spot] = False
+        plan.day.reshape(-1, longest)[spot] = -1
         self._place(keys, twin, plan, rounds, self._wishes(keys), spot, (MAX_ROUNDS - 1,))
 
     def _wishes(self, keys: np.ndarray) -> Wishes:
         high, world = self._high, self.world
         draws = rng.uniforms(keys, Stream.SPANS, 1 + high * WISH_WORDS)
-        number = self._low + (draws[0] * (high - self._low + 1)).astype(np.int64)
         family, length, where = draws[1:].reshape(WISH_WORDS, high, len(keys)).transpose(0, 2, 1)
         beside = where < world.on_event_dates
         beyond = where < world.on_event_dates * world.beyond_announced
         return Wishes(
-            active=np.arange(high) < number[:, None],
+            active=np.arange(high) < drawn_numbers(self._range, draws[0])[:, None],
             family=self._families[(family * len(self._families)).astype(np.int64)],
-            length=drawn_lengths(world.lengths, length),
+            length=drawn_lengths(world, length),
             where=beside.astype(np.int64) + beyond,
         )
 
@@ -197,7 +197,7 @@ class _EventDates:
         self.number = self._until[:, -1] if length.size else np.zeros(len(length), np.int64)  # (B,) dates
 
     def draw(self, lane: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(n,) episodes and (n, T) draws in [0, 1) -> (n, T) event, its date as a day index, and the rest of the draw."""
+        """(n,) episodes and (n, T) draws in [0, 1) -> (n, T) event, day index of its date, and the rest of the draw."""
         draws = draws * self.number[lane, None]
         wanted = draws.astype(np.int64)
         event = (self._until[lane, None] <= wanted[..., None]).sum(axis=2)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from metric_tracker_env.config import GeneratorConfig
+from metric_tracker_env.config import GeneratorConfig, WorldConfig
 from metric_tracker_env.world.plan import Plan
 from metric_tracker_env.world.proposals import Proposer, Targets
 
@@ -40,9 +40,15 @@ class Windows(NamedTuple):
         return spot
 
 
-def drawn_lengths(probabilities: tuple[float, ...], draws: np.ndarray) -> np.ndarray:
-    """Draws in [0, 1) -> int64 lengths in dates, the first probability being that of one date."""
-    reached = np.cumsum(probabilities[:-1])
+def drawn_numbers(bounds: tuple[int, int], draws: np.ndarray) -> np.ndarray:
+    """Draws in [0, 1) -> int64 numbers from the first bound to the last."""
+    low, high = bounds
+    return low + (draws * (high - low + 1)).astype(np.int64)
+
+
+def drawn_lengths(world: WorldConfig, draws: np.ndarray) -> np.ndarray:
+    """Draws in [0, 1) -> int64 lengths in dates."""
+    reached = np.cumsum(world.lengths[: world.longest - 1])
     return 1 + np.searchsorted(reached, draws, side="right")
 
 

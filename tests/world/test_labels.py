@@ -514,7 +514,10 @@ NAN, INF = float("nan"), float("inf")
         (EpisodeConfig, "difficulty", "brutal"),
         (EpisodeConfig, "difficulty", "Easy"),
         (EpisodeConfig, "anomaly_density", "dense"),
-        *((EpisodeConfig, "anomaly_count", value) for value in (0, -5, 1.7, 3.0, NAN, INF, True, "3", (3, 1), (0, 2))),
+        *(
+            (EpisodeConfig, "anomaly_count", value)
+            for value in (-1, -5, 1.7, 3.0, NAN, INF, True, "3", (3, 1), (-1, 2))
+        ),
         *((EpisodeConfig, "anomaly_count", value) for value in ((1, 2, 3), (1,), (1.5, 2), (1, True))),
         *((EpisodeConfig, "seed", value) for value in (-1, 1.7, 1.0, 2**63, 10**30, True, NAN, "7", None)),
         (EpisodeConfig, "sed", 1),
