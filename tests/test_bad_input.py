@@ -46,7 +46,7 @@ NUMBERS: dict[str, tuple[Any, ...]] = {
     "budget": WHOLE,
     "step_limit": WHOLE,
     "step_cost": SHARE,
-    "anomaly_count": (*WHOLE[:-1], 14, (3, 1), (1,), (1, 2, 3), (0, 2), (1, 2.5), (1, True), (NAN, 3), []),
+    "anomaly_count": (-1, *WHOLE[2:-1], 14, (3, 1), (1,), (1, 2, 3), (-1, 2), (1, 2.5), (1, True), (NAN, 3), []),
     "costs.open": (*WHOLE, 1001),
     "costs.inspect": (*WHOLE, 1001),
     "costs.scan": (*WHOLE, 1001),
