@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from metric_tracker_env.config import EnvConfig, load_config
-from metric_tracker_env.schema import StrictModel
+from metric_tracker_env.config import EnvConfig, GeneratorConfig, WorldConfig, load_config
+from metric_tracker_env.schema import Difficulty, StrictModel
 
 TRAINING_SEEDS = range(1_000_000_000)
 HELD_OUT_SEEDS = range(2_000_000_000, 2_000_100_000)
@@ -31,6 +31,20 @@ FIND_ALL = (
     "find the root cause of each incident, and submit one row a root cause; a row that follows from an incident "
     "or only looks like one costs score."
 )
+FIND_UNEXPLAINED = (
+    "Four weeks of funnel metrics hold a few incidents or none; an incident lasts one to three dates. Most of what "
+    "moves was announced as an event, which may have come true or not, or follows from hours that were lost. Spend the "
+    "budget on analysis tools, find what nothing known explains, and submit one row a date of each root cause; a row "
+    "that is explained, follows from an incident or only looks like one costs score."
+)
+
+
+def _realistic(name: str, difficulty: Difficulty, anomaly_count: tuple[int, int] = (0, 4)) -> Task:
+    generator = GeneratorConfig(world=WorldConfig())
+    config = EnvConfig(difficulty=difficulty, anomaly_count=anomaly_count, budget=14, generator=generator)
+    return Task(name=name, config=config, instruction=FIND_UNEXPLAINED)
+
+
 _TASKS = (
     Task(
         name="easy_single_spike",
@@ -48,6 +62,10 @@ _TASKS = (
     Task(name="easy_mixed", config=EnvConfig(difficulty="easy", anomaly_count=3), instruction=FIND_ALL),
     Task(name="medium_mixed", config=EnvConfig(difficulty="medium", anomaly_count=3), instruction=FIND_ALL),
     Task(name="hard_mixed", config=EnvConfig(difficulty="hard", anomaly_count=(1, 5)), instruction=FIND_ALL),
+    _realistic("realistic_easy", "easy"),
+    _realistic("realistic_medium", "medium"),
+    _realistic("realistic_hard", "hard"),
+    _realistic("quiet_weeks", "medium", (0, 1)),
 )
 TASKS: dict[str, Task] = {task.name: task for task in _TASKS}
 

@@ -210,7 +210,7 @@ OPTIONS: list[tuple[Any, list[str]]] = [
     ({"difficulty": "Easy"}, ["difficulty", "Easy", "easy"]),
     ({"scenario_family": "chaos"}, ["scenario_family", "chaos", "mixed"]),
     ({"anomaly_density": 3}, ["anomaly_density", "3", "high"]),
-    *(({"anomaly_count": n}, ["anomaly_count", str(n)]) for n in (0, -5, 1.7, NAN, INF, True, 14, 10**30, (3, 1))),
+    *(({"anomaly_count": n}, ["anomaly_count", str(n)]) for n in (-1, -5, 1.7, NAN, INF, True, 14, 10**30, (3, 1))),
     *(({"anomaly_generators": [DROP | {"stddev_factor": f}]}, ["stddev_factor", str(f)]) for f in (0, -2.0, NAN, INF)),
     ({"anomaly_generators": [DROP | {"metric_name": "nope"}]}, ["nope", "menu_opens"]),
     ({"anomaly_generators": [DROP | {"date": "2020-01-01"}]}, ["2020-01-01", "2026-03-04", "2026-03-31"]),
