@@ -74,6 +74,12 @@ class Plan(PerEpisode):
         """Places of an episode, K."""
         return self.active.shape[1]
 
+    def given_up(self, attempts: np.ndarray) -> np.ndarray:
+        """(B,) int64 incidents that were drawn, (B, K) times, and found no place."""
+        first = np.ones(self.active.shape, bool)
+        first[:, 1:] = self.incident[:, 1:] != self.incident[:, :-1]
+        return (first & (attempts > 0) & ~self.active).sum(axis=1)
+
     def write(
         self, table: VariantTable, spot: np.ndarray, day: np.ndarray, targets: Targets, factors: np.ndarray
     ) -> None:

@@ -178,9 +178,7 @@ class EpisodeSource:
         """Inject, measure, label; incidents that do not pass are drawn again, from the clean data of their episodes."""
         incidents = inject(self.config, self.episode.difficulty, twin.planes, plan)
         batch, passed = self._measure(twin, plan, incidents)
-        dates = plan.places // max(attempts.shape[1], 1)  # of an incident at most
-        placed = plan.active.reshape(*attempts.shape, dates).any(axis=2)
-        batch.given_up[:] = ((attempts > 0) & ~placed).sum(axis=1)
+        batch.given_up[:] = plan.given_up(attempts)
         failed = plan.active & plan.last & ~passed
         if not failed.any():
             if hourly:

@@ -12,6 +12,7 @@ from metric_tracker_env.world.calendar import Events
 from metric_tracker_env.world.layer import Twin
 from metric_tracker_env.world.links import TAKEN, links_of_entities
 from metric_tracker_env.world.plan import Plan
+from metric_tracker_env.world.planner import RETRIES
 from metric_tracker_env.world.proposals import Proposer
 from metric_tracker_env.world.rng import Stream
 from metric_tracker_env.world.variants import MIX_FAMILY, QUALITY_FAMILY, VariantTable
@@ -20,10 +21,11 @@ from metric_tracker_env.world.windows import Tries, Windows, drawn_lengths, draw
 TRY_WORDS = 2
 TRIES = TRY_WORDS * rng.DRAWS_PER_WORD  # windows of one draw that are looked at together
 WISH_WORDS = 3  # family, length, place
-ROUND_WORDS = 3  # event, variant, size; then the windows
-# Rounds of draws after which an incident that cannot go beyond an event is put beside one, after which one that
-# cannot be put beside any is put anywhere, and after which one that fits nowhere is given up.
-BEYOND_ROUNDS, BESIDE_ROUNDS, MAX_ROUNDS = 2, 4, 8
+DRAW_WORDS = 3  # event, variant, size; then the windows
+# Of the draws that an incident may take to find a place, those after which one that cannot go beyond an event is put
+# beside one, and after which one that cannot be put beside any is put anywhere; one that fits nowhere is given up.
+BEYOND_DRAWS, BESIDE_DRAWS = 2, 4
+MAX_REDRAWS = 7  # incidents that do not pass so often on the final data are given up
 LONGEST_BEYOND = 2  # dates
 ANYWHERE, BESIDE, BEYOND = range(3)
 
@@ -54,21 +56,22 @@ class SpanPlanner:
         self._links = links_of_entities(config)[proposer.table.entity]
 
     def draw(self, keys: np.ndarray, twin: Twin) -> tuple[Plan, np.ndarray]:
-        """Plan a batch: (B,) keys and their twin -> plan, and (B, I) rounds of draws used."""
+        """Plan a batch: (B,) keys and their twin -> plan, and (B, K) draws used, equal for the dates of an incident."""
         longest = self.world.longest
         plan = Plan.empty(len(keys), self._high * longest, self.config.catalogue.num_steps, longest)
-        wishes, rounds = self._wishes(keys), np.zeros((len(keys), self._high), np.int64)
+        wishes, attempts = self._wishes(keys), np.zeros(plan.active.shape, np.int64)
         # Nearly all incidents fit at the first draw; of the others all further draws are looked at together.
-        self._place(keys, twin, plan, rounds, wishes, np.flatnonzero(wishes.active), (1, MAX_ROUNDS - 1))
-        return plan, rounds
+        self._place(keys, twin, plan, attempts, wishes, np.flatnonzero(wishes.active), (1, RETRIES - 1))
+        return plan, attempts
 
-    def redraw(self, keys: np.ndarray, twin: Twin, plan: Plan, rounds: np.ndarray, failed: np.ndarray) -> None:
+    def redraw(self, keys: np.ndarray, twin: Twin, plan: Plan, attempts: np.ndarray, failed: np.ndarray) -> None:
         """Draw the incidents of the ``failed`` (B, K) places again; their families and lengths stay."""
         longest = self.world.longest
         spot = np.flatnonzero(failed.reshape(-1, longest).any(axis=1))
         plan.active.reshape(-1, longest)[spot] = False
         plan.day.reshape(-1, longest)[spot] = -1
-        self._place(keys, twin, plan, rounds, self._wishes(keys), spot, (MAX_ROUNDS - 1,))
+        spot = spot[attempts.reshape(-1, longest)[spot].max(axis=1) <= MAX_REDRAWS * RETRIES]
+        self._place(keys, twin, plan, attempts, self._wishes(keys), spot, (RETRIES,))
 
     def _wishes(self, keys: np.ndarray) -> Wishes:
         high, world = self._high, self.world
@@ -88,14 +91,15 @@ class SpanPlanner:
         keys: np.ndarray,
         twin: Twin,
         plan: Plan,
-        rounds: np.ndarray,
+        attempts: np.ndarray,
         wishes: Wishes,
         spot: np.ndarray,
         together: tuple[int, ...],
     ) -> None:
-        """Draw the incidents at (n,) places among the flat (B, I) until each fits or is given up.
+        """Draw the incidents at (n,) places among the flat (B, I); those of which no draw fits are given up.
 
-        Of the next draws of an incident, as many as are looked at ``together``, the first that fits is taken.
+        Of the next ``RETRIES`` draws of an incident the first that fits is taken; so many of them at a time are looked
+        at ``together``.
         """
         assert twin.layer is not None
         high, longest = self._high, self.world.longest
@@ -103,11 +107,12 @@ class SpanPlanner:
         lane, at = np.nonzero(plan.active)
         taken[lane, plan.day[lane, at]] |= np.uint16(1 << TAKEN)
         announced = _Announced(twin.layer.events, self._proposer.table)
+        used = attempts.reshape(-1, longest)[:, 0].copy()
+        attempts.reshape(-1, longest)[spot] = (used[spot] + RETRIES)[:, None]
         for draws in together:
             if not len(spot):
                 return
-            used = rounds.reshape(-1)[spot]
-            turn = (used[:, None] + np.arange(draws)).reshape(-1)
+            turn = (used[spot][:, None] + np.arange(draws)).reshape(-1)
             tried = self._tried(keys, twin, announced, wishes, np.repeat(spot, draws), turn)
             shape = (len(spot), draws * TRIES)
             length, barred = (np.repeat(a, TRIES).reshape(shape) for a in (tried.windows.length, tried.barred))
@@ -117,10 +122,9 @@ class SpanPlanner:
             found = np.flatnonzero(chosen >= 0)
             accepted = tried.windows.take(found * draws + chosen[found] // TRIES)
             accepted = accepted._replace(start=tries.start[found, chosen[found]])
-            rounds.reshape(-1)[spot] = used + draws
-            rounds.reshape(-1)[accepted.spot] = used[found] + chosen[found] // TRIES + 1
             places = accepted.write(plan, self._proposer, twin.values, longest)
-            plan.draw_hours(keys, Stream.RANKS, places, rounds.reshape(-1)[places // longest])
+            plan.draw_hours(keys, Stream.RANKS, places, attempts.reshape(-1)[places])
+            used[spot] += draws
             spot = spot[chosen < 0]
 
     def _tried(
@@ -135,12 +139,13 @@ class SpanPlanner:
         """Draw number ``turn``, (n,), of the incidents at (n,) places among the flat (B, I)."""
         table = self._proposer.table
         lane = spot // self._high
-        each = ROUND_WORDS + TRY_WORDS
+        each = DRAW_WORDS + TRY_WORDS
         offset = 1 + self._high * WISH_WORDS + (turn * self._high + spot % self._high) * each
         drawn = rng.words_at(keys[lane], Stream.SPANS, offset, each)
-        words, draws = rng.unit(drawn[:ROUND_WORDS]), rng.units16(drawn[ROUND_WORDS:])
+        words, draws = rng.unit(drawn[:DRAW_WORDS]), rng.units16(drawn[DRAW_WORDS:])
         family, length = wishes.family.reshape(-1)[spot], wishes.length.reshape(-1)[spot]
-        latest = BEYOND - (turn >= BEYOND_ROUNDS).astype(np.int64) - (turn >= BESIDE_ROUNDS)
+        place = turn % RETRIES  # among those of this draw or redraw
+        latest = BEYOND - (place >= BEYOND_DRAWS).astype(np.int64) - (place >= BESIDE_DRAWS)
         where = np.minimum(wishes.where.reshape(-1)[spot], latest)
         variant, size = self._proposer.draw(family, words[1], words[2])
         start = drawn_starts(self.config, length, draws)
@@ -167,7 +172,7 @@ class SpanPlanner:
         np.clip(last, 0, self.config.num_days - 1, out=last)
         targets = self._proposer.targets(twin.values, lane, variant, size)
         proposed = self._proposer.propose(twin.values, targets, last)
-        fits = proposed.fits & inside & (turn < MAX_ROUNDS)[:, None]
+        fits = proposed.fits & inside
         if len(beyond):
             more = targets.take(beyond)
             factors = self._proposer.factors(more, proposed.take(beyond))
