@@ -55,6 +55,10 @@ class Known(NamedTuple):
         """The same as (n,) arrays."""
         return Known(*(a.reshape(-1) for a in self))
 
+    def take(self, dates: np.ndarray) -> Known:
+        """That of (m,) dates of (n,) ones."""
+        return Known(*(a[dates] for a in self))
+
 
 class Sight(NamedTuple):
     """How n dates differ from plain ones; R = S - 1 step rates."""
@@ -63,9 +67,14 @@ class Sight(NamedTuple):
     limits: np.ndarray  # (R, n) or (R, 1) detection threshold of each step rate / its median
     entry: np.ndarray  # (n,) first-step count / what weekday and trend lead one to expect
     level: np.ndarray  # (n,) what weekday and trend lead one to expect / median
-    mix: np.ndarray  # (n,) daytime share - its median; 0 where unknown
+    mix: np.ndarray  # (n,) daytime share - its median; NaN where unknown
     confirmed: np.ndarray  # (E, n) int8, direction of the cells known to be confirmed by their method, 0 for others
     excess: np.ndarray  # (R, n) impossible events of each pair / threshold, 0 where unknown
+
+    def take(self, dates: np.ndarray) -> Sight:
+        """That of (m,) dates."""
+        limits = np.broadcast_to(self.limits, self.rates.shape)
+        return Sight(*(a[..., dates] for a in self._replace(limits=limits)))
 
 
 class CalendarRule(SignatureRule):
@@ -74,8 +83,7 @@ class CalendarRule(SignatureRule):
     def __init__(self, config: GeneratorConfig, difficulty: Difficulty) -> None:
         super().__init__(config, difficulty)
         self.weights = np.array(config.hourly_weights) / sum(config.hourly_weights)
-        daytime = np.isin(np.arange(len(self.weights)), DAYTIME_HOURS)
-        self.daytime = daytime
+        self.daytime = daytime = np.isin(np.arange(len(self.weights)), DAYTIME_HOURS)
         # Share of the day's traffic that hourly noise alone moves between day and night.
         spread = self.weights * np.where(daytime, 1 - self.weights[daytime].sum(), self.weights[daytime].sum())
         self.mix_noise = max(config.hour_noise * UNIFORM_STD * float(np.sqrt((spread**2).sum())), 1e-4)
@@ -119,8 +127,7 @@ class CalendarRule(SignatureRule):
         best.residual[:] += np.where(announced, np.where(on_traffic, NO_TRAFFIC_EFFECT_COST, NO_EFFECT_COST), 0.0)
         told = np.flatnonzero(announced)
         for scale in self.scales.tolist() if len(told) else ():
-            part = Sight(*(a if a.shape[-1] == 1 else a[..., told] for a in seen))
-            fits = self._fits(part, Known(*(a[told] for a in known)), scale)
+            fits = self._fits(seen.take(told), known.take(told), scale)
             better = fits.residual < best.residual[:, told]
             best.residual[:, told] = np.where(better, fits.residual, best.residual[:, told])
             best.move[:, told] = np.where(better, fits.move, best.move[:, told])
@@ -148,7 +155,7 @@ class CalendarRule(SignatureRule):
             outside = np.maximum(np.maximum(least - fits.move[row], fits.move[row] - most), 0.0)
             fits.residual[row] += (outside / noise) ** 2
 
-        mix = seen.mix - mix_effect - known.lost_mix
+        mix = np.nan_to_num(seen.mix - mix_effect - known.lost_mix, nan=0.0)
         unsure = (UNSURE * mix_effect) ** 2 + (UNSURE_HOURS * known.lost_mix) ** 2
         mix_noise = np.sqrt(self.mix_noise**2 + unsure)
         short = np.maximum(self.least_mix - np.abs(mix), 0.0)
@@ -162,7 +169,7 @@ class CalendarRule(SignatureRule):
     def _effect(self, seen: Sight, known: Known, scale: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """What announced events do at a scale: factors of rates (R, n) and entry, share of the mix; what to ignore."""
         steps, change = self.catalogue.num_steps, scale * known.change / 100.0
-        rates, mix = np.ones((steps - 1, len(change))), np.zeros(len(change))
+        rates = np.ones((steps - 1, len(change)))
         ignored = np.zeros(rates.shape, bool)
         # A change is announced in percent of the median, and it is a change of that many events on any date.
         of_count = np.maximum(1.0 + change / np.maximum(seen.level, LEAST_RELATIVE), LEAST_RELATIVE)
@@ -183,8 +190,7 @@ class CalendarRule(SignatureRule):
                 limits = np.broadcast_to(seen.limits[inside], rates[inside].shape)[:, own]
                 share = _common_share(limits, np.maximum(1.0 + change[own], LEAST_RELATIVE))
                 rates[inside.start : inside.stop, own] = 1.0 + share * limits
-        mix = np.where(known.entity == self.mix, change, mix)
-        return rates, entry, mix, ignored
+        return rates, entry, np.where(known.entity == self.mix, change, 0.0), ignored
 
     def root_of_all(self, deviations: Deviations, known: Known, rounds: int = 3) -> np.ndarray:
         """The root of every date of B episodes, all data given: (B, D) int64 entity, or ``NO_INCIDENT``.
