@@ -70,6 +70,10 @@ class Incidents(NamedTuple):
         for plane, counts in zip(planes, self.counts, strict=True):
             plane.reshape(-1)[place] = counts.reshape(-1)
 
+    def write_some(self, planes: np.ndarray, dates: np.ndarray) -> None:
+        """``write`` for some of the n dates, (n,) bool or positions."""
+        self._replace(place=self.place[:, dates], counts=self.counts[:, :, dates]).write(planes)
+
     def measures(self, catalogue: Catalogue) -> np.ndarray:
         """(M, n) float64 measures of the dates with the incidents."""
         excesses = np.zeros((len(self.counts) - 1, len(self.cell)))

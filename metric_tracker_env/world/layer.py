@@ -11,6 +11,7 @@ from metric_tracker_env.config import GeneratorConfig, WorldConfig
 from metric_tracker_env.world.calendar import CalendarPlanner, Events, Gaps
 from metric_tracker_env.world.injection import Incidents, inject
 from metric_tracker_env.world.links import TAKEN
+from metric_tracker_env.world.plan import Plan
 from metric_tracker_env.world.proposals import Proposer
 
 NOTHING = -1
@@ -66,7 +67,27 @@ class Twin(NamedTuple):
 
     planes: np.ndarray  # (S, H, B, D), see EpisodeBatch.planes
     values: np.ndarray  # (M, B, D) float64 measures
-    layer: Layer | None  # None without a world
+    layer: Layer | None = None  # None without a world
+    unwritten: tuple[Incidents, ...] = ()  # what the layer changes in the planes and that is not written there yet
+
+    def write_under(self, plan: Plan) -> None:
+        """Write to the planes what the layer changes on the dates of a plan, which is all that injecting it reads."""
+        if not self.unwritten:
+            return
+        episodes, days = self.planes.shape[2:]
+        lane, place = np.nonzero(plan.active)
+        read = np.zeros(episodes * days, bool)
+        read[lane * days + plan.day[lane, place]] = True
+        for part in self.unwritten:
+            part.write_some(self.planes, read[part.cell])
+
+    def take(self, episodes: np.ndarray) -> Twin:
+        """The data of some episodes, in rising order."""
+        if self.layer is None:
+            return Twin(self.planes.take(episodes, axis=2), self.values.take(episodes, axis=1))
+        for part in self.unwritten:
+            part.write_some(self.planes, np.isin(part.lane, episodes))
+        return Twin(self.planes.take(episodes, axis=2), self.values.take(episodes, axis=1), self.layer.take(episodes))
 
 
 class LayerMaker:
@@ -76,8 +97,15 @@ class LayerMaker:
         self._config, self._proposer = config, proposer
         self._planner = CalendarPlanner(config, world, proposer, families)
 
-    def lay(self, keys: np.ndarray, planes: np.ndarray, values: np.ndarray) -> Layer:
-        """Draw the calendar of (B,) keys and change bare planes and measures, in place, to those of the world."""
+    def lay(self, keys: np.ndarray, planes: np.ndarray, values: np.ndarray, hourly: bool) -> Twin:
+        """Draw the calendar of (B,) keys and change bare planes and measures, in place, to those of the world.
+
+        Args:
+            keys: (B,) uint64.
+            planes: (S, H, B, D) bare hours; they are changed if ``hourly``, and else left to ``Twin.write_under``.
+            values: (M, B, D) bare measures.
+            hourly: Whether the planes are wanted.
+        """
         config = self._config
         episodes, days = values.shape[1:]
         taken = np.zeros((episodes, days), np.uint16)
@@ -85,11 +113,10 @@ class LayerMaker:
         gaps = self._planner.draw_gaps(keys, values, planes[0], taken)
         changed = inject(config, self._proposer.difficulty, planes, plan)
         lost = lose_hours(planes, gaps)
-        moves = [replace_measures(values, part.cell, part.measures(config.catalogue)) for part in (changed, lost)]
-        for part in (changed, lost):
-            part.write(planes)
-        cell = np.concatenate([changed.cell, lost.cell])
-        return Layer(
+        parts = (changed, lost)
+        moves = [replace_measures(values, part.cell, part.measures(config.catalogue)) for part in parts]
+        cell = np.concatenate([part.cell for part in parts])
+        layer = Layer(
             events=events,
             gaps=gaps,
             event_of_day=_places_by_day(events.active, events.first, events.length, days),
@@ -99,6 +126,10 @@ class LayerMaker:
             day=cell % days,
             moves=np.concatenate(moves, axis=1),
         )
+        if hourly:
+            for part in parts:
+                part.write(planes)
+        return Twin(planes, values, layer, () if hourly else parts)
 
 
 def lose_hours(planes: np.ndarray, gaps: Gaps) -> Incidents:

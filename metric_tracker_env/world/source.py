@@ -159,7 +159,7 @@ class EpisodeSource:
 
     def _chunk(self, planner: Planner | SpanPlanner, keys: np.ndarray, hourly: bool) -> EpisodeBatch:
         """Episodes generated together."""
-        twin = self._twin(keys, fresh=hourly)
+        twin = self._twin(keys, hourly)
         plan, attempts = planner.draw(keys, twin)
         batch = self._settle(planner, keys, twin, plan, attempts, hourly)
         if not hourly:  # the next chunk overwrites them
@@ -176,6 +176,7 @@ class EpisodeSource:
         hourly: bool,
     ) -> EpisodeBatch:
         """Inject, measure, label; incidents that do not pass are drawn again, from the clean data of their episodes."""
+        twin.write_under(plan)
         incidents = inject(self.config, self.episode.difficulty, twin.planes, plan)
         batch, passed = self._measure(twin, plan, incidents)
         batch.given_up[:] = plan.given_up(attempts)
@@ -185,8 +186,7 @@ class EpisodeSource:
                 incidents.write(twin.planes)
             return batch
         again = np.flatnonzero(failed.any(axis=1))
-        part, tried = plan.take(again), attempts[again]
-        clean = self._measured(twin.planes.take(again, axis=2), twin.layer and twin.layer.take(again))
+        part, tried, clean = plan.take(again), attempts[again], twin.take(again)
         planner.redraw(keys[again], clean, part, tried, failed[again])
         repaired = self._settle(planner, keys[again], clean, part, tried, hourly)
         repaired.redraws += failed[again].sum(axis=1)
@@ -195,32 +195,19 @@ class EpisodeSource:
         batch.put(again, repaired)
         return batch
 
-    def _twin(self, keys: np.ndarray, fresh: bool = True) -> Twin:
+    def _twin(self, keys: np.ndarray, hourly: bool = True) -> Twin:
         """The clean twin of (B,) keys: the data without incidents."""
-        planes, daily = self._traffic.planes(keys, fresh)
-        values = measure.measures(self.config.catalogue, daily, measure.daytime(planes[0]), self._no_excess(planes))
-        layer = self._layers and self._layers.lay(keys, planes, values)
-        return Twin(planes, values, layer)
-
-    def _measured(self, planes: np.ndarray, layer: Layer | None) -> Twin:
-        """The twin that some planes without incidents are."""
-        excess = self._no_excess(planes) if layer is None else measure.excess(planes)
-        values = measure.measures(self.config.catalogue, planes.sum(axis=1), measure.daytime(planes[0]), excess)
-        return Twin(planes, values, layer)
-
-    @staticmethod
-    def _no_excess(planes: np.ndarray) -> np.ndarray:
-        return np.zeros((len(planes) - 1, 1, 1))  # clean hours keep the order of the funnel
+        planes, daily = self._traffic.planes(keys, fresh=hourly)
+        nothing = np.zeros((len(planes) - 1, 1, 1))  # clean hours keep the order of the funnel
+        values = measure.measures(self.config.catalogue, daily, measure.daytime(planes[0]), nothing)
+        return Twin(planes, values) if self._layers is None else self._layers.lay(keys, planes, values, hourly)
 
     def _measure(self, twin: Twin, plan: Plan, incidents: Incidents) -> tuple[EpisodeBatch, np.ndarray]:
-        """The batch that writing the incidents to the planes makes, and (B, K) bool: incidents that pass.
-
-        Takes the measures of the twin over and changes them to the final ones.
-        """
-        catalogue = self.config.catalogue
-        twin_daily = twin.values[: catalogue.num_steps].copy()
-        moves = replace_measures(twin.values, incidents.cell, incidents.measures(catalogue))
-        final = measure.deviations(catalogue, self.episode.difficulty, twin.values)
+        """The batch that writing the incidents to the planes makes, and (B, K) bool: incidents that pass."""
+        catalogue, values = self.config.catalogue, twin.values.copy()
+        moves = replace_measures(values, incidents.cell, incidents.measures(catalogue))
+        final = measure.deviations(catalogue, self.episode.difficulty, values)
+        twin_daily = twin.values[: catalogue.num_steps]
         classes, passed = label(plan, final, incidents, moves, twin.layer, catalogue.measure_of_entity)
         redraws, given_up = np.zeros((2, len(plan.active)), np.int64)
         return EpisodeBatch(twin.planes, twin_daily, final, plan, classes, redraws, given_up, twin.layer), passed
