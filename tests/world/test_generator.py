@@ -27,9 +27,9 @@ from metric_tracker_env.schema import (
 )
 from metric_tracker_env.world import rng
 from metric_tracker_env.world.episode import EpisodeData, MetricDataGenerator
+from metric_tracker_env.world.explicit import available_synthetic_generator_methods
 from metric_tracker_env.world.planner import GenerationError
 from metric_tracker_env.world.source import EpisodeBatch
-from metric_tracker_env.world.stddev_shift import available_synthetic_generator_methods
 
 # SEED_FACTS section 4: mean; std at easy, medium, hard; median std_dev_from_median at easy, medium, hard.
 CLEAN = {
