@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError, model_validator
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, PydanticSerializationError, core_schema, to_jsonable_python
 
 LONGEST = 60  # characters of a value that is shown
 _shorten = reprlib.Repr()
@@ -77,6 +77,22 @@ def plain(value: object) -> object:
     return tuple(plain(item) for item in value) if isinstance(value, tuple) else value
 
 
+def as_json(value: object) -> object:
+    """A value as JSON holds it: configs as dicts, paths and dates as text, NumPy's numbers as Python's.
+
+    What JSON has nothing for, such as a function, stays as it is.
+    """
+    value = plain(value)
+    if isinstance(value, Mapping):
+        return {str(name): as_json(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(item) for item in value]
+    try:
+        return to_jsonable_python(value)
+    except PydanticSerializationError:
+        return value
+
+
 @dataclass(frozen=True)
 class Length:
     """How many items a tuple may hold.
@@ -100,13 +116,22 @@ class Length:
         return str(self.low) if self.low == self.high else f"{self.low} to {self.high}"
 
 
+def bounds_of(metadata: Iterable[object]) -> dict[str, Any]:
+    """The limits among the metadata of a field, by pydantic's name for each; the narrowest of each kind."""
+    found: dict[str, Any] = {}
+    for names, narrowest in ((("gt", "ge"), max), (("le", "lt"), min), (("max_length",), min), (("pattern",), min)):
+        limits = [(getattr(item, name), name) for item in metadata for name in names if hasattr(item, name)]
+        told = [limit for limit in limits if limit[0] is not None]
+        if told:
+            value, name = narrowest(told)
+            found[name] = value
+    return found
+
+
 def limits_of(model: type[BaseModel], field: str) -> tuple[float, float]:
     """Least and greatest value of a number in a config, itself allowed or not; infinite where there is no limit."""
-    found = {"low": -math.inf, "high": math.inf}
-    for item in model.model_fields[field].metadata:
-        for name, end in (("ge", "low"), ("gt", "low"), ("le", "high"), ("lt", "high")):
-            found[end] = getattr(item, name, found[end])
-    return found["low"], found["high"]
+    found = bounds_of(model.model_fields[field].metadata)
+    return found.get("ge", found.get("gt", -math.inf)), found.get("le", found.get("lt", math.inf))
 
 
 def shown(value: object) -> str:
@@ -117,8 +142,10 @@ def shown(value: object) -> str:
         return f"({type(value).__name__}, too long to show)"
 
 
-def in_one_line(error: ValidationError) -> str:
-    """Each fault as ``path.of.the.key: what is wrong``, with the value once."""
+def in_one_line(error: ValueError) -> str:
+    """Each fault of a config as ``path.of.the.key: what is wrong``, with the value once; another error as it is."""
+    if not isinstance(error, ValidationError):
+        return str(error)
     return "; ".join(_fault(item["loc"], item["type"], item["msg"], item["input"]) for item in error.errors())
 
 

@@ -63,10 +63,12 @@ FUNNEL_STEP_KEEP = 0.70  # a funnel step is broken when it keeps less than this 
 class ConversionMetricDefinition(ConfigModel):
     """A conversion rate in percent: daily numerator events over daily denominator events."""
 
-    name: str = Field(pattern=NAME_PATTERN, max_length=2 * MAX_NAME_LENGTH + len("_to_"))
+    name: str = Field(
+        pattern=NAME_PATTERN, max_length=2 * MAX_NAME_LENGTH + len("_to_"), description="Of the rate; no other has it."
+    )
     numerator: str = Field(description="Name of a step of the funnel.")
     denominator: str = Field(description="Name of a step before it.")
-    description: str = ""
+    description: str = Field(default="", description="For readers; nothing depends on it.")
 
     @classmethod
     def of(cls, numerator: str, denominator: str, name: str | None = None) -> ConversionMetricDefinition:

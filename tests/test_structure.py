@@ -33,7 +33,7 @@ ORDER = (
 )
 # Inside the folders, likewise.
 INSIDE = {
-    "config": ("base", "generator", "explicit", "episode", "environment", "load", "__init__"),
+    "config": ("base", "generator", "explicit", "episode", "environment", "load", "page", "__init__"),
     "world": (
         *("rng", "traffic", "variants", "planner", "injection", "labels"),
         *("reach", "bench", "advice", "explicit", "source", "episode"),

@@ -21,7 +21,7 @@ from metric_tracker_env.schema import FUNNEL_STEP_KEEP, Catalogue, Direction, En
 class ExplicitAnomaly(ConfigModel):
     """What all methods have: dates, and entities on each of them. Without a date one is drawn for each entity."""
 
-    date: IsoDate | None = Field(default=None, description="One date.")
+    date: IsoDate | None = Field(default=None, description="One ISO date.")
     dates: tuple[IsoDate, ...] = Field(default=(), description="Several dates.")
 
     summary: ClassVar[str]  # what the method does, in a sentence
@@ -114,8 +114,8 @@ class TargetAnomaly(ExplicitAnomaly):
 class TwoWay(TargetAnomaly):
     """A target on either side of the median."""
 
-    direction: Direction | Literal["auto"] = Field(
-        default="auto", description="auto draws one that the data can carry."
+    direction: Literal["down", "up", "auto"] = Field(
+        default="auto", description="Side of the median; auto draws one that the data can carry."
     )
 
     @property

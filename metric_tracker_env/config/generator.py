@@ -29,8 +29,10 @@ LAST_CLEAN_DAYS = 2
 class FunnelStep(ConfigModel):
     """A funnel step after the first: its events are a share of the events of the step before it."""
 
-    name: Identifier
-    rate: Real = Field(gt=0, lt=1, description="Mean share of the previous step's events.")
+    name: Identifier = Field(description="Of the step's events; no other step has it.")
+    rate: Real = Field(
+        gt=0, lt=1, description="Mean share of the previous step's events; below 1 with its noise at hard, too."
+    )
     noise_scale: Real = Field(default=1.0, ge=0, le=10, description="Multiple of the difficulty's hourly rate noise.")
 
 
@@ -74,9 +76,9 @@ def default_conversions(names: tuple[str, ...]) -> tuple[ConversionMetricDefinit
 class RateNoise(ConfigModel):
     """Half-width of the uniform hourly noise of a step rate, relative, by difficulty."""
 
-    easy: Real = Field(default=0.015, ge=0, lt=0.5)
-    medium: Real = Field(default=0.025, ge=0, lt=0.5)
-    hard: Real = Field(default=0.035, ge=0, lt=0.5)
+    easy: Real = Field(default=0.015, ge=0, lt=0.5, description="At easy.")
+    medium: Real = Field(default=0.025, ge=0, lt=0.5, description="At medium.")
+    hard: Real = Field(default=0.035, ge=0, lt=0.5, description="At hard.")
 
 
 class GeneratorConfig(ConfigModel):

@@ -7,8 +7,6 @@ import tomllib
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import ValidationError
-
 from metric_tracker_env.config.environment import EnvConfig
 from metric_tracker_env.model import StrictModel, in_one_line
 
@@ -42,7 +40,7 @@ def load_config(path: str | Path, model: type[ModelT] = EnvConfig) -> ModelT:
         raise ValueError(f"config file {str(file)!r} holds {type(data).__name__}; it must hold a table of keys")
     try:
         return model.model_validate(data)
-    except ValidationError as error:
+    except ValueError as error:
         raise ValueError(f"config file {str(file)!r}: {in_one_line(error)}") from error
     except RecursionError as error:
         raise ValueError(f"config file {str(file)!r} is nested too deeply") from error

@@ -2,72 +2,91 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from metric_tracker_env.config import ExplicitAnomaly, TargetAnomaly
 from metric_tracker_env.model import limits_of
 from metric_tracker_env.schema import DIFFICULTIES, Entity
 from metric_tracker_env.world.bench import Ask, Bench
-from metric_tracker_env.world.reach import TARGET_MARGIN, Room, nominal_ground, room
+from metric_tracker_env.world.reach import TARGET_MARGIN, nominal_ground, room
 
 SLACK = 0.02  # by which a range that is advised stays inside what is possible, as all anomalies pull at the medians
 DIGITS = 3  # significant digits of advised values
 
 
+class Range(NamedTuple):
+    """Amounts of a method that are possible for some of what it names."""
+
+    low: float
+    high: float
+    where: str
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is none, with some slack."""
+        return self.low >= self.high * (1.0 - SLACK)
+
+
 def advice(bench: Bench, spec: ExplicitAnomaly, entity: Entity, days: list[int]) -> str:
     """What is possible instead of an anomaly that none of some days can carry, in words.
 
-    A size, where there is one that works; else another direction, date, difficulty or entity for which this one does.
+    A size, where there is one that works for all that the item names, or for this entity alone; else another direction,
+    date, difficulty or entity for which this size works.
     """
     assert isinstance(spec, TargetAnomaly)  # impossible counts can go anywhere
-    sizes = [
-        (_miss(bench, ask, found), text)
-        for day in days
-        for sign in _signs(spec.directions)
-        for ask in [Ask(day, entity, spec, sign)]
-        for found in [bench.room(ask)]
-        for text in [_range(bench, ask, found)]
-        if text
-    ]
-    if sizes:
-        return min(sizes)[1]
-    found = [*_directions(bench, spec, entity, days), *_dates(bench, spec, entity, days)]
-    found += [*_difficulties(bench, spec, entity), *_entities(bench, spec, entity, days)]
+    named = spec.all_dates and len(spec.all_dates) * len(spec.entities(bench.config.catalogue)) > 1
+    for found in (_for_all(bench, spec) if named else None, _best(bench, spec, entity, days)):
+        text = _told(spec, found) if found and not found.empty else ""
+        if text:
+            return text
+    others = [*_directions(bench, spec, entity, days), *_dates(bench, spec, entity, days)]
+    others += [*_difficulties(bench, spec, entity), *_entities(bench, spec, entity, days)]
     no = f"no {spec.parameter} is possible there, as an anomaly is at least {TARGET_MARGIN} detection thresholds large"
-    return f"{no}; what is: {'; '.join(found)}" if found else f"{no}, nor in another direction or on another date"
+    return f"{no}; what is: {'; '.join(others)}" if others else f"{no}, nor in another direction or on another date"
 
 
 def _signs(directions: tuple[str, ...]) -> list[float]:
     return [1.0 if direction == "up" else -1.0 for direction in directions]
 
 
-def _miss(bench: Bench, ask: Ask, found: Room) -> float:
-    """How far the size that is asked for is from the room, relative to it."""
-    size = bench.size(ask)
-    return max(size / max(found.most, 1e-9), max(found.least, 1e-9) / size)
+def _best(bench: Bench, spec: TargetAnomaly, entity: Entity, days: list[int]) -> Range | None:
+    """Of the directions and days that are open, the possible amounts that are nearest to what is asked for."""
+    unit = bench.unit(entity, spec)
+    found: list[tuple[float, Range]] = []
+    for day, sign in itertools.product(days, _signs(spec.directions) if unit > 0 else ()):
+        sizes = bench.room(Ask(day, entity, spec, sign))
+        free = sizes.least <= bench.least_size(entity)  # smaller amounts are made as large as that
+        direction = "up" if sign > 0 else "down"
+        amounts = Range(
+            0.0 if free else sizes.least * (1.0 + SLACK) / unit,
+            sizes.most * (1.0 - SLACK) / unit,
+            f"going {direction} on {bench.config.date_names[day]}",
+        )
+        if not sizes.empty and not amounts.empty:
+            found.append((max(spec.amount / amounts.high, amounts.low / spec.amount), amounts))
+    return min(found)[1] if found else None
 
 
-def _range(bench: Bench, ask: Ask, found: Room) -> str:
-    """The values of the method's parameter that reach into the room, in words; nothing if there is none."""
-    spec = ask.spec
-    assert isinstance(spec, TargetAnomaly)
-    unit = bench.unit(ask.entity, spec)
-    if found.empty or unit <= 0:
-        return ""
-    free = found.least <= bench.least_size(ask.entity)  # smaller amounts are made as large as that
-    amounts = (found.least * (0.0 if free else 1.0 + SLACK) / unit, found.most * (1.0 - SLACK) / unit)
-    if amounts[0] >= amounts[1] or found.least >= found.most * (1.0 - SLACK):
-        return ""
-    low, high = sorted(map(spec.asking_for, amounts))
+def _for_all(bench: Bench, spec: TargetAnomaly) -> Range | None:
+    """The amounts that are possible for each date and entity that a method names; None if one of them has none."""
+    days = [bench.config.day_index(date) for date in spec.all_dates]
+    found = [_best(bench, spec, entity, [day]) for day in days for entity in spec.entities(bench.config.catalogue)]
+    ranges = [item for item in found if item]
+    if len(ranges) < len(found):
+        return None
+    return Range(max(item.low for item in ranges), min(item.high for item in ranges), "for all that it names")
+
+
+def _told(spec: TargetAnomaly, amounts: Range) -> str:
+    """The values of a method's parameter that ask for some amounts, in words."""
+    low, high = sorted(map(spec.asking_for, amounts[:2]))
     least, most = limits_of(type(spec), spec.parameter)
     parts = [f"from {_rounded(low, math.ceil):g}"] if low > least else []
     parts += [f"up to {_rounded(high, math.floor):g}"] if high < most else []
-    if not parts:
-        return ""
-    direction = "up" if ask.sign > 0 else "down"
-    where = f"going {direction} on {bench.config.date_names[ask.day]}"
-    return f"possible is a {spec.parameter} {' '.join(parts)}, {where}"
+    return f"possible is a {spec.parameter} {' '.join(parts)}, {amounts.where}" if parts else ""
 
 
 def _rounded(value: float, towards: Callable[[float], int]) -> float:

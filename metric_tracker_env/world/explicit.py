@@ -48,7 +48,7 @@ def plan_explicit(
     """
     bench = Bench(config, episode.difficulty, entry, twin)
     draws = iter(rng.uniforms(np.array([key], np.uint64), Stream.GENERATORS, MAX_DRAWS)[:, 0].tolist())
-    asks = sorted(_resolve(bench, episode, draws), key=lambda ask: ask.day)
+    asks = sorted(_resolve(bench, episode, draws), key=lambda ask: (ask.day, ask.entity.index))
     plan, records = Plan.empty(1, len(asks), config.catalogue.num_steps), []
     for _ in range(MEDIAN_ROUNDS):
         records = []

@@ -10,7 +10,6 @@ from metric_tracker_env.measure import Deviations, measures
 from metric_tracker_env.schema import Catalogue
 from metric_tracker_env.world.injection import Incidents
 from metric_tracker_env.world.planner import Plan
-from metric_tracker_env.world.variants import MIX_FAMILY, QUALITY_FAMILY
 
 MIN_MOVE = 0.5  # thresholds that a cell must have moved from its clean twin to belong to an incident
 
@@ -66,9 +65,10 @@ def label(
 
 def pulls(catalogue: Catalogue, plan: Plan, lane: int) -> np.ndarray:
     """(M, K) int8: which way each incident of an episode pulls each measure of its date by itself, or 0."""
-    factor = plan.factor[lane].T.copy()
-    mixed, wrong = plan.family[lane] == MIX_FAMILY, np.flatnonzero(plan.family[lane] == QUALITY_FAMILY)
-    pair = plan.entity[lane, wrong] - catalogue.slices["data_quality"].start
+    factor, entity = plan.factor[lane].T.copy(), plan.entity[lane]
+    mixed = entity == catalogue.slices["hourly_mix"].start
+    wrong = np.flatnonzero(entity >= catalogue.slices["data_quality"].start)
+    pair = entity[wrong] - catalogue.slices["data_quality"].start
     factor[1 + pair, wrong] += plan.size[lane, wrong]  # what is logged too often
     excesses = np.zeros((catalogue.num_steps - 1, len(mixed)))
     excesses[pair, wrong] = 1.0
