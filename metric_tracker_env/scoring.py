@@ -215,7 +215,9 @@ def _extra(number: int, row: MetricSubmissionRow, episode: EpisodeData) -> tuple
     if cell_class == CellClass.CONSEQUENCE:
         found = [config.catalogue.entities[index] for index in episode.causes(day, entity.index)]
         roots = tuple((row.date, incident.entity_type, incident.entity_name) for incident in found)
-        why = f"is a consequence: it follows from the incident{'s' * (len(roots) > 1)} {' and '.join(map(_cell, roots))}"
+        why = (
+            f"is a consequence: it follows from the incident{'s' * (len(roots) > 1)} {' and '.join(map(_cell, roots))}"
+        )
     elif cell_class == CellClass.NATURAL:
         why = "is natural: over its threshold, but no incident moved it"
     else:
