@@ -35,7 +35,7 @@ from metric_tracker_env.tools import (
 )
 from metric_tracker_env.vector_env import MetricTrackerVectorEnv
 from metric_tracker_env.world.episode import EpisodeData, MetricDataGenerator
-from metric_tracker_env.world.stddev_shift import available_synthetic_generator_methods
+from metric_tracker_env.world.explicit import available_synthetic_generator_methods
 
 __version__ = "0.1.0"
 

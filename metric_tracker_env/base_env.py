@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,18 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import VectorEnv
 
 from metric_tracker_env.config import MAX_SEED, EnvConfig, EpisodeOptions, unknown_option
 from metric_tracker_env.measure import SCAN_MULTIPLIERS
+from metric_tracker_env.model import as_json, unknown_names
 from metric_tracker_env.play.actions import ActionTable
 from metric_tracker_env.play.engine import Engine
 from metric_tracker_env.play.layout import Layout
 from metric_tracker_env.play.observation import REPORTED_SCALE
 from metric_tracker_env.play.supply import RATIO_CLIP
-from metric_tracker_env.tasks import find_task
+from metric_tracker_env.tasks import FILE_ENDINGS, find_task
 from metric_tracker_env.world.source import EpisodeSource
 
 RENDER_MODES = ("ansi", "rgb_array")
@@ -97,7 +100,16 @@ class OnEngine:
 
     def __setattr__(self, name: str, value: object) -> None:
         refuse_fixed(name, self._made_with if name in vars(self) else ())
-        super().__setattr__(name, value)
+        super().__setattr__(name, self._recorded(value) if isinstance(value, EnvSpec) else value)
+
+    def _recorded(self, spec: EnvSpec) -> EnvSpec:
+        """A spec with arguments that ``spec.to_json`` can write: configs as dicts, a file as what it held when read."""
+        arguments, spec = spec.kwargs, copy.copy(spec)
+        if any(str(arguments.get(name)).endswith(FILE_ENDINGS) for name in ("task", "config")):
+            held = {"task", *EnvConfig.model_fields}
+            arguments = {name: value for name, value in arguments.items() if name not in held} | {"config": self.config}
+        spec.kwargs = {name: as_json(value) for name, value in arguments.items()}
+        return spec
 
 
 def refuse_fixed(name: str, made_with: tuple[str, ...] = ()) -> None:
@@ -189,7 +201,7 @@ def episode_source(engine: Engine, options: Mapping[str, Any] | None) -> Episode
         return None
     if not isinstance(options, Mapping):
         raise ValueError(f"options {options!r} must be a dict")
-    unknown = sorted(map(repr, set(options) - set(EPISODE_OPTIONS)))
+    unknown = [name for name in options if name not in EPISODE_OPTIONS]
     if unknown:
-        raise ValueError(f"unknown reset option {', '.join(unknown)}; allowed: {list(EPISODE_OPTIONS)}")
+        raise ValueError(unknown_names("reset option", unknown, EPISODE_OPTIONS))
     return engine.source(dict(options))

@@ -14,6 +14,7 @@ import numpy as np
 from metric_tracker_env.schema import (
     ANOMALY_TYPES,
     DAYS_PER_WEEK,
+    FUNNEL_STEP_KEEP,
     AnomalyType,
     Catalogue,
     Difficulty,
@@ -26,7 +27,6 @@ COUNT_THRESHOLD_FLOOR = 50.0  # events a day
 RATE_THRESHOLD_POINTS: dict[Difficulty, float] = {"easy": 6.0, "medium": 4.5, "hard": 3.0}
 RATE_THRESHOLD_SHARE: dict[Difficulty, float] = {"easy": 0.12, "medium": 0.09, "hard": 0.06}
 RATE_THRESHOLD_FLOOR = 1e-6  # points; keeps a rate whose median is 0 from being flagged for staying there
-FUNNEL_STEP_KEEP = 0.70  # a funnel step is broken when it keeps less than this share of its median rate
 SHARE_THRESHOLD: dict[Difficulty, float] = {"easy": 0.05, "medium": 0.035, "hard": 0.025}
 EXCESS_THRESHOLD = 1.0  # events: counts are whole, so any excess reaches it
 

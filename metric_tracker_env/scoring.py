@@ -11,6 +11,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from metric_tracker_env.config import ConfigModel, Real
 from metric_tracker_env.schema import NAME_FIELDS, VALUE_FIELDS, MetricSubmissionRow, StrictModel
 from metric_tracker_env.submission import Fault, FaultType, InvalidRow, Key, Submission, check_rows
 from metric_tracker_env.world.episode import EpisodeData
@@ -23,23 +24,20 @@ EXTRA_TYPES: dict[CellClass, FaultType] = {
 }
 
 
-class ScoringConfig(StrictModel):
+class ScoringConfig(ConfigModel):
     """Weights of a matched row's fields, and how close a value must be.
 
     Naming the cell weighs at least half, so that adding a true row raises any score however wrong its fields are.
     """
 
-    matched: float = Field(default=0.60, ge=0.5, le=1, description="Weight of naming an expected cell.")
-    anomaly_type: float = Field(default=0.12, ge=0, le=1)
-    detection_method: float = Field(default=0.10, ge=0, le=1)
-    values: float = Field(default=0.12, ge=0, le=1, description="A third each for baseline, observed and delta.")
-    severity: float = Field(default=0.06, ge=0, le=1)
-    value_tolerance: float = Field(default=0.01, ge=0, lt=1, description="Allowed relative error of a value.")
-    value_tolerance_abs: float = Field(
-        default=1e-4,
-        ge=0,
-        allow_inf_nan=False,
-        description="Allowed absolute error of a value; the larger of the two counts.",
+    matched: Real = Field(default=0.60, ge=0.5, le=1, description="Weight of naming an expected cell.")
+    anomaly_type: Real = Field(default=0.12, ge=0, le=1)
+    detection_method: Real = Field(default=0.10, ge=0, le=1)
+    values: Real = Field(default=0.12, ge=0, le=1, description="A third each for baseline, observed and delta.")
+    severity: Real = Field(default=0.06, ge=0, le=1)
+    value_tolerance: Real = Field(default=0.01, ge=0, lt=1, description="Allowed relative error of a value.")
+    value_tolerance_abs: Real = Field(
+        default=1e-4, ge=0, description="Allowed absolute error of a value; the larger of the two counts."
     )
 
     @model_validator(mode="after")
@@ -213,16 +211,18 @@ def _extra(number: int, row: MetricSubmissionRow, episode: EpisodeData) -> tuple
     config = episode.generator_config
     day = config.day_index(row.date)
     entity = config.catalogue.entity(row.entity_type, row.entity_name)
-    cell_class, root = CellClass(episode.classes[day, entity.index]), None
+    cell_class, roots = CellClass(episode.classes[day, entity.index]), None
     if cell_class == CellClass.CONSEQUENCE:
-        incident = config.catalogue.entities[episode.incident_of_day[day]]
-        root = (row.date, incident.entity_type, incident.entity_name)
-        why = f"is a consequence: it follows from the incident {_cell(root)}"
+        found = [config.catalogue.entities[index] for index in episode.causes(day, entity.index)]
+        roots = tuple((row.date, incident.entity_type, incident.entity_name) for incident in found)
+        why = (
+            f"is a consequence: it follows from the incident{'s' * (len(roots) > 1)} {' and '.join(map(_cell, roots))}"
+        )
     elif cell_class == CellClass.NATURAL:
         why = "is natural: over its threshold, but no incident moved it"
     else:
         why = "is not anomalous: its detection method does not confirm it"
-    fault = Fault(type=EXTRA_TYPES[cell_class], row=number, key=row.key, root=root)
+    fault = Fault(type=EXTRA_TYPES[cell_class], row=number, key=row.key, roots=roots)
     return cell_class, _Issue(f"extra: {_cell(row.key)} {why}", (fault,))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any, Literal, NamedTuple, get_args
@@ -13,6 +12,7 @@ import numpy as np
 from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from metric_tracker_env.config import GeneratorConfig
+from metric_tracker_env.model import LONGEST, shown
 from metric_tracker_env.schema import MetricSubmissionRow, StrictModel
 
 MAX_ROWS = 100_000
@@ -21,10 +21,7 @@ ALLOWED = f"a submission is a list of at most {MAX_ROWS:,} rows, or the JSON tex
 RowInput = MetricSubmissionRow | Mapping[str, object]
 Submission = Sequence[RowInput | str] | Mapping[str, object] | str
 
-LONGEST = 60  # characters of a value that is shown
 LARGEST = 2**53  # JSON readers keep whole numbers up to here
-_shorten = reprlib.Repr()
-_shorten.maxstring = _shorten.maxother = LONGEST
 
 Key = tuple[str, str, str]
 Scalar = str | int | float | bool | None
@@ -44,7 +41,7 @@ class Fault(StrictModel):
     given: Scalar = Field(default=None, description="What the field holds; a value that is no scalar in words.")
     allowed: str | None = Field(default=None, description="What an invalid field, or an invalid row, may be.")
     expected: Scalar = Field(default=None, description="Right value of a wrong field; told with the grade alone.")
-    root: Key | None = Field(default=None, description="The incident that a consequence follows from.")
+    roots: tuple[Key, ...] | None = Field(default=None, description="The incidents that a consequence follows from.")
 
     @model_serializer(mode="wrap")
     def _leave_out(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -214,11 +211,3 @@ def _plain(value: object) -> Scalar:
     if isinstance(value, str) and len(value) <= LONGEST and value.isprintable():
         return value
     return shown(value)
-
-
-def shown(value: object) -> str:
-    """A value for a message: its repr, cut short."""
-    try:
-        return _shorten.repr(value)
-    except ValueError:  # an integer with more digits than Python prints
-        return f"({type(value).__name__}, too long to show)"

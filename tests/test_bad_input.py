@@ -215,6 +215,7 @@ def test_vector_arguments_that_are_refused(option: str, value: Any) -> None:
 
 SEEDS = [-1, 1.5, 7.0, NAN, INF, True, "7", 2**63, 10**30, [1, 2, 3], np.float64(3.0), np.bool_(True), {}]
 DROP = {"metric_name": "menu_opens", "date": "2026-03-18", "stddev_factor": 5.0}
+BREAK = {"method_name": "funnel_break", "step_name": "menu_opens", "date": "2026-03-18", "keep": 0.5}
 OPTIONS: list[tuple[Any, list[str]]] = [
     ({"colour": 3}, ["colour", "difficulty"]),
     ({"seed": 3}, ["seed", "difficulty"]),
@@ -229,8 +230,13 @@ OPTIONS: list[tuple[Any, list[str]]] = [
     ({"anomaly_generators": [DROP | {"date": "2020-01-01"}]}, ["2020-01-01", "2026-03-04", "2026-03-31"]),
     ({"anomaly_generators": [DROP | {"date": "18 March"}]}, ["18 March", "2026-03-04"]),
     ({"anomaly_generators": [DROP | {"date": "2026-02-30"}]}, ["2026-02-30", "2026-03-04"]),
-    ({"anomaly_generators": [DROP | {"stddev_factor": 900.0}]}, ["menu_opens", "stddev_factor"]),
-    ({"anomaly_generators": [DROP, DROP | {"metric_name": "app_opens"}]}, ["2026-03-18", "one anomaly a date"]),
+    ({"anomaly_generators": [DROP | {"stddev_factor": 900.0}]}, ["menu_opens", "stddev_factor up to"]),
+    ({"anomaly_generators": [DROP, DROP]}, ["2026-03-18", "both change the rate of menu_opens"]),
+    ({"anomaly_generators": [DROP | {"method_name": "magic"}]}, ["method_name", "funnel_break", "magic"]),
+    ({"anomaly_generators": ["menu_opens"]}, ["anomaly_generators", "method_name", "menu_opens"]),
+    ({"anomaly_generators": [BREAK | {"keep": 0.7}]}, ["keep", "0.7"]),
+    ({"anomaly_generators": [BREAK | {"step_name": "app_opens"}]}, ["step 'app_opens'", "orders_placed"]),
+    ({"anomaly_generators": [BREAK | {"stddev_factor": 3.0}]}, ["stddev_factor", "keep"]),
     ({"anomaly_generators": 3}, ["anomaly_generators", "3"]),
     *((options, ["options", repr(options)]) for options in ("easy", 5, ["difficulty"], [], 0, "", False)),
 ]

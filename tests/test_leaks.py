@@ -272,7 +272,15 @@ def test_the_view_has_no_way_to_the_truth() -> None:
     """The label-free view holds configuration, difficulty, counts and deviations, none of which knows the episode."""
     view = episode_of(SEED).view
     public = {name for name in dir(view) if not name.startswith("_")}
-    assert not public & {"expected_rows", "classes", "twin_daily", "anomaly_schedule", "incident_of_day", "seed"}
+    assert not public & {
+        "expected_rows",
+        "classes",
+        "twin_daily",
+        "anomaly_schedule",
+        "incidents_of_day",
+        "causes",
+        "seed",
+    }
     assert set(vars(view)) >= {"config", "difficulty", "hourly", "deviations"}
     assert isinstance(view.config, GeneratorConfig)
     assert "seed" not in GeneratorConfig.model_fields

@@ -21,7 +21,7 @@ PACKAGE = ROOT / "metric_tracker_env"
 NAME = PACKAGE.name
 # The layers of the design, from the core to the border: a module imports none that stands further down.
 ORDER = (
-    *("schema", "config", "measure", "tasks", "view", "submission"),  # the vocabulary and the rules
+    *("model", "schema", "config", "measure", "tasks", "view", "submission"),  # the vocabulary and the rules
     "world",  # from a key to a labelled episode
     *("scoring", "tools"),
     "play",  # from episodes to steps
@@ -33,8 +33,11 @@ ORDER = (
 )
 # Inside the folders, likewise.
 INSIDE = {
-    "config": ("base", "generator", "episode", "environment", "load", "__init__"),
-    "world": ("rng", "traffic", "variants", "planner", "injection", "labels", "stddev_shift", "source", "episode"),
+    "config": ("base", "generator", "explicit", "episode", "environment", "load", "page", "__init__"),
+    "world": (
+        *("rng", "traffic", "variants", "planner", "injection", "labels"),
+        *("reach", "bench", "advice", "explicit", "source", "episode"),
+    ),
     "play": ("actions", "supply", "state", "layout", "observation", "board", "focus", "engine"),
     "render": ("sheet", "layout", "scene", "frame", "text", "png", "__init__"),
     "session": ("answers", "schemas", "evidence", "brief", "round", "session", "__init__"),

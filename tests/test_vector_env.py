@@ -25,6 +25,7 @@ from gymnasium.wrappers import vector as vector_wrappers
 from metric_tracker_env import MetricTrackerVectorEnv
 from metric_tracker_env.config import Reward, View
 
+GYMNASIUM = tuple(int(part) for part in gym.__version__.split(".")[:2])
 MODES = list(AutoresetMode)
 SHORT: dict[str, Any] = {"step_limit": 9, "anomaly_count": (1, 5)}
 Vector = VectorEnv[Any, Any, Any]
@@ -290,6 +291,8 @@ def test_the_spec_survives_json() -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_record_episode_statistics(mode: AutoresetMode) -> None:
     """Gymnasium's vector wrapper records each episode's return and length, in every autoreset mode."""
+    if mode is AutoresetMode.SAME_STEP and GYMNASIUM < (1, 4):
+        pytest.skip("before Gymnasium 1.4 the wrapper leaves the first step of an episode out in this mode")
     num_envs = 6
     envs = vector_wrappers.RecordEpisodeStatistics(make_lanes(num_envs, autoreset_mode=mode, reward="dense", **SHORT))
     _, info = envs.reset(seed=2)

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Discriminator, Field, StrictInt, Tag, model_validator
 
 from metric_tracker_env.config import ConfigModel, EnvConfig, Positive, Real, Reward, StepCost, View, load_config
+from metric_tracker_env.model import in_one_line
 from metric_tracker_env.tasks import Task, build_config, get_task
 from metric_tracker_env.vector_env import MAX_LANES
 
@@ -178,7 +179,7 @@ def load_preset(path: str | Path) -> Preset:
         try:
             preset.config(get_task(task))
         except ValueError as error:
-            raise ValueError(f"training preset {str(path)!r}: {error}") from error
+            raise ValueError(f"training preset {str(path)!r}: {in_one_line(error)}") from error
     return preset
 
 

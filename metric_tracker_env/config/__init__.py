@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from metric_tracker_env.config.base import (
     MAX_SEED,
-    ConfigModel,
+    GenerationError,
     Name,
     Positive,
     Real,
@@ -15,13 +15,16 @@ from metric_tracker_env.config.base import (
     unknown_option,
 )
 from metric_tracker_env.config.environment import EnvConfig, Reward, ToolCosts, View
-from metric_tracker_env.config.episode import (
-    COUNT_OF_DENSITY,
-    EpisodeConfig,
-    EpisodeOptions,
-    GenerationError,
+from metric_tracker_env.config.episode import COUNT_OF_DENSITY, EpisodeConfig, EpisodeOptions, check_fits
+from metric_tracker_env.config.explicit import (
+    METHODS,
+    AnomalyGenerator,
+    ExplicitAnomaly,
+    FunnelBreakGenerator,
+    HourlyMixShiftGenerator,
+    ImpossibleCountsGenerator,
     SyntheticAnomalyGenerator,
-    check_fits,
+    TargetAnomaly,
 )
 from metric_tracker_env.config.generator import (
     FIRST_CANDIDATE_DAY,
@@ -32,6 +35,7 @@ from metric_tracker_env.config.generator import (
     RateNoise,
 )
 from metric_tracker_env.config.load import load_config
+from metric_tracker_env.model import ConfigModel
 
 __all__ = [
     "COUNT_OF_DENSITY",
@@ -39,13 +43,19 @@ __all__ = [
     "LAST_CLEAN_DAYS",
     "MAX_DAILY_COUNT",
     "MAX_SEED",
+    "METHODS",
+    "AnomalyGenerator",
     "ConfigModel",
     "EnvConfig",
     "EpisodeConfig",
     "EpisodeOptions",
+    "ExplicitAnomaly",
+    "FunnelBreakGenerator",
     "FunnelStep",
     "GenerationError",
     "GeneratorConfig",
+    "HourlyMixShiftGenerator",
+    "ImpossibleCountsGenerator",
     "Name",
     "Positive",
     "RateNoise",
@@ -54,6 +64,7 @@ __all__ = [
     "Seed",
     "StepCost",
     "SyntheticAnomalyGenerator",
+    "TargetAnomaly",
     "ToolCosts",
     "UnknownOptionError",
     "View",

@@ -19,7 +19,7 @@ from metric_tracker_env.schema import (
     SyntheticGeneratorApplication,
 )
 from metric_tracker_env.view import MetricView, describe_cell
-from metric_tracker_env.world import rng
+from metric_tracker_env.world import labels, rng
 from metric_tracker_env.world.labels import CellClass
 from metric_tracker_env.world.source import EpisodeBatch, EpisodeSource
 
@@ -152,11 +152,29 @@ class EpisodeData:
         return describe_cell(self.generator_config, self.deviations, day, entity)
 
     @cached_property
-    def incident_of_day(self) -> dict[int, int]:
-        """Root entity index of the incident on each day index that has one."""
-        plan = self._batch.plan
-        where = np.flatnonzero(plan.active[0])
-        return dict(zip(plan.day[0, where].tolist(), plan.entity[0, where].tolist(), strict=True))
+    def incidents_of_day(self) -> dict[int, tuple[int, ...]]:
+        """Root entity indices of the incidents on each day index that has some."""
+        found: dict[int, tuple[int, ...]] = {}
+        for place in np.flatnonzero(self._batch.plan.active[0]):
+            day, root = int(self._batch.plan.day[0, place]), int(self._batch.plan.entity[0, place])
+            found[day] = (*found.get(day, ()), root)
+        return found
+
+    def causes(self, day: int, entity: int) -> tuple[int, ...]:
+        """Root entity indices of the incidents that a cell follows from: those of its date that pull it where it went.
+
+        All incidents of the date where none of them does so by itself.
+        """
+        catalogue, plan = self.generator_config.catalogue, self._batch.plan
+        row = catalogue.measure_of_entity[entity]
+        nothing = np.zeros((catalogue.num_steps - 1, 1))
+        values = [
+            measure.measures(catalogue, daily[day][:, None], np.zeros(1), nothing)
+            for daily in (self.twin_daily, self.daily)
+        ]
+        went = np.sign(values[1][row, 0] - values[0][row, 0])
+        pulling = (labels.pulls(catalogue, plan, 0)[row] == went) & (plan.day[0] == day)
+        return tuple(plan.entity[0, pulling].tolist()) or self.incidents_of_day[day]
 
     @cached_property
     def anomaly_schedule(self) -> list[PlannedAnomaly]:

@@ -73,6 +73,12 @@ class Plan:
             getattr(self, field.name)[episodes] = getattr(part, field.name)
 
 
+def hour_ranks(keys: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    """(n, H) uint16 random ranks of the hours: (n,) keys, and (n,) int64 which of a key's rankings each is."""
+    words = rng.words_at(keys, Stream.RANKS, turn * RANK_WORDS, RANK_WORDS).T.copy()
+    return words.astype("<u8", copy=False).view("<u2")
+
+
 class Planner:
     """Draws plans for a batch and draws single incidents again, each episode from its own stream."""
 
@@ -227,9 +233,8 @@ class Planner:
         if len(impossible):
             spot, attempt = spot[impossible], attempt[impossible]
             lane = spot // self.high
-            start = (attempt * self.high + spot - lane * self.high) * RANK_WORDS
-            ranks = rng.words_at(keys[lane], Stream.RANKS, start, RANK_WORDS).T.copy()
-            plan.hours.reshape(-1, HOURS_PER_DAY)[spot] = ranks.astype("<u8", copy=False).view("<u2")
+            turn = attempt * self.high + spot - lane * self.high
+            plan.hours.reshape(-1, HOURS_PER_DAY)[spot] = hour_ranks(keys[lane], turn)
 
 
 class Proposals(NamedTuple):

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
 from metric_tracker_env import measure
 from metric_tracker_env.config import EpisodeConfig, GenerationError, GeneratorConfig, check_fits
 from metric_tracker_env.measure import Deviations
-from metric_tracker_env.schema import (
-    SyntheticGeneratorApplication,
-)
+from metric_tracker_env.schema import SyntheticGeneratorApplication
 from metric_tracker_env.world import rng
+from metric_tracker_env.world.explicit import plan_explicit
 from metric_tracker_env.world.injection import Incidents, inject
 from metric_tracker_env.world.labels import CellClass, label
 from metric_tracker_env.world.planner import Plan, Planner
 from metric_tracker_env.world.rng import Stream
-from metric_tracker_env.world.stddev_shift import plan_generators
 from metric_tracker_env.world.traffic import CleanTraffic
 
 ALLOCATOR_HINT_BYTES = 8 << 20  # about what a chunk allocates
-Backend = Literal["pandas", "polars", "pyarrow"]
 
 DATA_DRAWS = 64  # clean data that are tried for explicit generators
 CHUNK = 256  # episodes generated at a time: enough to amortise NumPy calls, few enough for the cache
@@ -120,15 +116,17 @@ class EpisodeSource:
         """Explicit generators on the clean data of (1,) keys: applied as asked or refused."""
         planes, values = self._clean(keys)
         twin = measure.deviations(self.config.catalogue, self.episode.difficulty, values)
-        plan, applications = plan_generators(self.config, self.episode, int(keys[0]), twin)
+        plan, applications = plan_explicit(self.config, self.episode, int(keys[0]), planes[0, :, 0], twin)
         incidents = inject(self.config, self.episode.difficulty, planes, plan)
         batch, passed = self._measure(planes, values, plan, incidents)
         for application, confirmed in zip(applications, passed[0], strict=True):
             if not confirmed:
+                date, name = application.date, application.metric_name
+                beside = [repr(a.metric_name) for a in applications if a.date == date and a.metric_name != name]
                 raise GenerationError(
-                    f"anomaly_generators: {application.metric_name!r} on {application.date} goes "
-                    f"{application.direction} but its detection method does not confirm that beside the other "
-                    "anomalies; raise stddev_factor, or choose another date or fewer anomalies"
+                    f"anomaly_generators: {name!r} on {date} goes {application.direction} but its detection method "
+                    f"does not confirm that beside {' and '.join(beside) or 'the anomalies of other dates'}; "
+                    "make it larger, or choose another date or fewer anomalies"
                 )
         incidents.write(planes)
         actual = batch.final.values[:, 0]

@@ -56,13 +56,13 @@ def test_what_is_left_open_falls_on_candidate_days(seed: int) -> None:
             "date '2020-01-01' is not an ISO date",
         ),
         (
-            {"metric_names": ["app_opens", "menu_opens"], "date": "2026-03-10", "stddev_factor": 3.0},
-            "one anomaly a date",
+            {"metric_names": ["app_open_to_menu_open", "menu_opens"], "date": "2026-03-10", "stddev_factor": 3.0},
+            "both change the rate of menu_opens on 2026-03-10",
         ),
     ],
 )
 def test_what_no_data_can_carry_is_refused_when_made(generator: dict[str, Any], words: str) -> None:
-    """Unknown metrics and dates and two anomalies on a date are refused before any reset."""
+    """Unknown metrics and dates and two anomalies of one link on a date are refused before any reset."""
     with pytest.raises(ValueError, match=words):
         made(anomaly_generators=[generator])
 

@@ -27,9 +27,9 @@ from metric_tracker_env.schema import (
 )
 from metric_tracker_env.world import rng
 from metric_tracker_env.world.episode import EpisodeData, MetricDataGenerator
+from metric_tracker_env.world.explicit import available_synthetic_generator_methods
 from metric_tracker_env.world.planner import GenerationError
 from metric_tracker_env.world.source import EpisodeBatch
-from metric_tracker_env.world.stddev_shift import available_synthetic_generator_methods
 
 # SEED_FACTS section 4: mean; std at easy, medium, hard; median std_dev_from_median at easy, medium, hard.
 CLEAN = {
@@ -564,29 +564,29 @@ def test_stddev_shift_is_never_below_the_threshold() -> None:
         ({"metric_name": "app_opens", "date": "18.03.2026"}, ["'18.03.2026'", "ISO date"]),
         ({"metric_name": "app_opens", "dates": ("2026-03-18", "2026-02-30")}, ["'2026-02-30'"]),
         (
-            {"metric_names": ("app_opens", "menu_opens"), "date": "2026-03-18"},
-            ["'menu_opens' and 'app_opens' both ask for 2026-03-18"],
+            {"metric_names": ("app_open_to_menu_open", "menu_opens"), "date": "2026-03-18"},
+            ["'app_open_to_menu_open' and 'menu_opens' both change the rate of menu_opens on 2026-03-18"],
         ),
         (
             {"metric_name": "payment_successful", "date": "2026-03-18", "direction": "up"},
-            ["'payment_successful' cannot go to", "2026-03-18", "the funnel allows 0.05"],
+            ["'payment_successful' cannot go to", "2026-03-18", "the funnel allows", "what is: direction 'down'"],
         ),
         (
             {"metric_name": "orders_placed", "date": "2026-03-18", "direction": "down"},
-            ["'orders_placed' cannot go to", "the funnel allows"],
+            ["'orders_placed' cannot go to", "no stddev_factor is possible there", "what is: direction 'up'"],
         ),
         (
             {"metric_name": "app_open_to_menu_open", "date": "2026-03-18", "direction": "up", "stddev_factor": 400},
-            ["'app_open_to_menu_open' cannot go to", "smaller stddev_factor"],
+            ["'app_open_to_menu_open' cannot go to", "possible is a stddev_factor up to"],
         ),
         (
             {"metric_name": "app_opens", "dates": tuple(f"2026-03-{day:02d}" for day in range(10, 24))},
-            ["14 anomalies do not leave more than half of 28 days clean"],
+            ["14 dates with anomalies do not leave more than half of 28 days clean"],
         ),
     ],
 )
 def test_stddev_shift_that_cannot_be_applied_is_an_error(fields: dict[str, Any], words: list[str]) -> None:
-    """Unknown metrics and dates, two anomalies on one date, and targets the funnel cannot carry are told as such."""
+    """Unknown metrics and dates, two anomalies of one link, and targets the funnel cannot carry are told as such."""
     with pytest.raises(GenerationError, match="anomaly_generators: ") as caught:
         shifted_episode(**{"stddev_factor": 5, **fields})
     for word in words:
@@ -618,7 +618,12 @@ def test_a_shift_that_rounding_to_whole_events_undoes_is_refused() -> None:
 
 
 def test_generator_methods_are_listed() -> None:
-    """The catalogue of explicit generators names its one method and the fields that it takes."""
-    (spec,) = available_synthetic_generator_methods()
-    assert spec.name == "metric_stddev_shift"
-    assert set(spec.parameters) == {"metric_name", "metric_names", "date", "dates", "stddev_factor", "direction"}
+    """The catalogue of explicit generators names its methods and the fields that each takes."""
+    specs = {spec.name: set(spec.parameters) for spec in available_synthetic_generator_methods()}
+    dates, steps = {"date", "dates"}, {"step_name", "step_names"}
+    assert specs == {
+        "metric_stddev_shift": {"metric_name", "metric_names", "stddev_factor", "direction"} | dates,
+        "funnel_break": {"keep"} | steps | dates,
+        "hourly_mix_shift": {"shift", "direction"} | dates,
+        "impossible_counts": {"excess"} | steps | dates,
+    }
