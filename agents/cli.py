@@ -16,7 +16,7 @@ from .evaluation.report import Comparison, console, detail_table, print_notes, s
 from .players.player import PlayerError
 from .players.registry import find_player, known_players
 from .progress import progress_bar
-from .tasks import task_of
+from .tasks import presets, task_of
 
 COMPARED_TASKS = ("easy_mixed", "medium_mixed", "hard_mixed")
 DEFAULT_EPISODES = 1000
@@ -118,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     need(dict.fromkeys(("tyro", "rich", "matplotlib"), "agents"))
     import tyro
 
-    commands, description = {"run": run, "compare": compare}, described(__doc__)
+    commands, description = {"run": run, "compare": compare}, f"{described(__doc__)} Presets are in {presets()}."
     with told_in_one_line():
         try:
             tyro.extras.subcommand_cli_from_dict(commands, prog=command(), description=description, args=arguments)
