@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Self, TypeVar
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from gymnasium.utils.seeding import RandomNumberGenerator
 from gymnasium.vector import VectorEnv
 
 from metric_tracker_env.config import MAX_SEED, EnvConfig, EpisodeOptions
@@ -17,6 +19,7 @@ from metric_tracker_env.play.actions import Action, ActionTable
 from metric_tracker_env.play.engine import Engine
 from metric_tracker_env.play.layout import Layout
 from metric_tracker_env.play.observation import REPORTED_SCALE
+from metric_tracker_env.play.single import SingleEngine, Snapshot
 from metric_tracker_env.play.supply import RATIO_CLIP
 from metric_tracker_env.scoring import Grade, score_submission
 from metric_tracker_env.tasks import build_config
@@ -30,10 +33,21 @@ EPISODE_OPTIONS = tuple(EpisodeOptions.model_fields)
 ONE_LANE = np.zeros(1, np.int64)
 
 
-class OnEngine:
+EngineT = TypeVar("EngineT", bound=Engine)
+
+
+class OnEngine(Generic[EngineT]):
     """What an environment, single or vector, has from its engine."""
 
-    _engine: Engine
+    _engine: EngineT
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """An environment that plays on by itself; it shares what depends on the configuration alone."""
+        other = object.__new__(type(self))
+        memo[id(self)] = other
+        for name, value in vars(self).items():
+            vars(other)[name] = own_space(value) if isinstance(value, spaces.Space) else copy.deepcopy(value, memo)
+        return other
 
     @property
     def config(self) -> EnvConfig:
@@ -64,7 +78,7 @@ class OnEngine:
         return self._engine.layout
 
 
-class MetricTrackerEnv(OnEngine, gym.Env[np.ndarray, np.int64]):
+class MetricTrackerEnv(OnEngine[SingleEngine], gym.Env[np.ndarray, np.int64]):
     """An analyst's work: find the incidents in weeks of funnel metrics with a budget of analysis tools.
 
     ## Description
@@ -157,6 +171,33 @@ class MetricTrackerEnv(OnEngine, gym.Env[np.ndarray, np.int64]):
     ``anomaly_generators``, ``view``, ``reward``, ``budget``, ``costs``, ``step_cost``, ``step_limit``, ``generator``.
     ``render_mode``: "ansi" or "rgb_array". ``reset`` takes the fields of an episode as ``options``, for one episode.
 
+    ## Search
+    ``env.unwrapped.snapshot()`` keeps where an episode stands, and ``restore`` goes back to it, as often as one likes
+    and from after the end too; from there the same actions earn the same again, bit for bit. Each takes a few
+    microseconds. The stream of episodes to come, ``step_cost`` and what wrappers count stay as they are: search on
+    ``env.unwrapped``, and play what was found on ``env``:
+
+    ```python
+    env = gym.make("metric_tracker_env:MetricTracker-v0", difficulty="easy")
+    env.reset(seed=7)
+    inner, draw, best = env.unwrapped, np.random.default_rng(0), (0.0, [])
+    here = inner.snapshot()
+    for _ in range(500):  # play on at random, and keep the actions that earned most
+        inner.restore(here)
+        earned, actions, over = 0.0, [], False
+        while not over:
+            actions.append(draw.choice(np.flatnonzero(inner.action_masks())))
+            _, reward, over, _, _ = inner.step(actions[-1])
+            earned += reward
+        best = max(best, (earned, actions))
+    inner.restore(here)
+    results = [env.step(action) for action in best[1]]
+    ```
+
+    A snapshot tells nothing of the episode, nor does its repr. But a search finds out what an agent may not know: who
+    goes back after ``submit`` knows the score. It is for planning, teaching and debugging with the environment at
+    hand; an agent that is judged gets observations and masks alone.
+
     ## Vectorized environment
     ``gymnasium.make_vec`` builds ``MetricTrackerVectorEnv``: the same engine with many lanes, in all three autoreset
     modes.
@@ -176,7 +217,7 @@ class MetricTrackerEnv(OnEngine, gym.Env[np.ndarray, np.int64]):
     ) -> None:
         check_render_mode(render_mode)
         self.render_mode = render_mode
-        self._engine = Engine(build_config(task, config, options), 1)
+        self._engine = SingleEngine(build_config(task, config, options))
         self.observation_space = observation_space(self._engine)
         self.action_space = spaces.Discrete(len(self._engine.table))
         self._started = False
@@ -206,7 +247,8 @@ class MetricTrackerEnv(OnEngine, gym.Env[np.ndarray, np.int64]):
         self._engine.deal(ONE_LANE, special, [anew])
         super().reset(seed=None if seed is None else int(seed))
         self._started = True
-        return self._engine.observations[0].copy(), self._info(False)
+        info = {"action_mask": self._engine.legal.copy(), "illegal_action": False}
+        return self._engine.observation.copy(), info
 
     def step(self, action: np.int64 | int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Do one action.
@@ -223,20 +265,43 @@ class MetricTrackerEnv(OnEngine, gym.Env[np.ndarray, np.int64]):
             ValueError: if the action is not an index of an action.
             gymnasium.error.ResetNeeded: before the first reset and after the end of an episode.
         """
-        index = check_action(action, len(self._engine.table))
-        if not self._engine.playing[0]:
-            when = "after the end of the episode" if self._started else "before the first reset"
-            raise gym.error.ResetNeeded(f"step was called {when}; call reset")
-        reward, done, illegal = self._engine.step_one(index)
-        info = self._info(illegal)
+        engine = self._engine
+        index = check_action(action, engine.size)
+        if not engine.playing[0]:
+            raise self._reset_needed("step")
+        reward, done, illegal = engine.step_one(index)
+        info: dict[str, Any] = {"action_mask": engine.legal.copy(), "illegal_action": illegal}
         if done:
-            outcome = self._engine.outcome(ONE_LANE)
-            info.update({name: value[0].item() for name, value in outcome._asdict().items()})
-        return self._engine.observations[0].copy(), reward, done, False, info
+            info.update(engine.outcome_one())
+        return engine.observation.copy(), reward, done, False, info
 
     def action_masks(self) -> np.ndarray:
         """(A,) bool: legal actions, as sb3-contrib asks for them."""
         return self._engine.mask[0].copy()
+
+    def snapshot(self) -> Snapshot:
+        """Where the episode stands, for ``restore``.
+
+        Raises:
+            gymnasium.error.ResetNeeded: before the first reset and after the end of an episode.
+        """
+        if not self._engine.playing[0]:
+            raise self._reset_needed("snapshot")
+        return self._engine.snapshot()
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to where the episode stood, from any later or earlier step of it, or from after its end.
+
+        Args:
+            snapshot: What ``snapshot`` returned in this episode of this environment; it may be used again.
+
+        Raises:
+            ValueError: for a snapshot of another episode or another environment, or what is none; nothing has changed
+                then.
+        """
+        if not isinstance(snapshot, Snapshot):
+            raise ValueError(f"{snapshot!r} is not what snapshot() returned")
+        self._engine.restore(snapshot)
 
     def resolve(self, action: int) -> Action:
         """The concrete tool call of an action now, with the date that it stands for.
@@ -278,8 +343,9 @@ class MetricTrackerEnv(OnEngine, gym.Env[np.ndarray, np.int64]):
             raise gym.error.ResetNeeded("render was called before the first reset; call reset")
         return render_lane(self._engine, 0, self.render_mode)
 
-    def _info(self, illegal: bool) -> dict[str, Any]:
-        return {"action_mask": self._engine.mask[0].astype(np.int8), "illegal_action": illegal}
+    def _reset_needed(self, asked: str) -> gym.error.ResetNeeded:
+        when = "after the end of the episode" if self._started else "before the first reset"
+        return gym.error.ResetNeeded(f"{asked} was called {when}; call reset")
 
     def __repr__(self) -> str:
         return f"<MetricTrackerEnv {self.config.view} view, {self.config.difficulty}>"
@@ -307,6 +373,14 @@ def observation_space(engine: Engine) -> spaces.Box:
         elif name == "globals":
             high[part.start] = REPORTED_SCALE * engine.config.step_limit
     return spaces.Box(low, high, dtype=np.float32)
+
+
+def own_space(space: spaces.Space[Any]) -> spaces.Space[Any]:
+    """A space with the same bounds, which it shares, and a generator of its own, where it has sampled."""
+    other = copy.copy(space)
+    drawing = {name: value for name, value in vars(space).items() if isinstance(value, RandomNumberGenerator)}
+    vars(other).update(copy.deepcopy(drawing))
+    return other
 
 
 def entropy(env: MetricTrackerEnv | VectorEnv[Any, Any, Any]) -> int:

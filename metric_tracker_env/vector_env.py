@@ -32,7 +32,7 @@ from metric_tracker_env.world.episode import EpisodeData
 MAX_LANES = 1 << 20
 
 
-class MetricTrackerVectorEnv(OnEngine, VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
+class MetricTrackerVectorEnv(OnEngine[Engine], VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """Many lanes of ``MetricTrackerEnv`` in one engine; what ``gymnasium.make_vec`` builds.
 
     Lane i, seeded s, plays bit for bit what the single environment seeded s + i plays, in every autoreset mode.

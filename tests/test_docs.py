@@ -26,6 +26,7 @@ HEADINGS = [
     "Episode End",
     "Information",
     "Arguments",
+    "Search",
     "Vectorized environment",
     "Version History",
 ]

@@ -45,7 +45,7 @@ INSIDE = {
         "source",
         "episode",
     ),
-    "play": ("actions", "supply", "state", "layout", "observation", "board", "focus", "engine"),
+    "play": ("actions", "supply", "state", "layout", "observation", "board", "focus", "engine", "single"),
     "render": ("sheet", "layout", "scene", "frame", "text", "png", "__init__"),
 }
 OPTIONAL = {"matplotlib", "torch", "rich", "tyro", "pandas", "narwhals", "stable_baselines3", "sb3_contrib", "PIL"}
