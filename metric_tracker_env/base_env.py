@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Self, TypeVar
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
+from gymnasium.utils.seeding import RandomNumberGenerator
 from gymnasium.vector import VectorEnv
 
 from metric_tracker_env.config import MAX_SEED, EnvConfig, EpisodeOptions, unknown_option
@@ -35,11 +36,25 @@ EPISODE_OPTIONS = tuple(EpisodeOptions.model_fields)
 FIXED = frozenset({"config", "actions", "observation_layout", *EnvConfig.model_fields}) - {"step_cost"}
 
 
-class OnEngine:
+EngineT = TypeVar("EngineT", bound=Engine)
+
+
+class OnEngine(Generic[EngineT]):
     """What an environment, single or vector, has from its engine."""
 
-    _engine: Engine
+    _engine: EngineT
     _made_with: tuple[str, ...] = ()  # further attributes that keep their first value
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """An environment that plays on by itself; it shares what depends on the configuration alone."""
+        other = object.__new__(type(self))
+        memo[id(self)] = other
+        for name, value in vars(self).items():
+            if isinstance(value, spaces.Space):
+                vars(other)[name] = own_space(value)
+            else:
+                vars(other)[name] = value if isinstance(value, EnvSpec) else copy.deepcopy(value, memo)
+        return other
 
     @property
     def config(self) -> EnvConfig:
@@ -133,6 +148,14 @@ def render_lane(engine: Engine, lane: int, mode: str, scale: float) -> str | np.
         engine.config, engine.episode(lane), engine.progress(lane), over=not bool(engine.playing[lane])
     )
     return render.text(scene) if mode == "ansi" else render.frame(scene, scale)
+
+
+def own_space(space: spaces.Space[Any]) -> spaces.Space[Any]:
+    """A space with the same bounds, which it shares, and a generator of its own, where it has sampled."""
+    other = copy.copy(space)
+    drawing = {name: value for name, value in vars(space).items() if isinstance(value, RandomNumberGenerator)}
+    vars(other).update(copy.deepcopy(drawing))
+    return other
 
 
 def observation_space(engine: Engine) -> spaces.Box:

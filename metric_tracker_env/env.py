@@ -24,7 +24,7 @@ from metric_tracker_env.base_env import (
 )
 from metric_tracker_env.config import EnvConfig, check_seed
 from metric_tracker_env.play.actions import Action
-from metric_tracker_env.play.engine import Engine
+from metric_tracker_env.play.single import SingleEngine, Snapshot
 from metric_tracker_env.scoring import Grade, score_submission
 from metric_tracker_env.tasks import build_config
 from metric_tracker_env.world.episode import EpisodeData
@@ -33,7 +33,7 @@ from metric_tracker_env.world.rng import fresh_seed
 ONE_LANE = np.zeros(1, np.int64)
 
 
-class MetricTrackerEnv(OnEngine, gym.Env[np.ndarray, np.int64]):
+class MetricTrackerEnv(OnEngine[SingleEngine], gym.Env[np.ndarray, np.int64]):
     """An analyst's work: find the incidents in weeks of funnel metrics with a budget of analysis tools.
 
     ## Description
@@ -133,6 +133,33 @@ class MetricTrackerEnv(OnEngine, gym.Env[np.ndarray, np.int64]):
     ``reset`` takes those of the episode as ``options`` for one episode; the next, autoreset included, is as configured.
     ``env.unwrapped.set_episode_options(difficulty="hard")`` changes them for all episodes to come.
 
+    ## Search
+    ``env.unwrapped.snapshot()`` keeps where an episode stands, and ``restore`` goes back to it, as often as one likes
+    and from after the end too; from there the same actions earn the same again, bit for bit. Each takes a few
+    microseconds. The stream of episodes to come, ``step_cost`` and what wrappers count stay as they are: search on
+    ``env.unwrapped``, and play what was found on ``env``:
+
+    ```python
+    env = gym.make("metric_tracker_env:MetricTracker-v0", difficulty="easy")
+    env.reset(seed=7)
+    inner, draw, best = env.unwrapped, np.random.default_rng(0), (0.0, [])
+    here = inner.snapshot()
+    for _ in range(500):  # play on at random, and keep the actions that earned most
+        inner.restore(here)
+        earned, actions, over = 0.0, [], False
+        while not over:
+            actions.append(draw.choice(np.flatnonzero(inner.action_masks())))
+            _, reward, over, _, _ = inner.step(actions[-1])
+            earned += reward
+        best = max(best, (earned, actions))
+    inner.restore(here)
+    results = [env.step(action) for action in best[1]]
+    ```
+
+    A snapshot tells nothing of the episode, nor does its repr. But a search finds out what an agent may not know: who
+    goes back after ``submit`` knows the score. It is for planning, teaching and debugging with the environment at
+    hand; an agent that is judged gets observations and masks alone.
+
     ## Vectorized environment
     ``gymnasium.make_vec`` builds ``MetricTrackerVectorEnv``: the same engine with many lanes, in all three autoreset
     modes.
@@ -155,7 +182,7 @@ class MetricTrackerEnv(OnEngine, gym.Env[np.ndarray, np.int64]):
         check_render_mode(render_mode)
         self.render_mode = render_mode
         self.render_scale = check_render_scale(render_scale)
-        self._engine = Engine(build_config(task, config, options), 1)
+        self._engine = SingleEngine(build_config(task, config, options))
         self.observation_space = observation_space(self._engine)
         self.action_space = spaces.Discrete(len(self._engine.table))
         self._started = False
@@ -186,7 +213,7 @@ class MetricTrackerEnv(OnEngine, gym.Env[np.ndarray, np.int64]):
         self._engine.deal(ONE_LANE, special, [anew])
         super().reset(seed=None if seed is None else int(seed))
         self._started = True
-        return self._engine.observations[0].copy(), self._info(False)
+        return self._engine.observation.copy(), self._info()
 
     def step(self, action: np.int64 | int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Do one action.
@@ -203,19 +230,43 @@ class MetricTrackerEnv(OnEngine, gym.Env[np.ndarray, np.int64]):
             ValueError: if the action is not an index of an action.
             gymnasium.error.ResetNeeded: before the first reset and after the end of an episode.
         """
-        index = check_action(action, len(self._engine.table))
-        if not self._engine.playing[0]:
-            when = "after the end of the episode" if self._started else "before the first reset"
-            raise gym.error.ResetNeeded(f"step was called {when}; call reset")
-        reward, done, illegal = self._engine.step_one(index)
-        info = self._info(illegal)
+        engine = self._engine
+        index = check_action(action, engine.size)
+        if not engine.playing[0]:
+            raise self._reset_needed("step")
+        reward, done, illegal = engine.step_one(index)
+        info: dict[str, Any] = {"action_mask": engine.legal.copy(), "illegal_action": illegal}
         if done:
-            info |= self._outcome()
-        return self._engine.observations[0].copy(), reward, done, False, info
+            info |= engine.outcome_one()
+        return engine.observation.copy(), reward, done, False, info
 
     def action_masks(self) -> np.ndarray:
         """(A,) bool: legal actions, as sb3-contrib asks for them."""
         return self._engine.mask[0].copy()
+
+    def snapshot(self) -> Snapshot:
+        """Where the episode stands, for ``restore``.
+
+        Raises:
+            gymnasium.error.ResetNeeded: before the first reset and after the end of an episode.
+        """
+        if not self._engine.playing[0]:
+            raise self._reset_needed("snapshot")
+        return self._engine.snapshot()
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to where the episode stood, from any later or earlier step of it, or from after its end.
+
+        Args:
+            snapshot: What ``snapshot`` returned in this episode of this environment; it may be used again.
+
+        Raises:
+            ValueError: for a snapshot of another episode or another environment, or what is none; nothing has changed
+                then.
+        """
+        if not isinstance(snapshot, Snapshot):
+            raise ValueError(f"{snapshot!r} is not what snapshot() returned")
+        self._engine.restore(snapshot)
 
     def resolve(self, action: int) -> Action:
         """The concrete tool call of an action now, with the date that it stands for.
@@ -269,7 +320,7 @@ class MetricTrackerEnv(OnEngine, gym.Env[np.ndarray, np.int64]):
         if not self._started:
             raise gym.error.ResetNeeded("end_episode was called before the first reset; call reset")
         self._engine.end(0)
-        return self._info(False) | self._outcome()
+        return self._info() | self._engine.outcome_one()
 
     def set_wrapper_attr(self, name: str, value: Any, *, force: bool = True) -> bool:
         """Set an attribute through Gymnasium's wrappers, which else keep for themselves what is not known here.
@@ -280,12 +331,13 @@ class MetricTrackerEnv(OnEngine, gym.Env[np.ndarray, np.int64]):
         refuse_fixed(name, self._made_with)
         return super().set_wrapper_attr(name, value, force=force)
 
-    def _outcome(self) -> dict[str, Any]:
-        """What info tells of an episode that has ended."""
-        return {name: value[0].item() for name, value in self._engine.outcome(ONE_LANE)._asdict().items()}
+    def _info(self) -> dict[str, Any]:
+        """What info tells where no action was illegal."""
+        return {"action_mask": self._engine.legal.copy(), "illegal_action": False}
 
-    def _info(self, illegal: bool) -> dict[str, Any]:
-        return {"action_mask": self._engine.mask[0].astype(np.int8), "illegal_action": illegal}
+    def _reset_needed(self, asked: str) -> gym.error.ResetNeeded:
+        when = "after the end of the episode" if self._started else "before the first reset"
+        return gym.error.ResetNeeded(f"{asked} was called {when}; call reset")
 
     def __repr__(self) -> str:
         return f"<MetricTrackerEnv {self.config.view} view, {self.config.difficulty}>"

@@ -30,6 +30,7 @@ from metric_tracker_env.scoring import Grade, score_submission
 from metric_tracker_env.tasks import build_config
 from metric_tracker_env.world.episode import EpisodeData
 from metric_tracker_env.world.rng import fresh_seed
+from metric_tracker_env.world.workspace import keep_freed
 
 MAX_LANES = 1 << 20
 NO_LANES = np.zeros(0, np.int64)
@@ -37,7 +38,7 @@ LIST = "_list"  # ending of the render modes that draw every step and hand the p
 VECTOR_RENDER_MODES = (*RENDER_MODES, *(mode + LIST for mode in RENDER_MODES))
 
 
-class MetricTrackerVectorEnv(OnEngine, VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
+class MetricTrackerVectorEnv(OnEngine[Engine], VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """Many lanes of ``MetricTrackerEnv`` in one engine; what ``gymnasium.make_vec`` builds.
 
     Lane i, seeded s, plays bit for bit what the single environment seeded s + i plays, in every autoreset mode.
@@ -86,6 +87,8 @@ class MetricTrackerVectorEnv(OnEngine, VectorEnv[np.ndarray, np.ndarray, np.ndar
         self.render_scale = check_render_scale(render_scale)
         self.max_episode_steps = check_max_episode_steps(max_episode_steps)
         self._engine = Engine(build_config(task, config, options), self.num_envs)
+        if copy:
+            keep_freed(self._engine.observations.nbytes)
         self.single_observation_space = observation_space(self._engine)
         self.single_action_space = spaces.Discrete(len(self._engine.table))
         self.action_space = batch_space(self.single_action_space, self.num_envs)
@@ -290,10 +293,11 @@ class MetricTrackerVectorEnv(OnEngine, VectorEnv[np.ndarray, np.ndarray, np.ndar
     def _spread(self, outcome: Outcome, lanes: np.ndarray, done: np.ndarray) -> dict[str, np.ndarray]:
         """Parts of the score as Gymnasium lays out vector info: an array over all lanes and where it holds."""
         info: dict[str, np.ndarray] = {}
-        for name, values in outcome._asdict().items():
+        held = np.repeat(done[None], len(outcome), axis=0)  # a row each, in one block
+        for name, values, where in zip(outcome._fields, outcome, held, strict=True):
             whole = np.zeros(self.num_envs, values.dtype)
             whole[lanes] = values
-            info[name], info[f"_{name}"] = whole, done.copy()
+            info[name], info[f"_{name}"] = whole, where
         return info
 
     def _lane_seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:

@@ -28,6 +28,7 @@ HEADINGS = [
     "Episode End",
     "Information",
     "Arguments",
+    "Search",
     "Vectorized environment",
     "Version History",
 ]

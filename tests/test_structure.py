@@ -35,10 +35,10 @@ ORDER = (
 INSIDE = {
     "config": ("base", "generator", "explicit", "episode", "environment", "load", "page", "__init__"),
     "world": (
-        *("rng", "traffic", "variants", "planner", "injection", "labels"),
+        *("workspace", "rng", "traffic", "variants", "planner", "injection", "labels"),
         *("reach", "bench", "advice", "explicit", "source", "episode"),
     ),
-    "play": ("actions", "supply", "state", "layout", "observation", "board", "focus", "engine"),
+    "play": ("actions", "supply", "state", "layout", "observation", "board", "focus", "engine", "single"),
     "render": ("sheet", "layout", "scene", "frame", "text", "png", "__init__"),
     "session": ("answers", "schemas", "evidence", "brief", "round", "session", "__init__"),
 }

@@ -13,6 +13,7 @@ from enum import IntEnum
 import numpy as np
 
 from metric_tracker_env.config import MAX_SEED
+from metric_tracker_env.world.workspace import Workspace
 
 GAMMA = np.uint64(0x9E3779B97F4A7C15)
 MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -90,15 +91,13 @@ class Draws16:
         first = np.array(streams, np.uint64)[:, None] << np.uint64(STREAM_SHIFT)
         self._start = (first + np.arange(rows, dtype=np.uint64) * np.uint64(self._words)) * GAMMA
         self._step = np.arange(1, self._words + 1, dtype=np.uint64) * GAMMA
-        self._buffers = (np.empty(0, np.uint64), np.empty(0, np.uint64))
+        self._state, self._scratch = Workspace(), Workspace()
 
     def draw(self, keys: np.ndarray, streams: slice) -> np.ndarray:
         """(b,) keys -> (streams, rows, b, columns) uint16, a view that the next call overwrites."""
         start = self._start[streams]
-        size = start.size * len(keys) * self._words
-        if len(self._buffers[0]) < size:
-            self._buffers = (np.empty(size, np.uint64), np.empty(size, np.uint64))
-        state, scratch = (buffer[:size].reshape(start.size, -1) for buffer in self._buffers)
+        shape = start.size, len(keys) * self._words
+        state, scratch = (memory.array(shape, np.uint64) for memory in (self._state, self._scratch))
         np.add(start.reshape(-1, 1), np.add.outer(keys, self._step).reshape(-1), out=state)
         drawn = mix(state, scratch).astype("<u8", copy=False).view("<u2")
         return drawn.reshape(*start.shape, len(keys), self._words * DRAWS_PER_WORD)[..., : self._columns]

@@ -15,13 +15,15 @@ from metric_tracker_env.world import rng
 from metric_tracker_env.world.explicit import plan_explicit
 from metric_tracker_env.world.injection import Incidents, inject
 from metric_tracker_env.world.labels import CellClass, label
-from metric_tracker_env.world.planner import Plan, Planner
+from metric_tracker_env.world.planner import RETRIES, Plan, Planner
 from metric_tracker_env.world.rng import Stream
 from metric_tracker_env.world.traffic import CleanTraffic
+from metric_tracker_env.world.workspace import keep_freed
 
-ALLOCATOR_HINT_BYTES = 8 << 20  # about what a chunk allocates
+CHUNK_BYTES = 8 << 20  # about what a chunk allocates
 
 DATA_DRAWS = 64  # clean data that are tried for explicit generators
+TRIES_GROWTH, MAX_TRIES = 4, 16  # redraws of an incident that are worked out together, when it fails again and again
 CHUNK = 256  # episodes generated at a time: enough to amortise NumPy calls, few enough for the cache
 
 
@@ -35,6 +37,17 @@ class EpisodeBatch:
     plan: Plan
     classes: np.ndarray  # (E, B, D) int8 of CellClass
     redraws: np.ndarray  # (B,) int64, incidents drawn again because they did not pass on the final data
+
+    def take(self, episodes: np.ndarray) -> EpisodeBatch:
+        """The batch of some episodes."""
+        return EpisodeBatch(
+            self.planes.take(episodes, axis=2),
+            self.twin_daily.take(episodes, axis=1),
+            Deviations(*(values.take(episodes, axis=1) for values in self.final)),
+            self.plan.take(episodes),
+            self.classes.take(episodes, axis=1),
+            self.redraws.take(episodes),
+        )
 
     def put(self, episodes: np.ndarray, part: EpisodeBatch) -> None:
         """Replace some episodes."""
@@ -74,9 +87,7 @@ class EpisodeSource:
         """
         check_fits(config, episode)
         self.config, self.episode = config, episode
-        # Freeing a large block once makes glibc keep freed memory up to twice its size (its dynamic mmap
-        # threshold); else a dropped chunk goes back to the system, and page faults double the next one's time.
-        np.empty(ALLOCATOR_HINT_BYTES, np.uint8)
+        keep_freed(CHUNK_BYTES)  # else page faults double the time of a chunk
         self._traffic = CleanTraffic(config, episode.difficulty)
         self._planner = None if episode.anomaly_generators else Planner(config, episode)
 
@@ -165,15 +176,65 @@ class EpisodeSource:
                 incidents.write(planes)
             return batch
         again = np.flatnonzero(failed.any(axis=1))
-        part, tried, clean = plan.take(again), attempts[again], planes.take(again, axis=2)
-        twin = self._clean_measures(clean, clean.sum(axis=1))
-        planner.redraw(keys[again], twin, part, tried, failed[again])
-        repaired = self._settle(planner, keys[again], clean, twin, part, tried, hourly)
-        repaired.redraws += failed[again].sum(axis=1)
+        clean = planes.take(again, axis=2)
+        repaired = self._repair(planner, keys[again], clean, plan.take(again), attempts[again], failed[again], hourly)
         if hourly:
             incidents.write(planes)
         batch.put(again, repaired)
         return batch
+
+    def _repair(
+        self,
+        planner: Planner,
+        keys: np.ndarray,
+        planes: np.ndarray,
+        plan: Plan,
+        attempts: np.ndarray,
+        failed: np.ndarray,
+        hourly: bool,
+        tries: int = 1,
+    ) -> EpisodeBatch:
+        """Draw the ``failed`` (B, K) incidents again, from the clean data of their episodes, until all pass.
+
+        A few episodes need many redraws, and NumPy calls for each would cost more than all else. So where one incident
+        of an episode failed, its next ``tries`` redraws are worked out together, each as if those before it had failed.
+        """
+        number = np.where(failed.sum(axis=1) == 1, tries, 1)
+        end = np.cumsum(number)
+        first, of = end - number, np.repeat(np.arange(len(keys)), number)
+        trial = np.arange(len(of))
+        tried = attempts[of] + RETRIES * (trial - first[of])[:, None] * failed[of]
+        part, clean = plan.take(of), planes.take(of, axis=2)
+        values = self._clean_measures(clean, clean.sum(axis=1))
+        try:
+            planner.redraw(keys[of], values, part, tried, failed[of])
+        except GenerationError:
+            if tries == 1:
+                raise
+            return self._repair(planner, keys, planes, plan, attempts, failed, hourly)
+        incidents = inject(self.config, self.episode.difficulty, clean, part)
+        batch, passed = self._measure(clean, values, part, incidents)
+        fails = part.active & ~passed
+        if hourly:
+            incidents.write(clean)
+        # The first trial that does not fail as the one before it counts, or else the last.
+        same = (fails == failed[of]).all(axis=1)
+        chosen = np.minimum.reduceat(np.where(same, end[of] - 1, trial), first)
+        found = np.ones(len(of), np.int64)  # trials may find the same redraw, which is one
+        found[1:] = (tried[1:] != tried[:-1]).any(axis=1)
+        redraws = np.cumsum(found)
+        result = batch.take(chosen)
+        result.redraws = (1 + redraws[chosen] - redraws[first]) * failed.sum(axis=1)
+        left = np.flatnonzero(fails[chosen].any(axis=1))
+        if len(left):
+            at = chosen[left]
+            further = min(tries * TRIES_GROWTH, MAX_TRIES)
+            deeper = self._repair(
+                planner, keys[left], planes.take(left, axis=2), part.take(at), tried[at], fails[at], hourly, further
+            )
+            deeper.redraws += result.redraws[left]
+            result.put(left, deeper)
+        return result
 
     def _clean(self, keys: np.ndarray, fresh: bool = True) -> tuple[np.ndarray, np.ndarray]:
         """Planes without incidents, and what they measure to: the clean twin, (M, B, D)."""

@@ -8,6 +8,7 @@ import os
 import random
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,11 @@ from metric_tracker_env.schema import (
     Difficulty,
     ScenarioFamily,
 )
-from metric_tracker_env.world import rng
+from metric_tracker_env.world import planner, rng, source
 from metric_tracker_env.world.episode import EpisodeData, MetricDataGenerator
 from metric_tracker_env.world.explicit import available_synthetic_generator_methods
 from metric_tracker_env.world.planner import GenerationError
-from metric_tracker_env.world.source import EpisodeBatch
+from metric_tracker_env.world.source import EpisodeBatch, EpisodeSource
 
 # SEED_FACTS section 4: mean; std at easy, medium, hard; median std_dev_from_median at easy, medium, hard.
 CLEAN = {
@@ -214,6 +215,45 @@ def test_an_episode_does_not_depend_on_its_batch() -> None:
     redrawn = np.flatnonzero(whole.redraws)[:10].tolist()
     for seed in [*redrawn, *order[:20]]:
         assert_same_episodes(whole, [seed], generator.generate_batch(config, [seed]))
+
+
+def outcome_of(maker: EpisodeSource, key: int) -> tuple[Any, ...]:
+    """What a key yields: the error, or the data, their classes and the redraws that they took."""
+    try:
+        batch = maker.generate(np.array([key], np.uint64))
+    except GenerationError as error:
+        return (str(error),)
+    return batch.hourly.tobytes(), batch.classes.tobytes(), int(batch.redraws[0])
+
+
+@pytest.mark.parametrize(("most", "all_succeed"), [(160, False), (planner.MAX_ATTEMPTS, True)])
+def test_redraws_worked_out_together_are_those_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, most: int, all_succeed: bool
+) -> None:
+    """In a week with two incidents many are drawn many times, some in vain, each as if nothing were tried ahead."""
+    monkeypatch.setattr(planner, "MAX_ATTEMPTS", most)
+    week = EpisodeSource(GeneratorConfig(num_weeks=1), EpisodeConfig(difficulty="hard", anomaly_count=2))
+    keys = range(1, 400)
+    together = [outcome_of(week, key) for key in keys]
+    monkeypatch.setattr(source, "MAX_TRIES", 1)
+    assert together == [outcome_of(week, key) for key in keys]
+    redraws = [outcome[-1] for outcome in together if len(outcome) > 1]
+    assert sum(number > 2 for number in redraws) > 20
+    assert (len(redraws) == len(together)) is all_succeed
+
+
+def test_threads_that_share_a_source_do_not_disturb_each_other() -> None:
+    """Batches made at once in several threads, from one source, are those made one after another."""
+    shared = EpisodeSource(GeneratorConfig(), EpisodeConfig(difficulty="hard"))
+
+    def classes_of(first: int) -> bytes:
+        keys = np.arange(first, first + 200, dtype=np.uint64)
+        batch = shared.generate(keys, hourly=first % 2 == 0)
+        return batch.classes.tobytes() + batch.final.ratios.tobytes()
+
+    one_by_one = [classes_of(first) for first in range(24)]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(classes_of, range(24))) == one_by_one
 
 
 def test_generate_episode_is_a_batch_of_one() -> None:
