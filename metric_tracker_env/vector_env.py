@@ -324,11 +324,11 @@ def check_max_episode_steps(steps: object) -> int | None:
     Raises:
         ValueError: unless it is None, -1 or an integer from 1.
     """
-    if steps is None or (steps == -1 and not isinstance(steps, bool)):
+    if steps is None:
         return None
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
+    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or (steps < 1 and steps != -1):
         raise ValueError(f"max_episode_steps {steps!r} is not one of None, -1 and integers from 1")
-    return int(steps)
+    return None if steps == -1 else int(steps)
 
 
 def check_reset_mask(mask: object, lanes: int) -> np.ndarray:

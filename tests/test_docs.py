@@ -11,6 +11,7 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import pytest
+from conftest import ENV_ID
 
 from metric_tracker_env import TASKS, MetricTrackerEnv, tasks
 from metric_tracker_env.config import EnvConfig, View
@@ -42,7 +43,7 @@ def rows_of(heading: str) -> list[list[str]]:
 
 
 def made(view: View) -> MetricTrackerEnv:
-    env = gym.make("metric_tracker_env:MetricTracker-v0", view=view).unwrapped
+    env = gym.make(ENV_ID, view=view).unwrapped
     assert isinstance(env, MetricTrackerEnv)
     return env
 

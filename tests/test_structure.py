@@ -12,6 +12,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from conftest import ENV_ID
 from helpers_imports import imports_of, own_modules, parsed, reached_into
 
 import metric_tracker_env
@@ -194,9 +195,9 @@ def test_making_an_environment_loads_nothing_optional() -> None:
     """Playing without rendering works with the core dependencies alone."""
     program = (
         "import sys, gymnasium as gym\n"
-        f"env = gym.make('{NAME}:MetricTracker-v0')\n"
+        f"env = gym.make('{ENV_ID}')\n"
         "env.reset(seed=0); env.step(0)\n"
-        f"envs = gym.make_vec('{NAME}:MetricTracker-v0', num_envs=2)\n"
+        f"envs = gym.make_vec('{ENV_ID}', num_envs=2)\n"
         "envs.reset(seed=0)\n"
         "print(*sorted({name.split('.')[0] for name in sys.modules}))"
     )

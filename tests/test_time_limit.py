@@ -195,7 +195,7 @@ def bare_masks(env: Env) -> np.ndarray:
     return env.get_wrapper_attr("action_masks")()
 
 
-@pytest.mark.parametrize("steps", [0, -2, 1.5, True, "5", float("nan")], ids=repr)
+@pytest.mark.parametrize("steps", [0, -2, -1.0, 1.5, True, "5", [3], float("nan")], ids=repr)
 def test_time_limits_that_are_refused(steps: Any) -> None:
     """What is no number of steps is refused with its value and what is allowed."""
     with pytest.raises(ValueError, match=r"max_episode_steps.*None, -1 and integers from 1") as caught:
