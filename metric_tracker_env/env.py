@@ -10,6 +10,7 @@ from typing import Any, Generic, Self, TypeVar
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.seeding import RandomNumberGenerator
 from gymnasium.vector import VectorEnv
 
@@ -46,7 +47,10 @@ class OnEngine(Generic[EngineT]):
         other = object.__new__(type(self))
         memo[id(self)] = other
         for name, value in vars(self).items():
-            vars(other)[name] = own_space(value) if isinstance(value, spaces.Space) else copy.deepcopy(value, memo)
+            if isinstance(value, spaces.Space):
+                vars(other)[name] = own_space(value)
+            else:
+                vars(other)[name] = value if isinstance(value, EnvSpec) else copy.deepcopy(value, memo)
         return other
 
     @property

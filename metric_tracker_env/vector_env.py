@@ -28,6 +28,7 @@ from metric_tracker_env.play.engine import Engine, Outcome
 from metric_tracker_env.scoring import Grade, score_submission
 from metric_tracker_env.tasks import build_config
 from metric_tracker_env.world.episode import EpisodeData
+from metric_tracker_env.world.workspace import keep_freed
 
 MAX_LANES = 1 << 20
 
@@ -70,6 +71,8 @@ class MetricTrackerVectorEnv(OnEngine[Engine], VectorEnv[np.ndarray, np.ndarray,
         self.copy = copy
         self.render_mode = render_mode
         self._engine = Engine(build_config(task, config, options), self.num_envs)
+        if copy:
+            keep_freed(self._engine.observations.nbytes)
         self.single_observation_space = observation_space(self._engine)
         self.single_action_space = spaces.Discrete(len(self._engine.table))
         self.action_space = batch_space(self.single_action_space, self.num_envs)
@@ -224,10 +227,11 @@ class MetricTrackerVectorEnv(OnEngine[Engine], VectorEnv[np.ndarray, np.ndarray,
     def _spread(self, outcome: Outcome, lanes: np.ndarray, done: np.ndarray) -> dict[str, np.ndarray]:
         """Parts of the score as Gymnasium lays out vector info: an array over all lanes and where it holds."""
         info: dict[str, np.ndarray] = {}
-        for name, values in outcome._asdict().items():
+        held = np.repeat(done[None], len(outcome), axis=0)  # a row each, in one block
+        for name, values, where in zip(outcome._fields, outcome, held, strict=True):
             whole = np.zeros(self.num_envs, values.dtype)
             whole[lanes] = values
-            info[name], info[f"_{name}"] = whole, done.copy()
+            info[name], info[f"_{name}"] = whole, where
         return info
 
     def _lane_seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:

@@ -96,18 +96,17 @@ class BoardLane(BoardView, Lane):
     def _attach(self, play: Play) -> None:
         super()._attach(play)
         at, dates, entities = self._at, self._dates[0], play.entities
-        self._revealed_on, self._deviation_on = list(dates[:, at["revealed"]]), list(dates[:, at["deviation"]])
+        self._revealed_on, self._deviation_on = dates[:, at["revealed"]], dates[:, at["deviation"]]
         self._season_on = dates[:, at["season"].start]
         self._reported_cells = dates[:, at["reported"]]
         self._flags = dates[:, at["flags"]]
         self._levels = play.known[0, :, :FAMILIES]
-        self._block_on = list(self._blocks)
-        self._reports_on = list(self._blocks[:, -entities:])
+        self._reports_on = self._blocks[:, -entities:]
         self._fresh_cells = np.zeros(entities, bool)
 
     def reveal(self, day: int, tool: int) -> None:
         """Write the revealed cells of the date; its confirmed cells may be reported."""
-        seen, shown, fresh = self._seen[day], self._reveals[tool], self._fresh_cells
+        seen, shown, fresh = self.play.revealed[day], self._reveals[tool], self._fresh_cells
         np.greater(shown, seen, out=fresh)
         np.logical_and(fresh, self._confirmed[day], out=fresh)
         np.logical_or(seen, shown, out=seen)
@@ -115,7 +114,7 @@ class BoardLane(BoardView, Lane):
         revealed[...] = seen
         np.multiply(self._deviations[day], revealed, out=self._deviation_on[day])
         self._season_on[day] = self._seasons.item(day) * self.play.opened.item(day)
-        block, reports = self._block_on[day], self._reports_on[day]
+        block, reports = self._blocks[day], self._reports_on[day]
         np.logical_and(block, self._kept[tool], out=block)
         np.logical_or(reports, fresh, out=reports)
 

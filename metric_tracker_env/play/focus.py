@@ -158,7 +158,7 @@ class FocusLane(FocusView, Lane):
         self._next_flags = self._next_now[:FAMILIES]
         self._next_calendar = self._next_now[FAMILIES:-1]
         self._flag_table = shown[self._table].reshape(days, -1)
-        self._flags_on = list(self._flag_table[:, :FAMILIES])
+        self._flags_on = self._flag_table[:, :FAMILIES]
         self._opened_column = self._flag_table[:, -1]
         self._levels = play.known[0]
         self._may_report = self._allowed[self._further[-1][0] + 1 : self._on_focus.stop]
@@ -167,7 +167,7 @@ class FocusLane(FocusView, Lane):
     def reveal(self, day: int, tool: int) -> None:
         """Show the date in focus."""
         play, allowed = self.play, self._allowed
-        seen, drafted, reportable = self._seen[day], self._drafted[day], self._may_report
+        seen, drafted, reportable = play.revealed[day], play.reported[day], self._may_report
         np.logical_or(seen, self._reveals[tool], out=seen)
         np.greater(self._confirmed[day], drafted, out=reportable)
         np.logical_and(reportable, seen, out=reportable)

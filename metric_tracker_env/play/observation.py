@@ -144,8 +144,7 @@ class Lane(ViewState):
     def _attach(self, play: Play) -> None:
         super()._attach(play)
         self._shown, self._allowed = self.observations[0], self.mask[0]
-        self._seen, self._drafted = list(play.revealed), list(play.reported)  # (E,) of each date
-        cells = play.revealed.shape
+        cells = play.revealed.shape  # (D, E)
         self._deviations = np.zeros(cells, np.float32)
         self._seasons = np.zeros(play.days, np.float32)
         self._confirmed = np.zeros(cells, bool)  # the cell's detection method flags it

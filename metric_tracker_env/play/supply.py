@@ -104,6 +104,7 @@ class EpisodeSupply:
         self._source = EpisodeSource(config.generator, config.episode_config())
         self._special: dict[EpisodeConfig, EpisodeSource] = {}
         self._ring = max(1, min(CHUNK, AHEAD // lanes))
+        self._none = self._room(0)
         self._clear(KeyStream([0] * lanes))
 
     def _clear(self, streams: KeyStream) -> None:
@@ -112,7 +113,7 @@ class EpisodeSupply:
         self._next = np.zeros(self._lanes, np.int64)
         self._played: dict[int, EpisodeSource] = {}
         self.data = self._room(self._lanes)
-        self._ahead = self._room(0)  # episode n of a lane lies in place n % ring of the lane's own ring
+        self._ahead = self._none  # episode n of a lane lies in place n % ring of the lane's own ring
         self._left = np.zeros(self._lanes, np.int64)  # episodes made ahead for each lane, from the next one on
         self._batch = 0  # a refill makes a multiple of as many episodes; 0 for just those that are asked for
 
@@ -216,7 +217,7 @@ class EpisodeSupply:
             ahead = np.zeros_like(lanes)
         keys = self._streams.keys(lanes, self._next[lanes] + ahead)
         places = self._places(lanes, self._next[lanes] + ahead)  # free until they are counted as left
-        if not len(self._ahead.expected):
+        if self._ahead is self._none:
             self._ahead = self._room(self._lanes * self._ring)
         for first in range(0, len(keys), CHUNK):
             part = slice(first, first + CHUNK)

@@ -21,8 +21,9 @@ from metric_tracker_env.world.planner import RETRIES, Plan, Planner
 from metric_tracker_env.world.rng import Stream
 from metric_tracker_env.world.stddev_shift import plan_generators
 from metric_tracker_env.world.traffic import CleanTraffic
+from metric_tracker_env.world.workspace import keep_freed
 
-ALLOCATOR_HINT_BYTES = 8 << 20  # about what a chunk allocates
+CHUNK_BYTES = 8 << 20  # about what a chunk allocates
 Backend = Literal["pandas", "polars", "pyarrow"]
 
 DATA_DRAWS = 64  # clean data that are tried for explicit generators
@@ -90,9 +91,7 @@ class EpisodeSource:
         """
         check_fits(config, episode)
         self.config, self.episode = config, episode
-        # Freeing a large block once makes glibc keep freed memory up to twice its size (its dynamic mmap
-        # threshold); else a dropped chunk goes back to the system, and page faults double the next one's time.
-        np.empty(ALLOCATOR_HINT_BYTES, np.uint8)
+        keep_freed(CHUNK_BYTES)  # else page faults double the time of a chunk
         self._traffic = CleanTraffic(config, episode.difficulty)
         self._planner = None if episode.anomaly_generators else Planner(config, episode)
 

@@ -1,4 +1,4 @@
-"""Memory that is used again from call to call."""
+"""Memory that is used again from call to call: kept by us, or by the allocator."""
 
 from __future__ import annotations
 
@@ -27,3 +27,12 @@ class Workspace(threading.local):
 
     def __reduce__(self) -> tuple[object, ...]:
         return Workspace, ()  # it holds nothing that a copy needs
+
+
+def keep_freed(size: int) -> None:
+    """Have the allocator keep freed blocks of up to ``size`` bytes, to be used again without page faults.
+
+    glibc gives a large block back to the system when it is freed, unless one as large was freed before (its dynamic
+    mmap threshold, which ends at 32 MB). Other allocators take no notice.
+    """
+    np.empty(size, np.uint8)

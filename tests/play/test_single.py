@@ -59,7 +59,8 @@ def play_both(config: EnvConfig, seed: int, episodes: int, legal: float) -> dict
     """Play the same on an engine of one lane and on a lane of another; how often what happened."""
     single, many = SingleEngine(config), Engine(config, LANES)
     rng = np.random.default_rng(seed)
-    happened: dict[str, int] = dict.fromkeys(("illegal", "reports", "scans", "dates", "matched", "extra", "limit", "submit"), 0)
+    kinds = ("illegal", "reports", "scans", "dates", "matched", "extra", "limit", "submit")
+    happened: dict[str, int] = dict.fromkeys(kinds, 0)
     for episode in range(episodes):
         options = {} if config.anomaly_generators else OPTIONS[episode % len(OPTIONS)]
         anew = seed if episode % 4 == 0 else None
