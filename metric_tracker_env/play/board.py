@@ -37,7 +37,7 @@ class BoardView(ViewState):
         }
         at = layout.add_table(days, columns)
         layout.add("globals", 3 + SCANS, "reported rows x 0.1, budget left, steps left, scans made")
-        super().__init__(config, table, layout, row=at["calendar"].stop, block=table.block)
+        super().__init__(config, table, layout, block=table.block)
         self._at, self._evidence = at, at["season"].stop
         self._calendar = calendar_features(config)
         # After a tool, those that would reveal nothing more than it did are not legal any more.
@@ -48,7 +48,8 @@ class BoardView(ViewState):
 
     def _attach(self, play: Play) -> None:
         super()._attach(play)
-        self._dates = self._rows.reshape(play.lanes, self._lane_rows, -1)[:, : play.days]
+        table = self.observations[:, : play.days * self._at["calendar"].stop]
+        self._dates = table.reshape(play.lanes, play.days, -1)  # a view
         self._dates[:, :, self._at["calendar"]] = self._calendar
 
     def load(self, lanes: np.ndarray) -> None:
@@ -65,7 +66,7 @@ class BoardView(ViewState):
         np.multiply(found.seen, UNPACK, out=shown[:, entities:-1])
         shown[:, entities:-1] *= data.ratios.take(found.row, axis=0)
         shown[:, -1] = data.season.take(found.row) * (found.opened * UNPACK)
-        self._rows[found.lanes * self._lane_rows + found.days, : self._evidence] = shown
+        self._dates[found.lanes, found.days, : self._evidence] = shown
         at = found.lanes * self._lane_blocks + found.days
         block = self._blocks.take(at, axis=0)
         block &= self._keep.take(found.tools, axis=0)
@@ -75,14 +76,14 @@ class BoardView(ViewState):
     def on_scan(self, told: Scanned) -> None:
         """Write the flags; the scan is not legal again."""
         self._dates[told.lanes, :, self._at["flags"]] = FLAG_OF_LEVEL.take(told.known[:, :, :FAMILIES])
-        self._buffer[told.lanes, self._scans_at + told.scans] = 1.0
+        self.observations[told.lanes, self._scans_at + told.scans] = 1.0
         self.mask[told.lanes, told.actions] = False
 
     def on_report(self, row: Reported) -> None:
         """Mark the cell as reported."""
         lanes, days, entities, actions = row
-        self._rows[lanes * self._lane_rows + days, self._at["reported"].start + entities] = 1.0
-        self._buffer[lanes, self._reported_at] += np.float32(REPORTED_SCALE)
+        self._dates[lanes, days, self._at["reported"].start + entities] = 1.0
+        self.observations[lanes, self._reported_at] += np.float32(REPORTED_SCALE)
         self.mask[lanes, actions] = False
 
 

@@ -45,7 +45,7 @@ class FocusView(ViewState):
         }
         at = layout.add_table(days, columns)
         layout.add("globals", 3 + SCANS, "reported rows x 0.1, budget left, steps left, scans made")
-        super().__init__(config, table, layout, row=layout.size, block=len(table))
+        super().__init__(config, table, layout, block=len(table))
         self._table = slice(start, start + days * at["opened"].stop)
         self._opened = start + at["opened"].start + at["opened"].stop * np.arange(days)
         self._calendar = calendar_features(config)
@@ -61,7 +61,7 @@ class FocusView(ViewState):
 
     def load(self, lanes: np.ndarray) -> None:
         """No date is in focus."""
-        self._buffer[lanes] = 0.0
+        self.observations[lanes] = 0.0
         self._load_globals(lanes)
         self.mask[lanes] = self._fresh
 
@@ -93,8 +93,8 @@ class FocusView(ViewState):
         shown[:, self._season.start] = data.season.take(found.row) * UNPACK
         shown[:, self._focus_flags] = FLAG_OF_LEVEL.take(play.known_on(found.row)[:, :FAMILIES])
         shown[:, self._focus_day] = self._calendar.take(days, axis=0)
-        self._buffer[lanes, : shown.shape[1]] = shown
-        self._buffer[lanes, self._opened.take(days)] = 1.0
+        self.observations[lanes, : shown.shape[1]] = shown
+        self.observations[lanes, self._opened.take(days)] = 1.0
         came = found.first & play.flagged_dates.take(found.row)
         if came.any():
             self._update_next(lanes[came])
@@ -105,19 +105,19 @@ class FocusView(ViewState):
         shown = FLAG_OF_LEVEL.take(told.known)
         # The last column of levels is free, as the one of opened dates comes after the flags.
         shown[:, :, -1] = play.opened.reshape(play.lanes, -1).take(lanes, axis=0)
-        self._buffer[lanes, self._table] = shown.reshape(len(lanes), -1)
-        self._buffer[lanes, self._scans_at + told.scans] = 1.0
+        self.observations[lanes, self._table] = shown.reshape(len(lanes), -1)
+        self.observations[lanes, self._scans_at + told.scans] = 1.0
         self._flat_legal[self._first_action.take(lanes) + told.actions] = False
         focus = play.focus.take(lanes)
-        self._buffer[lanes, self._focus_flags] = shown[np.arange(len(lanes)), focus, :-1] * (focus >= 0)[:, None]
+        self.observations[lanes, self._focus_flags] = shown[np.arange(len(lanes)), focus, :-1] * (focus >= 0)[:, None]
         self._update_next(lanes)
 
     def on_report(self, row: Reported) -> None:
         """Mark the cell as reported."""
         lanes, _, entities, actions = row
-        self._buffer[lanes, self._reportable.start + entities] = 0.0
-        self._buffer[lanes, self._reported.start + entities] = 1.0
-        self._buffer[lanes, self._reported_at] += np.float32(REPORTED_SCALE)
+        self.observations[lanes, self._reportable.start + entities] = 0.0
+        self.observations[lanes, self._reported.start + entities] = 1.0
+        self.observations[lanes, self._reported_at] += np.float32(REPORTED_SCALE)
         self.mask[lanes, actions] = False
 
     def _update_next(self, lanes: np.ndarray) -> None:
@@ -134,7 +134,7 @@ class FocusView(ViewState):
         shown[:, FAMILIES:-1] = self._calendar.take(day, axis=0)
         shown[:, -1] = self._waiting.take(number)
         shown *= some[:, None]
-        self._buffer[lanes, self._next_part] = shown
+        self.observations[lanes, self._next_part] = shown
         self.mask[lanes, self._next] = some & (play.budget.take(lanes) >= self._open_cost)
 
 

@@ -64,13 +64,12 @@ class ViewState:
     mask: np.ndarray
     arrays: tuple[np.ndarray, ...]
 
-    def __init__(self, config: EnvConfig, table: ActionTable, layout: Layout, row: int, block: int) -> None:
+    def __init__(self, config: EnvConfig, table: ActionTable, layout: Layout, block: int) -> None:
         """Work out what depends on the configuration alone; ``of`` adds the lanes."""
         self.layout = layout
         self._actions = len(table)
-        # Lanes are padded to whole rows and blocks, so that a row or block of any lane has one flat index.
-        self._lane_rows, self._lane_blocks = -(-layout.size // row), -(-self._actions // block)
-        self._row, self._block = row, block
+        # Masks are padded to whole blocks, so that a block of any lane has one flat index.
+        self._lane_blocks, self._block = -(-self._actions // block), block
         self._costs = table.cost
         self._dearest = int(self._costs.max())
         # (dearest, actions): what as many units can still pay.
@@ -90,13 +89,11 @@ class ViewState:
     def _attach(self, play: Play) -> None:
         """Make the arrays of lanes, and the slices of them that are used."""
         self.play = play
-        self._buffer = np.zeros((play.lanes, self._lane_rows * self._row), np.float32)
+        self.observations = np.zeros((play.lanes, self.layout.size), np.float32)
         self._legal = np.zeros((play.lanes, self._lane_blocks * self._block), bool)
-        self.arrays = (self._buffer, self._legal)
-        self._rows, self._blocks = self._buffer.reshape(-1, self._row), self._legal.reshape(-1, self._block)
-        self._flat_legal = self._legal.reshape(-1)
+        self.arrays = (self.observations, self._legal)
+        self._blocks, self._flat_legal = self._legal.reshape(-1, self._block), self._legal.reshape(-1)
         self._first_action = np.arange(play.lanes) * self._legal.shape[1]
-        self.observations = self._buffer[:, : self.layout.size]
         self.mask = self._legal[:, : self._actions]
 
     def legal(self, actions: np.ndarray) -> np.ndarray:
@@ -121,21 +118,21 @@ class ViewState:
 
     def on_step(self) -> None:
         """The step is over."""
-        self._buffer[:, self._steps_at] = self._steps_left.take(self.play.steps_left)
+        self.observations[:, self._steps_at] = self._steps_left.take(self.play.steps_left)
 
     def on_pay(self, lanes: np.ndarray) -> None:
         """The budgets of lanes have changed; called when everything else of the action is written."""
         budget = self.play.budget.take(lanes)
-        self._buffer[lanes, self._budget_at] = self._budget_left.take(budget)
+        self.observations[lanes, self._budget_at] = self._budget_left.take(budget)
         short = budget < self._dearest
         if short.any():
             lanes = lanes[short]
             self._legal[lanes] = self._legal.take(lanes, axis=0) & self._payable.take(budget[short], axis=0)
 
     def _load_globals(self, lanes: np.ndarray) -> None:
-        self._buffer[lanes, self._globals] = 0.0
-        self._buffer[lanes, self._budget_at] = 1.0
-        self._buffer[lanes, self._steps_at] = 1.0
+        self.observations[lanes, self._globals] = 0.0
+        self.observations[lanes, self._budget_at] = 1.0
+        self.observations[lanes, self._steps_at] = 1.0
 
 
 class Lane(ViewState):
