@@ -432,6 +432,8 @@ def test_each_field_has_its_weight(field: str, weight: float) -> None:
         {"values": float("nan")},
         {"severity": -0.06, "values": 0.24},
         {"value_tolerance": 1.0},
+        {"value_tolerance": -0.01},
+        {"value_tolerance_abs": -1e-4},
         {"value_tolerance_abs": float("inf")},
         {"tolerance": 0.1},
     ],
@@ -646,6 +648,13 @@ def test_what_is_no_list_is_an_error(submission: Any, words: str) -> None:
     assert "a submission is a list of at most 100,000 rows, or the JSON text of one" in str(caught.value)
 
 
+def test_the_longest_submission_is_read() -> None:
+    """Just as many rows as are allowed are a submission."""
+    assert rows_from_json(json.dumps([0] * MAX_ROWS)) == [0] * MAX_ROWS
+    with pytest.raises(ValueError, match="100,001 rows are too many"):
+        rows_from_json(json.dumps([0] * (MAX_ROWS + 1)))
+
+
 GOOD = dict(drawn_episode("medium", "rate_drop_from_median", 1).expected_rows[0])
 
 
@@ -672,6 +681,8 @@ def without(field: str) -> dict[str, Any]:
             GOOD | {"entity_type": "events"},
             "entity_type 'events' is not one of event_count, conversion_rate, funnel_step, hourly_mix, data_quality",
         ),
+        (GOOD | {"entity_type": ["hourly_mix"]}, "entity_type ['hourly_mix'] is not one of event_count, "),
+        (without("date") | {"severity": "grave"}, "date is missing; it is an ISO date from 2026-03-04 to 2026-03-31"),
         (GOOD | {"severity": "grave"}, "severity 'grave' is not one of low, medium, high, critical"),
         (GOOD | {"severity": ["low"]}, "severity ['low'] is not one of low, medium, high, critical"),
         (GOOD | {"baseline_value": float("nan")}, "baseline_value nan is not a finite number"),

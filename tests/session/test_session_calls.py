@@ -51,6 +51,17 @@ def test_an_answer_says_as_an_object_what_its_text_says() -> None:
     assert good.result == good.told["result"]
     assert (good.error, bad.result) == (None, None)
     assert "ISO date from" in str(bad.error)
+    early, late = Session().call("list_dates", {}), session.call("list_dates", {})
+    for answer, done in ((early, False), (late, True)):
+        assert (answer.ok, answer.cost, answer.reward, answer.done) == (False, 0, 0.0, done)
+
+
+def test_the_return_is_told_to_six_decimals() -> None:
+    """The last answer rounds the return; the session has it in full."""
+    session = begun(step_cost=0.0012345678)
+    session.call("rows_for_date", {"date": DATE})
+    assert session.call(SUBMIT, {"rows": []}).told["reward"] == -0.001235
+    assert session.standing.reward == -0.0012345678
 
 
 @pytest.mark.parametrize("weeks", [4, 12])
@@ -93,6 +104,15 @@ def test_pages_of_a_list_are_paid_once() -> None:
     assert len(set(keys)) == len(keys) == total
     assert told(session, "get_median_filter_rows", threshold_multiplier=0.02, limit=10, offset=10)["cost"] == 1
     assert told(session, "get_median_filter_rows", threshold_multiplier=0.01, limit=10)["cost"] == 1  # a first page
+
+
+def test_a_question_is_the_same_in_whatever_order_it_is_put() -> None:
+    """The order of the arguments makes no other question of it, and neither does the size of a page."""
+    session = begun(budget=100)
+    asked = {"threshold_multiplier": 0.5, "metric_names": ["orders_placed"], "limit": 5}
+    assert session.call("get_median_filter_rows", asked).cost == 1
+    other = {"offset": 5, "limit": 7, "metric_names": ["orders_placed"], "threshold_multiplier": 0.5}
+    assert session.call("get_median_filter_rows", other).cost == 0
 
 
 # Bad calls
@@ -306,7 +326,10 @@ def shown(session: Session) -> set[tuple[str, str]]:
 def test_raw_data_cost_as_much_as_opening_their_dates(limit: int, dates: int) -> None:
     """Raw data of the last n dates cost n units and reveal their counts and rates, no more."""
     session = begun(budget=40)
-    assert told(session, "show_raw_data", limit=limit)["cost"] == dates
+    answer = told(session, "show_raw_data", limit=limit)
+    assert answer["cost"] == dates
+    assert [record["date"] for record in answer["result"]["records"]] == list(DATES[-dates:])
+    assert all(len(record) == 2 + 5 for record in answer["result"]["records"])  # date, hour, and every step
     catalogue = session.config.generator.catalogue
     names = [entity.entity_name for entity in catalogue.entities[: catalogue.slices["conversion_rate"].stop]]
     assert len(names) == 11

@@ -154,6 +154,7 @@ def test_names_and_dates_are_those_of_the_configuration() -> None:
     several = found["get_metric_median"]["properties"]["metric_names"]["anyOf"][0]
     assert several["items"]["enum"] == ["visits", "signups", "orders", "visit_to_signup", "visit_to_order"]
     assert len(found["payload_generator"]["properties"]["generator_methods"]["items"]["enum"]) == 7
+    assert found["payload_generator"]["properties"]["generator_methods"]["uniqueItems"] is True
 
 
 def test_rows_have_the_schema_of_a_submission_row() -> None:
@@ -188,6 +189,16 @@ def test_whatever_the_schema_allows_the_tool_accepts(name: str) -> None:
         assert json.loads(json.dumps(result, allow_nan=False)) == result
 
     accepts()
+
+
+@pytest.mark.parametrize("name", list(TOOLS))
+def test_a_tool_is_described_as_data(name: str) -> None:
+    """What describes a tool can be written as JSON, without the model of its arguments, and its text names no class."""
+    spec = TOOLS[name]
+    told = json.loads(spec.model_dump_json())
+    assert set(told) == {"name", "description", "parameters", "cost", "dates_argument"}
+    assert (told["name"], tuple(told["parameters"])) == (name, spec.parameters)
+    assert "class" not in repr(spec)
 
 
 def test_cost_classes_are_the_fields_of_tool_costs() -> None:

@@ -14,6 +14,7 @@ from metric_tracker_env.submission import Fault
 from metric_tracker_env.tools import (
     TOOLS,
     SharedAnalysisToolkit,
+    ToolError,
     available_analysis_methods,
     available_payload_generation_methods,
     call_tool,
@@ -253,6 +254,27 @@ def test_check_impossible_counts_of_friday(tiny: SharedAnalysisToolkit) -> None:
     assert (orders.observed_value, orders.is_anomaly, orders.hours) == (0.0, False, ())
 
 
+def test_one_impossible_event_is_enough() -> None:
+    """An hour with one event more than the step before it is told; one with as many is not."""
+    hourly = np.full((7, 24, 3), (100, 50, 10), dtype=np.int32)
+    hourly[1, 7, 1], hourly[1, 8, 1] = 101, 100
+    first, _ = SharedAnalysisToolkit(make_view(TINY_CONFIG, hourly)).check_impossible_counts(TUE).pairs
+    assert (first.observed_value, first.is_anomaly, first.anomaly_type) == (
+        1.0,
+        True,
+        "instrumentation_data_quality_issue",
+    )
+    assert [(hour.hour, hour.excess) for hour in first.hours] == [(7, 1)]
+
+
+def test_the_share_that_is_kept_of_a_small_rate_is_told() -> None:
+    """A median of half a percent is a median; only of none no share can be told."""
+    hourly = np.full((7, 24, 3), (1000, 5, 1), dtype=np.int32)
+    hourly[1, :, 1] = 2
+    first, _ = SharedAnalysisToolkit(make_view(TINY_CONFIG, hourly)).detect_funnel_break(TUE).steps
+    assert (first.baseline_value, first.observed_value, first.kept_share) == (0.5, 0.2, 0.4)
+
+
 def test_list_suspicious_dates_strongest_first(tiny: SharedAnalysisToolkit) -> None:
     """Four dates: 25 impossible events, 20 points of 4.5, 0.15 of 0.035, 600 visits of 360."""
     found = tiny.list_suspicious_dates()
@@ -328,6 +350,14 @@ def test_get_median_filter_rows_takes_a_multiple_of_the_threshold(tiny: SharedAn
         (SAT, 1.6667, True),
     ]
     assert cells(tiny.get_median_filter_rows("signups", 0.7).rows) == [(WED, "signups"), (SAT, "signups")]
+    assert tiny.get_median_filter_rows("signups") == tiny.get_median_filter_rows("signups", 1.0)
+
+
+def test_a_multiple_that_is_just_reached_is_reached(tiny: SharedAnalysisToolkit) -> None:
+    """Wednesday's orders are 96 below 240, which is 1.92 times their threshold of 50."""
+    assert cells(tiny.get_median_filter_rows("orders", 1.92).rows) == [(WED, "orders")]
+    assert cells(tiny.get_absolute_drop_in_event_count_rows("orders", 1.92).rows) == [(WED, "orders")]
+    assert tiny.get_absolute_drop_in_event_count_rows("orders", 1.93).rows == ()
 
 
 @pytest.mark.parametrize(
@@ -351,6 +381,7 @@ def test_family_scan_finds_its_flagged_cells(
     assert cells(rows) == expected
     assert found["dates"] == sorted({date for date, _ in expected})
     assert {row.anomaly_type for row in rows} == {found["anomaly_type"]} == {TOOLS[method].family}
+    assert found["threshold_multiplier"] == 1.0
 
 
 def test_family_scan_multiplier_moves_the_bar(tiny: SharedAnalysisToolkit) -> None:
@@ -477,7 +508,16 @@ def test_preview_submission_is_paged(tiny: SharedAnalysisToolkit) -> None:
     second = tiny.preview_submission([good] * 45, offset=30)
     assert [row.number for row in second.rows] == list(range(31, 46))
     assert second.next_offset is None
-    assert len(tiny.preview_submission([good] * 45, limit=45).rows) == 45
+    whole = tiny.preview_submission([good] * 45, limit=45)
+    assert (len(whole.rows), whole.next_offset) == (45, None)
+    assert tiny.preview_submission([good] * 46, limit=45).next_offset == 45
+
+
+def test_a_call_takes_a_thousand_rows(tiny: SharedAnalysisToolkit) -> None:
+    """A thousand rows are looked at, one more is refused."""
+    assert tiny.preview_submission([{}] * 1000).invalid == 1000
+    with pytest.raises(ToolError, match="at most 1000"):
+        tiny.preview_submission([{}] * 1001)
 
 
 def test_preview_submission_of_nothing(tiny: SharedAnalysisToolkit) -> None:
