@@ -86,14 +86,14 @@ def test_a_deal_that_fails_changes_nothing(monkeypatch: pytest.MonkeyPatch, aske
             assert_plays(supply, plain.of(every, np.full(lanes, number)), every)
         if number % period != period - 1:
             continue
-        truth = supply.episode(7).hourly.copy()
+        truth = supply.played(np.array([7])).episode(0).hourly.copy()
         made.clear()
         with monkeypatch.context() as patched:
             patched.setattr(EpisodeSource, "generate", failing)
             with pytest.raises(GenerationError, match="there is none"):
                 supply.deal(every, special, (every + 10_000).tolist())
         assert_plays(supply, plain.of(every, np.full(lanes, number)), every)
-        assert np.array_equal(supply.episode(7).hourly, truth)
+        assert np.array_equal(supply.played(np.array([7])).episode(0).hourly, truth)
 
 
 def test_an_episode_is_made_again_as_it_was_played() -> None:
@@ -105,6 +105,6 @@ def test_an_episode_is_made_again_as_it_was_played() -> None:
     for round_ in range(30):
         supply.deal(every[: 1 + round_ % 3], special if round_ % 4 == 1 else None)
         for lane in range(3):
-            episode = supply.episode(lane)
+            episode = supply.played(np.array([lane])).episode(0)
             days = WEEK.generator.num_days
             assert np.array_equal(supply.data.classes[lane * days : (lane + 1) * days], episode.classes)
