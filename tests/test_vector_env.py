@@ -357,6 +357,8 @@ OBSERVATION_WRAPPERS: list[Any] = [
 )
 def test_vector_wrappers_work(mode: AutoresetMode, wrap: Any) -> None:
     """Gymnasium's vector wrappers take the environment, and its observations stay in their space."""
+    if wrap is vector_wrappers.NormalizeObservation and GYMNASIUM < (1, 4):
+        pytest.skip("before Gymnasium 1.4 the wrapper declares the space of what it was given")
     envs = wrap(make_lanes(3, autoreset_mode=mode))
     observations, info = envs.reset(seed=1)
     rng = np.random.default_rng(1)
