@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -45,6 +45,30 @@ ALL_SCENARIO_FAMILIES: tuple[ScenarioFamily, ...] = get_args(ScenarioFamily)
 DETECTION_METHODS: tuple[DetectionMethod, ...] = get_args(DetectionMethod)
 
 METHOD_OF_ENTITY_TYPE: dict[EntityType, DetectionMethod] = dict(zip(ENTITY_TYPES, DETECTION_METHODS, strict=True))
+
+
+class Family(NamedTuple):
+    """A family of anomalies: which deviations it names, and what it is called."""
+
+    entity_type: EntityType
+    directions: tuple[Direction, ...]
+    label: str  # in a picture
+    words: str  # after "each is"
+
+
+FAMILIES: dict[AnomalyType, Family] = {
+    "rate_drop_from_median": Family("conversion_rate", ("down",), "rate drop", "a drop of a conversion rate"),
+    "rate_spike_from_median": Family("conversion_rate", ("up",), "rate spike", "a spike of a conversion rate"),
+    "absolute_drop_in_event_count": Family("event_count", ("down",), "count drop", "a drop of an event count"),
+    "absolute_spike_in_event_count": Family("event_count", ("up",), "count spike", "a spike of an event count"),
+    "funnel_break": Family("funnel_step", ("down", "up"), "funnel break", "a funnel step that loses much of its rate"),
+    "hourly_traffic_mix_shift": Family(
+        "hourly_mix", ("down", "up"), "hourly mix shift", "a shift of traffic between the hours of the day"
+    ),
+    "instrumentation_data_quality_issue": Family(
+        "data_quality", ("down", "up"), "data quality issue", "a funnel step that is logged above the step before it"
+    ),
+}
 HOURLY_MIX_SUFFIX = "daytime_share"
 NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_]*$"  # of a funnel step and of a conversion
 MAX_NAME_LENGTH = 40  # of a funnel step

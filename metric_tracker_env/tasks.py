@@ -9,7 +9,7 @@ from typing import Self
 from pydantic import Field, StrictInt, ValidationInfo, field_validator, model_validator
 
 from metric_tracker_env.config import MAX_SEED, ConfigModel, EnvConfig, Name, load_config, unknown_option
-from metric_tracker_env.schema import ScenarioFamily
+from metric_tracker_env.schema import FAMILIES
 
 TRAINING_SEEDS = range(1_000_000_000)
 HELD_OUT_SEEDS = range(2_000_000_000, 2_000_100_000)
@@ -66,16 +66,6 @@ class TaskFile(Task):
 
 
 _WEEKS = ("One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve")
-_EACH: dict[ScenarioFamily, str] = {
-    "mixed": "",
-    "rate_drop_from_median": " Each is a drop of a conversion rate.",
-    "rate_spike_from_median": " Each is a spike of a conversion rate.",
-    "absolute_drop_in_event_count": " Each is a drop of an event count.",
-    "absolute_spike_in_event_count": " Each is a spike of an event count.",
-    "funnel_break": " Each is a funnel step that loses much of its rate.",
-    "hourly_traffic_mix_shift": " Each is a shift of traffic between the hours of the day.",
-    "instrumentation_data_quality_issue": " Each is a funnel step that is logged above the step before it.",
-}
 
 
 def instruction_of(config: EnvConfig, task: Task | None = None) -> str:
@@ -92,10 +82,11 @@ def instruction_of(config: EnvConfig, task: Task | None = None) -> str:
         return task.instruction
     weeks, one = _WEEKS[config.generator.num_weeks - 1], config.generator.num_weeks == 1
     # Explicit generators stand in the place of the family, and name their dates themselves.
-    drawn = not config.anomaly_generators
+    drawn, family = not config.anomaly_generators, config.scenario_family
+    each = f" Each is {FAMILIES[family].words}." if drawn and family != "mixed" else ""
     return (
         f"{weeks} week{'' if one else 's'} of funnel metrics hold{'s' if one else ''} one or more incidents"
-        f"{', at most one a date' if drawn else ''}.{_EACH[config.scenario_family] if drawn else ''} Spend the budget "
+        f"{', at most one a date' if drawn else ''}.{each} Spend the budget "
         "on analysis tools, find the root cause of each incident, and submit one row a root cause; a row that follows "
         "from an incident or only looks like one costs score."
     )

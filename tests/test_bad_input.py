@@ -10,7 +10,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from conftest import ENV_ID, VIEWS, assert_same, bare, make_lanes
+from conftest import ENV_ID, SUBMIT, VIEWS, assert_same, bare, make_lanes
 from gymnasium.vector import AutoresetMode
 
 from metric_tracker_env import MetricTrackerEnv, MetricTrackerVectorEnv
@@ -375,9 +375,9 @@ LANE_ACTIONS: list[tuple[Any, list[str]]] = [
     (np.array([True, False, True]), ["bool", "integers"]),
     (np.array(["0", "1", "2"]), ["<U1", "integers"]),
     (np.array([0, None, 2], object), ["object", "integers"]),
-    (np.array([0, -1, 2]), ["-1", "lane 1", "74"]),
-    (np.array([0, 1, 75]), ["75", "lane 2", "74"]),
-    (np.array([2**63, 1, 2], np.uint64), [str(2**63), "lane 0", "74"]),
+    (np.array([0, -1, 2]), ["-1", "lane 1", str(SUBMIT)]),
+    (np.array([0, 1, SUBMIT + 1]), [str(SUBMIT + 1), "lane 2", str(SUBMIT)]),
+    (np.array([2**63, 1, 2], np.uint64), [str(2**63), "lane 0", str(SUBMIT)]),
     (3, ["()", "(3,)"]),
     (None, ["()", "(3,)"]),
     ("abc", ["()", "(3,)"]),

@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from conftest import ENV_ID, VIEWS, assert_same, bare, make, make_lanes, make_sync, pick_lanes
+from conftest import ENV_ID, SUBMIT, VIEWS, assert_same, bare, make, make_lanes, make_sync, pick_lanes
 from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.vec_env import DummyVecEnv
 
@@ -191,7 +191,7 @@ def test_through_gymnasiums_wrappers() -> None:
     env.reset(seed=3)
     env.get_wrapper_attr("set_episode_options")(**HARD)
     env.reset()
-    env.step(np.int64(74))
+    env.step(np.int64(SUBMIT))
     inner = env.unwrapped
     assert isinstance(inner, MetricTrackerEnv)
     assert inner.episode().config == EpisodeConfig(seed=3, number=1, **HARD)

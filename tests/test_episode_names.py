@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from conftest import ENV_ID, assert_same, bare, make_lanes, pick_lanes, play
+from conftest import ENV_ID, SUBMIT, assert_same, bare, make_lanes, pick_lanes, play
 from gymnasium.vector import AutoresetMode
 from pydantic import ValidationError
 
@@ -182,17 +182,17 @@ def test_a_seed_may_be_looked_up_before_the_first_reset() -> None:
     env = gym.make(ENV_ID)
     seed = env.np_random_seed
     env.reset()
-    *_, info = env.step(np.int64(74))
+    *_, info = env.step(np.int64(SUBMIT))
     assert info["episode_seed"] == seed
     envs = make_lanes(3)
     seed = envs.np_random_seed
     assert seed is not None
     assert 0 <= seed <= MAX_SEED - 2
     envs.reset()
-    told = envs.step(np.full(3, 74))[4]
+    told = envs.step(np.full(3, SUBMIT))[4]
     assert told["episode_seed"].tolist() == [seed, seed + 1, seed + 2]
     envs.reset(seed=seed)
-    assert envs.step(np.full(3, 74))[4]["episode_number"].tolist() == [0, 0, 0]
+    assert envs.step(np.full(3, SUBMIT))[4]["episode_number"].tolist() == [0, 0, 0]
 
 
 def test_np_random_seed_is_gymnasiums() -> None:
@@ -223,14 +223,14 @@ def test_a_generator_of_the_users_draws_the_seed() -> None:
     envs = make_lanes(2)
     envs.np_random = np.random.default_rng(12)
     envs.reset()
-    assert envs.step(np.full(2, 74))[4]["episode_seed"].tolist() == [names[0].seed, names[0].seed + 1]
+    assert envs.step(np.full(2, SUBMIT))[4]["episode_seed"].tolist() == [names[0].seed, names[0].seed + 1]
 
 
 def test_lanes_that_were_not_seeded_are_named_too() -> None:
     """Lanes with a seed and lanes without, in one reset, each tell a name that makes their episode."""
     envs = MetricTrackerVectorEnv(3, "SameStep")
     envs.reset(seed=[None, 5, None])
-    told = envs.step(np.full(3, 74))[4]["final_info"]
+    told = envs.step(np.full(3, SUBMIT))[4]["final_info"]
     assert told["episode_seed"][1] == 5
     assert len(set(told["episode_seed"].tolist())) == 3
     for lane in range(3):

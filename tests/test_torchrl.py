@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium as gym
 import pytest
 import torch
-from conftest import ENV_ID
+from conftest import ENV_ID, SUBMIT
 
 with warnings.catch_warnings():
     # TorchRL 0.14 warns of classes of its own when it is imported.
@@ -76,7 +76,7 @@ def test_native_lanes_in_its_wrapper() -> None:
     rollout = env.rollout(12, break_when_any_done=False)
     assert rollout.batch_size == (3, 12)
     assert rollout["next", "done"].sum() >= 3
-    assert rollout["action_mask"].shape == (3, 12, 75)
+    assert rollout["action_mask"].shape == (3, 12, SUBMIT + 1)
 
 
 def test_batches_of_stock_environments() -> None:

@@ -11,6 +11,7 @@ from conftest import (
     ENV_ID,
     ENV_IDS,
     REWARDS,
+    SUBMIT,
     VIEWS,
     assert_same,
     bare,
@@ -324,7 +325,7 @@ def test_dict_info_to_list(mode: AutoresetMode) -> None:
     envs = vector_wrappers.DictInfoToList(make_lanes(3, autoreset_mode=mode, **SHORT))
     _, infos = envs.reset(seed=0)
     assert [set(info) for info in infos] == [{"action_mask", "illegal_action"}] * 3
-    submit = np.array([74, 0, 74])
+    submit = np.array([SUBMIT, 0, SUBMIT])
     _, _, terminated, _, infos = envs.step(submit)
     assert terminated.tolist() == [True, False, True]
     for lane, info in enumerate(infos):
@@ -341,7 +342,7 @@ REWARD_WRAPPERS: list[Any] = [
 OBSERVATION_WRAPPERS: list[Any] = [
     vector_wrappers.FlattenObservation,
     lambda envs: vector_wrappers.RescaleObservation(envs, np.float32(-1.0), np.float32(1.0)),
-    lambda envs: vector_wrappers.ReshapeObservation(envs, (19, 19)),
+    lambda envs: vector_wrappers.ReshapeObservation(envs, (1, *envs.single_observation_space.shape)),
     lambda envs: vector_wrappers.TransformObservation(envs, lambda observations: observations),
 ]
 

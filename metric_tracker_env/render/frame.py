@@ -11,7 +11,7 @@ import threading
 
 import numpy as np
 
-from metric_tracker_env.render.layout import FAMILY_NAMES, MONTHS, Places, background, entity_names, places
+from metric_tracker_env.render.layout import MONTHS, Places, background, entity_names, places
 from metric_tracker_env.render.scene import DraftRow, Scene
 from metric_tracker_env.render.sheet import (
     EMPTY,
@@ -30,7 +30,7 @@ from metric_tracker_env.render.sheet import (
     colours,
     rgb,
 )
-from metric_tracker_env.schema import ANOMALY_TYPES
+from metric_tracker_env.schema import FAMILIES
 from metric_tracker_env.world.labels import CellClass
 
 # Why a row is wrong, by what its cell is.
@@ -198,7 +198,7 @@ def _item(sheet: Sheet, at: Places, scene: Scene, item: DraftRow, y: float) -> N
         sheet.marks(x + 5, y, right, FOUND if right else WRONG)
     else:
         sheet.boxes([(x, y - 5, 10, 9)], "none", MISSED, 2.0)
-    family = FAMILY_NAMES[ANOMALY_TYPES.index(item.row.anomaly_type)]
+    family = FAMILIES[item.row.anomaly_type].label
     size = f"{item.ratio:+.1f}" if abs(item.ratio) < 100 else f"{item.ratio:+.0f}"
     if scene.truth is not None and not right:
         size = f"{WRONG_BECAUSE[CellClass(scene.truth.classes[item.day, item.entity.index])]}, {size}"

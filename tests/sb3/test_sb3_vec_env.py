@@ -13,7 +13,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch as th
-from conftest import ENV_ID, REWARDS, VIEWS, assert_same, make
+from conftest import ENV_ID, REWARDS, SUBMIT, VIEWS, assert_same, make
 from sb3_contrib import MaskablePPO
 from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_supported
 from stable_baselines3 import DQN, PPO
@@ -322,12 +322,12 @@ def test_bad_actions_change_nothing() -> None:
     for lanes in (env, untouched):
         lanes.seed(2)
         lanes.reset()
-    for bad in (np.zeros(3, int), np.zeros(2), np.array([0, 75]), np.array([-1, 0])):
+    for bad in (np.zeros(3, int), np.zeros(2), np.array([0, SUBMIT + 1]), np.array([-1, 0])):
         with pytest.raises(ValueError, match="action"):
             env.step(bad)
     with pytest.raises(gym.error.ResetNeeded, match="step_async"):
         env.step_wait()
-    ours, theirs = env.step(np.array([74, 1])), untouched.step(np.array([74, 1]))
+    ours, theirs = env.step(np.array([SUBMIT, 1])), untouched.step(np.array([SUBMIT, 1]))
     assert_same(ours[:3], theirs[:3])
     assert_same(without_clock(list(ours[3])), without_clock(list(theirs[3])))
 
