@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import VIEWS, bare, generator_configs, make_lanes, play
+from helpers_env import VIEWS, bare, generator_configs, make_lanes, play
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError

@@ -14,9 +14,9 @@ from typing import Any, get_args
 import gymnasium as gym
 import numpy as np
 import pytest
-from conftest import ENV_ID, bare, generator_configs, make_lanes
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode
+from helpers_env import ENV_ID, bare, generator_configs, make_lanes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError

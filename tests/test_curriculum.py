@@ -8,8 +8,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from conftest import ENV_ID, SUBMIT, VIEWS, assert_same, bare, make, make_lanes, make_sync, pick_lanes
 from gymnasium.vector import AutoresetMode
+from helpers_env import ENV_ID, SUBMIT, VIEWS, assert_same, bare, make, make_lanes, make_sync, pick_lanes
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from metric_tracker_env import EnvConfig, EpisodeConfig, MetricDataGenerator, MetricTrackerEnv, MetricTrackerVectorEnv

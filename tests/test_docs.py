@@ -11,7 +11,7 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import pytest
-from conftest import ENV_ID
+from helpers_env import ENV_ID
 
 from metric_tracker_env import TASKS, MetricTrackerEnv, tasks
 from metric_tracker_env.config import EnvConfig, View

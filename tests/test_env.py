@@ -11,10 +11,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from conftest import ENV_ID, ENV_IDS, REWARDS, VIEWS, assert_same, bare, make, make_lanes, make_sync, pick, play
 from gymnasium import wrappers
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
+from helpers_env import ENV_ID, ENV_IDS, REWARDS, VIEWS, assert_same, bare, make, make_lanes, make_sync, pick, play
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 from metric_tracker_env import (
@@ -267,7 +267,7 @@ def test_pictures_as_observations(render_only: bool) -> None:
 REPEATING = [getattr(wrappers, name, None) for name in ("MaxAndSkipObservation", "RepeatAction")]  # the second is new
 
 
-@pytest.mark.parametrize("wrap", filter(None, REPEATING))
+@pytest.mark.parametrize("wrap", [wrap for wrap in REPEATING if wrap])
 def test_wrappers_that_repeat_actions(wrap: Any) -> None:
     """An action that is repeated is illegal the second time, which is safe."""
     env = wrap(make(), 2)

@@ -7,8 +7,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from conftest import ENV_ID, SUBMIT, assert_same, bare, make_lanes, pick_lanes, play
 from gymnasium.vector import AutoresetMode
+from helpers_env import ENV_ID, SUBMIT, assert_same, bare, make_lanes, pick_lanes, play
 from pydantic import ValidationError
 
 from metric_tracker_env import EpisodeConfig, EpisodeData, MetricDataGenerator, MetricTrackerVectorEnv

@@ -11,8 +11,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from conftest import REWARDS, VIEWS, SlowModel, assert_shows, bare, make, make_lanes, pick, pick_lanes, play
 from gymnasium.vector import AutoresetMode
+from helpers_env import REWARDS, VIEWS, SlowModel, assert_shows, bare, make, make_lanes, pick, pick_lanes, play
 from helpers_view import make_view
 
 from metric_tracker_env import (

@@ -12,7 +12,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
-from conftest import ENV_ID
+from helpers_env import ENV_ID
 from helpers_imports import imports_of, own_modules, parsed, reached_into
 
 import metric_tracker_env

@@ -9,8 +9,8 @@ from typing import Any
 
 import gymnasium as gym
 import pytest
-from conftest import ENV_ID, bare, make_lanes
 from gymnasium.envs.registration import EnvSpec
+from helpers_env import ENV_ID, bare, make_lanes
 from pydantic import ValidationError
 
 from metric_tracker_env import TASKS, EnvConfig, Investigation, Task, find_task, get_task, register_task

@@ -8,11 +8,11 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from conftest import ENV_ID, ENV_IDS, VIEWS, assert_same, bare, make, make_lanes, pick_lanes
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import RecordVideo
 from gymnasium.wrappers import vector as vector_wrappers
+from helpers_env import ENV_ID, ENV_IDS, VIEWS, assert_same, bare, make, make_lanes, pick_lanes
 
 from metric_tracker_env import MetricTrackerEnv, MetricTrackerVectorEnv
 from metric_tracker_env.config import View

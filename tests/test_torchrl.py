@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium as gym
 import pytest
 import torch
-from conftest import ENV_ID, SUBMIT
+from helpers_env import ENV_ID, SUBMIT
 
 with warnings.catch_warnings():
     # TorchRL 0.14 warns of classes of its own when it is imported.

@@ -7,7 +7,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from conftest import (
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.wrappers import vector as vector_wrappers
+from helpers_env import (
     ENV_ID,
     ENV_IDS,
     REWARDS,
@@ -19,9 +22,6 @@ from conftest import (
     make_sync,
     pick_lanes,
 )
-from gymnasium.envs.registration import EnvSpec
-from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.wrappers import vector as vector_wrappers
 
 from metric_tracker_env import MetricTrackerVectorEnv
 from metric_tracker_env.config import Reward, View

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import VIEWS, bare, generator_configs
+from helpers_env import VIEWS, bare, generator_configs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -11,8 +11,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from conftest import ENV_ID, VIEWS, assert_same, bare, make, make_lanes, pick, pick_lanes
 from gymnasium.vector import AutoresetMode
+from helpers_env import ENV_ID, VIEWS, assert_same, bare, make, make_lanes, pick, pick_lanes
 
 from metric_tracker_env import MetricTrackerEnv, MetricTrackerVectorEnv
 from metric_tracker_env.config import View

@@ -7,8 +7,8 @@ import re
 
 import numpy as np
 import pytest
-from conftest import VIEWS, bare, generator_configs, make_lanes, play
 from gymnasium.spaces import Box
+from helpers_env import VIEWS, bare, generator_configs, make_lanes, play
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import REWARDS, VIEWS, generator_configs, pick
+from helpers_env import REWARDS, VIEWS, generator_configs, pick
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

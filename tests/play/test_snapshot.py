@@ -11,7 +11,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from conftest import REWARDS, VIEWS, assert_same, bare, make, pick
+from helpers_env import REWARDS, VIEWS, assert_same, bare, make, pick
 
 from metric_tracker_env import MetricTrackerEnv
 from metric_tracker_env.config import Reward, View

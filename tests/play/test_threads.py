@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import VIEWS, assert_same, bare, make_lanes, pick, pick_lanes
+from helpers_env import VIEWS, assert_same, bare, make_lanes, pick, pick_lanes
 
 from metric_tracker_env import MetricTrackerEnv, MetricTrackerVectorEnv
 from metric_tracker_env.config import View

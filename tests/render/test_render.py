@@ -16,9 +16,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from conftest import ENV_ID
 from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers import HumanRendering, RecordEpisodeStatistics, RecordVideo
+from helpers_env import ENV_ID
 
 from metric_tracker_env import (
     EnvConfig,

@@ -13,7 +13,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch as th
-from conftest import ENV_ID, REWARDS, SUBMIT, VIEWS, assert_same, make
+from helpers_env import ENV_ID, REWARDS, SUBMIT, VIEWS, assert_same, make
 from sb3_contrib import MaskablePPO
 from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_supported
 from stable_baselines3 import DQN, PPO

@@ -8,7 +8,7 @@ from types import FrameType
 import gymnasium as gym
 import numpy as np
 import pytest
-from conftest import ENV_ID
+from helpers_env import ENV_ID
 
 from metric_tracker_env import (
     EpisodeConfig,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import bare, make_lanes
+from helpers_env import bare, make_lanes
 
 from metric_tracker_env import EpisodeConfig, EpisodeData, GeneratorConfig, MetricDataGenerator, score_submission
 from metric_tracker_env.config import FunnelStep, GenerationError
