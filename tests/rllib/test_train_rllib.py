@@ -22,12 +22,13 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 from helpers_models import LAST_RUN
+from helpers_tasks import FIRST_TRAINING, own_task
 
 from agents import train_rllib
 from agents.evaluation.evaluate import evaluate
 from agents.players.models.card import read_card
 from agents.players.models.saved import load_model
-from agents.tasks import SEEDS_PER_RUN, held_out_seeds
+from agents.tasks import SEEDS_PER_RUN, held_out_seeds, task_of
 from agents.train_rllib import MaskedVectorEnv, Options, Run, begin, first_seed, lanes, read_run, train
 from metric_tracker_env import MetricTrackerEnv, MetricTrackerVectorEnv, get_task
 from metric_tracker_env.tasks import TRAINING_SEEDS, build_config
@@ -350,6 +351,22 @@ def test_an_option_that_is_not_given_is_the_runs_own(
         assert ended.value.code == 2
         assert told in capsys.readouterr().err
     assert asked[0] == replace(kept, total_steps=5000, episodes=7)
+
+
+def test_an_own_task_is_the_runs_own(tmp_path: Path) -> None:
+    """A run of a task's file begins at its seeds, and goes on with it whatever has become of the file."""
+    own = own_task(tmp_path)
+    options = replace(SMALL, task=str(own), seed=0, episodes=10, output=tmp_path / "run")
+    run = begin(options)
+    assert (run.task, run.options) == (task_of(own), options)
+    assert first_seed(options, run) == FIRST_TRAINING
+    assert train_rllib.training_config(options, run.task).scenario_family == "funnel_break"
+    (tmp_path / "run" / "checkpoint").mkdir(parents=True)
+    train_rllib.write_run(tmp_path / "run", run)
+    own.unlink()
+    assert begin(replace(options, resume_from=tmp_path / "run")) == run
+    with pytest.raises(ValueError, match="too few for 6000 lanes"):
+        first_seed(replace(options, num_envs=2000), run)
 
 
 def test_seeds_of_runs_and_sessions_are_apart() -> None:

@@ -12,12 +12,14 @@ from __future__ import annotations
 import inspect
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tiny
 import torch
+from helpers_tasks import FIRST_HELD_OUT, FIRST_TRAINING, INSTRUCTION, own_task
 from transformers import AutoTokenizer, Qwen2ForCausalLM
 from transformers.utils.chat_template_utils import get_json_schema
 from trl.chat_template_utils import add_response_schema, parse_response, supports_tool_calling
@@ -26,7 +28,7 @@ from trl.data_utils import is_conversational
 from agents import train_trl
 from agents.players.scripts.words import converse, investigate
 from agents.train_trl import Options, build, rows
-from metric_tracker_env import Session
+from metric_tracker_env import Session, tasks
 from metric_tracker_env.investigation import Investigation, session_of
 from metric_tracker_env.session import CALLS, call_schemas
 from metric_tracker_env.tasks import get_task
@@ -227,6 +229,19 @@ def test_evaluation_plays_held_out_episodes(small: Options, model: Path, monkeyp
     assert played["eval_rewards/Investigation/mean"] == pytest.approx(sum(one[0] for one in expected) / EPISODES)
     assert played["eval_rewards/score/mean"] == pytest.approx(sum(one[1] for one in expected) / EPISODES)
     assert played["eval_tools/call_frequency"] == sum(one[2] for one in expected) / EPISODES
+
+
+def test_an_own_task_is_trained_on(small: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The path of a task is one: its seeds are the rows of the data sets, and the brief begins with its instruction."""
+    monkeypatch.setattr(tasks, "TASKS", dict(tasks.TASKS))
+    monkeypatch.setattr(train_trl, "TASKS", tasks.TASKS)
+    trainer = build(replace(small, task=str(own_task(tmp_path))))
+    trained: Any = trainer.train_dataset
+    held_out: Any = trainer.eval_dataset
+    (row,) = trained
+    assert (row["task"], row["seed"]) == ("broken_step", FIRST_TRAINING)
+    assert [other["seed"] for other in held_out] == [FIRST_HELD_OUT, FIRST_HELD_OUT + 1]
+    assert Investigation().reset(**row).startswith(INSTRUCTION)
 
 
 # Wrong use
