@@ -1,45 +1,52 @@
-"""Scripted agents for metric_tracker_env, saved models, and the evaluation that compares any of them."""
+"""Players of metric_tracker_env (scripts, saved models, language models) and the evaluation that compares them."""
 
 from __future__ import annotations
 
-from agents.evaluation.evaluate import Evaluation, evaluate, evaluate_policy
-from agents.evaluation.intervals import Interval
-from agents.evaluation.leaderboard import leaderboard
-from agents.evaluation.report import Comparison
-from agents.players.models import (
-    LoadedModel,
-    ModelAgent,
-    ModelCard,
-    Policy,
-    fingerprint,
-    is_model,
-    load_model,
-    save_mlp,
-    write_card,
-)
-from agents.players.scripts import analyst, oracle, simple
-from agents.players.scripts.desk import Desk
-from agents.players.scripts.script import AGENTS, Agent, AgentFactory, Script, get_agent, register
-from agents.players.scripts.signature import NO_INCIDENT, SignatureRule, name_roots
+from .evaluation.evaluate import Evaluation, evaluate
+from .evaluation.intervals import Interval
+from .evaluation.leaderboard import leaderboard
+from .evaluation.report import Comparison
+from .llm.run import LlmRun
+from .players.agent import Agent, AgentFactory, AgentPlayer
+from .players.models.card import ModelCard, fingerprint, is_model, write_card
+from .players.models.mlp import save_mlp
+from .players.models.saved import LoadedModel, ModelAgent, load_model
+from .players.outcome import Played
+from .players.player import Assignment, Player
+from .players.policy import Policy, PolicyPlayer
+from .players.registry import find_player, register_folder, register_player
+from .players.scripts import analyst, oracle, simple
+from .players.scripts.desk import Desk
+from .players.scripts.script import AGENTS, Script, get_agent, register
+from .players.scripts.signature import NO_INCIDENT, SignatureRule, name_roots
+from .tasks import presets
+from .training.held_out import evaluate_policy
 
 __all__ = [
     "AGENTS",
     "NO_INCIDENT",
     "Agent",
     "AgentFactory",
+    "AgentPlayer",
+    "Assignment",
     "Comparison",
     "Desk",
     "Evaluation",
     "Interval",
+    "LlmRun",
     "LoadedModel",
     "ModelAgent",
     "ModelCard",
+    "Played",
+    "Player",
     "Policy",
+    "PolicyPlayer",
     "Script",
     "SignatureRule",
     "analyst",
     "evaluate",
     "evaluate_policy",
+    "find_player",
     "fingerprint",
     "get_agent",
     "is_model",
@@ -47,7 +54,10 @@ __all__ = [
     "load_model",
     "name_roots",
     "oracle",
+    "presets",
     "register",
+    "register_folder",
+    "register_player",
     "save_mlp",
     "simple",
     "write_card",

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from agents.command_line import need, told_in_one_line
-from agents.evaluation.evaluate import MAX_WORKERS, check_count, check_seeds, evaluate, find_player, options_of
-from agents.evaluation.leaderboard import check_writable, leaderboard
-from agents.evaluation.report import Comparison, console, detail_table, score_table
-from agents.llm.client import EndpointError
-from agents.llm.run import LlmRun
-from agents.players.models import LoadedModel, check_fits
-from agents.players.scripts.script import AGENTS
-from agents.progress import progress_bar
 from metric_tracker_env.config import Reward, View
 from metric_tracker_env.schema import Difficulty, ScenarioFamily
-from metric_tracker_env.tasks import HELD_OUT_SEEDS, build_config
+from metric_tracker_env.tasks import HELD_OUT_SEEDS
+
+from .command_line import check_whole, command, described, need, told_in_one_line
+from .evaluation.evaluate import MAX_WORKERS, check_seeds, config_of, evaluate
+from .evaluation.leaderboard import check_writable, leaderboard
+from .evaluation.report import Comparison, console, detail_table, print_notes, score_table
+from .players.player import PlayerError
+from .players.registry import find_player, known_players
+from .progress import progress_bar
+from .tasks import presets, task_of
 
 COMPARED_TASKS = ("easy_mixed", "medium_mixed", "hard_mixed")
 DEFAULT_EPISODES = 1000
@@ -27,7 +27,7 @@ def run(
     task: str | None = None,
     config: Path | None = None,
     episodes: int = 200,
-    first_seed: int = HELD_OUT_SEEDS.start,
+    first_seed: int | None = None,
     workers: int = 1,
     difficulty: Difficulty | None = None,
     scenario_family: ScenarioFamily | None = None,
@@ -42,10 +42,10 @@ def run(
 
     Args:
         agent: Name of an agent, or the folder of a saved model or of a run with a language model.
-        task: Named task; without it, and without a config, the defaults.
+        task: Named task, or a preset's path; without it, and without a config, the defaults.
         config: Preset to load, a .toml or .json file.
         episodes: Episodes to play.
-        first_seed: Seed of the first episode; each further one adds 1.
+        first_seed: Seed of the first episode, by default the task's first held-out one; each further one adds 1.
         workers: Processes.
         difficulty: Instead of the configuration's.
         scenario_family: Instead of the configuration's.
@@ -57,7 +57,7 @@ def run(
         output: JSON file to write the evaluation to.
     """
     player = find_player(agent)
-    check_count("episodes", episodes, 10_000_000)
+    check_whole("episodes", episodes, 1, 10_000_000)
     given = {
         "difficulty": difficulty,
         "scenario_family": scenario_family,
@@ -69,23 +69,21 @@ def run(
     }
     options = {name: value for name, value in given.items() if value is not None}
     # A bad value is told before anything is drawn.
-    if isinstance(player, LoadedModel):
-        options = options_of(player.card, options)
-        check_fits(player.card, build_config(task, config, options))
-    build_config(task, config, options)
-    check_count("workers", workers, MAX_WORKERS)
-    check_seeds((first_seed, first_seed + episodes - 1))
+    found = None if task is None else task_of(task)
+    config_of(player, found, config, options)
+    check_whole("workers", workers, 1, MAX_WORKERS)
+    first = (HELD_OUT_SEEDS.start if found is None else found.held_out_seeds[0]) if first_seed is None else first_seed
+    seeds = range(first, first + episodes)
+    check_seeds((seeds[0], seeds[-1]))
     if output is not None:
         check_writable(output)
-    own = player if isinstance(player, LoadedModel | LlmRun) else None
-    name = agent if own is None else own.card.name
     with progress_bar(episodes) as advance:
-        advance.describe(name)
-        seeds = range(first_seed, first_seed + episodes)
-        evaluation = evaluate(agent if own is None else own, seeds, task, config, options, workers, progress=advance)
+        advance.describe(player.name)
+        evaluation = evaluate(player, seeds, found, config, options, workers, progress=advance)
     lines = Comparison.of([evaluation]).summary
-    console().print(score_table(lines, f"{name}: mean of {episodes:,} episodes, seeds from {first_seed}"))
+    console().print(score_table(lines, f"{player.name}: mean of {episodes:,} episodes, seeds from {first}"))
     console().print(detail_table(lines, "recall and precision"))
+    print_notes(evaluation)
     if output is not None:
         evaluation.to_json(output)
         console().print(f"wrote {output}")
@@ -104,24 +102,25 @@ def compare(
     Args:
         episodes: Episodes of each agent and task.
         agents: Names of agents, and folders of saved models and of runs with language models; none means all agents.
-        tasks: Named tasks.
+        tasks: Named tasks, and paths of presets.
         workers: Processes.
         output: Folder for compare.json, compare.png and recall.png.
         play_missing: Let language models play the episodes that their folders do not hold, which may cost money.
     """
-    scripts = tuple(name for name in agents if name in AGENTS)
-    models = tuple(name for name in agents if name not in AGENTS)
-    leaderboard(models, tasks, episodes, output, scripts if agents else None, workers, "compare", play_missing)
+    names = known_players()
+    named = tuple(name for name in agents if name in names)
+    folders = tuple(name for name in agents if name not in names)
+    leaderboard(folders, tasks, episodes, output, named if agents else None, workers, "compare", play_missing)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a bad value ends it with exit code 2 and one line that says why."""
-    need(dict.fromkeys(("tyro", "rich", "matplotlib"), "agents"), "python -m agents")
+    need(dict.fromkeys(("tyro", "rich", "matplotlib"), "agents"))
     import tyro
 
-    commands = {"run": run, "compare": compare}
+    commands, description = {"run": run, "compare": compare}, f"{described(__doc__)} Presets are in {presets()}."
     with told_in_one_line():
         try:
-            tyro.extras.subcommand_cli_from_dict(commands, prog="python -m agents", description=__doc__, args=arguments)
-        except (ImportError, EndpointError) as error:  # of the library of a saved model, or of a language model
+            tyro.extras.subcommand_cli_from_dict(commands, prog=command(), description=description, args=arguments)
+        except (ImportError, PlayerError) as error:  # the library of a saved model is missing, or an endpoint is
             raise SystemExit(f"error: {error}") from None

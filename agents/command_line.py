@@ -1,4 +1,4 @@
-"""What the commands have in common: how a bad value and a missing package are told."""
+"""What the commands have in common: how they are called, and how a bad value and a missing package are told."""
 
 from __future__ import annotations
 
@@ -7,7 +7,37 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 
+import numpy as np
 from pydantic import ValidationError
+
+SOURCE = "agents"  # what this package is called in a clone, and in docstrings; installed, it has another name
+
+
+def command(module: str = "") -> str:
+    """How a command is called where this package has the name that it has."""
+    return f"python -m {'.'.join(filter(None, (__package__, module)))}"
+
+
+def described(docstring: str | None) -> str:
+    """A module's docstring as the help of its command, which calls commands as they are called here."""
+    return (docstring or "").replace(f"python -m {SOURCE}", command())
+
+
+def how_to_install(extra: str) -> str:
+    """What to do where the packages of an extra are missing."""
+    return (
+        f"install what is missing with: pip install 'metric_tracker_env[{extra}]' "
+        f"(in a clone of the repository: pip install -e '.[{extra}]')"
+    )
+
+
+def faults_of(error: ValidationError) -> list[str]:
+    """What is wrong with each field, in words."""
+    told: list[str] = []
+    for item in error.errors(include_url=False):
+        where, message = ".".join(map(str, item["loc"])), item["msg"].removeprefix("Value error, ")
+        told.append(f"{where}: {message}" if where else message)
+    return told
 
 
 @contextmanager
@@ -16,8 +46,7 @@ def told_in_one_line() -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        found = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        print(f"error: {found}", file=sys.stderr)
+        print(f"error: {'; '.join(faults_of(error))}", file=sys.stderr)
         raise SystemExit(2) from None
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -26,7 +55,7 @@ def told_in_one_line() -> Iterator[None]:
         raise SystemExit("interrupted") from None
 
 
-def need(packages: dict[str, str], command: str) -> None:
+def need(packages: dict[str, str], module: str = "") -> None:
     """Refuse to start without the packages of a command, each with the extra that brings it.
 
     Raises:
@@ -36,5 +65,24 @@ def need(packages: dict[str, str], command: str) -> None:
         try:
             import_module(package)
         except ImportError:
-            install = f"install it, in a clone of the repository, with: pip install -e '.[{extra}]'"
-            raise SystemExit(f"{command} needs {package}; {install}") from None
+            raise SystemExit(f"{command(module)} needs {package}; {how_to_install(extra)}") from None
+
+
+def check_whole(name: str, value: object, least: int, most: int) -> None:
+    """Refuse what is not a whole number from ``least`` to ``most``.
+
+    Raises:
+        ValueError: naming the argument, the value and what is allowed.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not least <= value <= most:
+        raise ValueError(f"{name} {value!r} is not an integer from {least} to {most}")
+
+
+def check_number(name: str, value: float, least: float, most: float) -> None:
+    """Refuse what is not a number from ``least`` to ``most``.
+
+    Raises:
+        ValueError: naming the argument, the value and what is allowed.
+    """
+    if not least <= value <= most:
+        raise ValueError(f"{name} {value!r} is not a number from {least:g} to {most:g}")

@@ -14,20 +14,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agents.command_line import need, told_in_one_line
+from .command_line import check_number, check_whole, command, described, need, told_in_one_line
 
 if __name__ == "__main__":  # before the import that would fail
-    need({"tyro": "torch", "torch": "torch"}, "python -m agents.train_ppo")
+    need({"tyro": "torch", "torch": "torch"}, "train_ppo")
 
 import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode
 from torch import nn
 
-from agents.evaluation.evaluate import evaluate, held_out_seeds
-from agents.players.models import is_model, save_mlp
-from agents.training.settings import SEEDS_PER_RUN
-from metric_tracker_env import MetricTrackerVectorEnv, get_task
+from metric_tracker_env import MetricTrackerVectorEnv
+
+from .evaluation.evaluate import evaluate
+from .players.models.card import is_model
+from .players.models.mlp import save_mlp
+from .tasks import SEEDS_PER_RUN, held_out_seeds, task_of, training_seed
 
 ILLEGAL = -1e8  # logit of an action that may not be taken
 
@@ -37,13 +39,13 @@ class Options:
     """Options of a run."""
 
     task: str = "medium_mixed"
-    """Named task, played in the focus view."""
+    """Named task, or a preset's path; played in the focus view."""
     total_steps: int = 1_200_000
     """Environment steps."""
     seed: int = 0
     """Of weights, actions and episodes."""
     output: Path | None = None
-    """Folder for the model; by default runs/TASK-torch-seedSEED."""
+    """Folder for the model; by default runs/TASK-LIBRARY-seedSEED."""
     episodes: int = 1000
     """Held-out episodes that the model plays at the end."""
     num_envs: int = 512
@@ -130,11 +132,11 @@ def train(options: Options) -> Path:
     Raises:
         ValueError: for an unknown task, a number out of range, or a folder that is in use.
     """
-    folder = check(options)
+    folder, task = check(options), task_of(options.task)
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     shuffle = np.random.default_rng(options.seed)
-    envs = MetricTrackerVectorEnv(options.num_envs, AutoresetMode.SAME_STEP, task=options.task, reward="dense")
+    envs = MetricTrackerVectorEnv(options.num_envs, AutoresetMode.SAME_STEP, config=task.config, reward="dense")
     size, actions = envs.observation_layout.size, len(envs.actions)
     agent = Agent(size, actions, options.hidden)
     optimizer = torch.optim.Adam(agent.parameters(), lr=options.learning_rate, eps=1e-5)
@@ -146,8 +148,7 @@ def train(options: Options) -> Path:
     log_probs, rewards, values = (torch.zeros((steps, lanes)) for _ in range(3))
     ended = torch.zeros((steps, lanes))  # 1 where the action ended an episode
 
-    first = get_task(options.task).training_seeds[0] + options.seed * SEEDS_PER_RUN
-    observed, info = envs.reset(seed=first)  # lane i is seeded i more
+    observed, info = envs.reset(seed=training_seed(task, options.seed, lanes))  # lane i is seeded i more
     scores: deque[float] = deque(maxlen=500)
     in_environment, start = 0.0, time.process_time()
     updates = -(-options.total_steps // (steps * lanes))
@@ -220,31 +221,26 @@ def train(options: Options) -> Path:
     return folder
 
 
-def check(options: Options) -> Path:
-    """The folder of the run; refuses what cannot be trained, before anything is.
+def check(options: Options, library: str = "torch") -> Path:
+    """The folder of a run with a library; refuses what cannot be trained, before anything is.
 
     Raises:
         ValueError: naming the option, its value and what is allowed.
     """
-    first, end = get_task(options.task).training_seeds
-    held_out_seeds(options.task, options.episodes)
-    counts = ("total_steps", "num_steps", "update_epochs", "hidden")
-    whole = dict.fromkeys(counts, (1, 10**12)) | {"num_envs": (1, SEEDS_PER_RUN), "threads": (1, 256)}
-    whole["seed"] = (0, (end - first) // SEEDS_PER_RUN - 1)
-    whole["minibatch_size"] = (2, 10**12)  # advantages are divided by their deviation in a minibatch
-    for name, (least, most) in whole.items():
-        value = getattr(options, name)
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise ValueError(f"{name} {value!r} is not an integer from {least} to {most}")
-    shares = ("gamma", "gae_lambda", "clip_coef", "learning_rate")
-    limits = dict.fromkeys(shares, 1.0) | dict.fromkeys(("ent_coef", "vf_coef", "max_grad_norm"), 1e6)
-    for name, most in limits.items():
-        if not 0 <= getattr(options, name) <= most:
-            raise ValueError(f"{name} {getattr(options, name)!r} is not a number from 0 to {most:g}")
+    task = task_of(options.task)
+    held_out_seeds(task, options.episodes)
+    most = dict.fromkeys(("total_steps", "num_steps", "update_epochs", "hidden"), 10**12)
+    for name, limit in (most | {"num_envs": SEEDS_PER_RUN, "threads": 256}).items():
+        check_whole(name, getattr(options, name), 1, limit)
+    check_whole("minibatch_size", options.minibatch_size, 2, 10**12)  # advantages are divided by their deviation in it
+    training_seed(task, options.seed, options.num_envs)
+    highest = dict.fromkeys(("gamma", "gae_lambda", "clip_coef", "learning_rate"), 1.0)
+    for name, limit in (highest | dict.fromkeys(("ent_coef", "vf_coef", "max_grad_norm"), 1e6)).items():
+        check_number(name, getattr(options, name), 0, limit)
     rollout = options.num_steps * options.num_envs
     if rollout % options.minibatch_size:
         raise ValueError(f"minibatch_size {options.minibatch_size} does not divide num_steps x num_envs = {rollout}")
-    folder = options.output or Path("runs") / f"{options.task}-torch-seed{options.seed}"
+    folder = options.output or Path("runs") / f"{task.name}-{library}-seed{options.seed}"
     if is_model(folder) or (folder.exists() and not folder.is_dir()):
         raise ValueError(f"output {str(folder)!r} {'holds a model already' if folder.is_dir() else 'is a file'}")
     return folder
@@ -255,7 +251,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     import tyro
 
     with told_in_one_line():
-        options = tyro.cli(Options, prog="python -m agents.train_ppo", description=__doc__, args=arguments)
+        options = tyro.cli(Options, prog=command("train_ppo"), description=described(__doc__), args=arguments)
         folder = train(options)
         played = evaluate(folder, held_out_seeds(options.task, options.episodes), options.task)
         print(f"score on {options.episodes} held-out episodes: {played.interval()}; the model is in {folder}")

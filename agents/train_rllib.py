@@ -30,13 +30,15 @@ from gymnasium.vector.utils import batch_space
 from pydantic import TypeAdapter
 
 import metric_tracker_env
-from agents.command_line import need, told_in_one_line
-from agents.evaluation.evaluate import evaluate, held_out_seeds
-from agents.players.models import CARD_FILE, fingerprint, save_mlp
-from agents.training.settings import SEEDS_PER_RUN
-from metric_tracker_env import EnvConfig, MetricTrackerVectorEnv, get_task
+from metric_tracker_env import EnvConfig, MetricTrackerVectorEnv, Task
 from metric_tracker_env.config import Reward
 from metric_tracker_env.tasks import build_config
+
+from .command_line import check_number, check_whole, command, described, need, told_in_one_line
+from .evaluation.evaluate import evaluate
+from .players.models.card import CARD_FILE, fingerprint
+from .players.models.mlp import save_mlp
+from .tasks import SEEDS_PER_RUN, held_out_seeds, task_of, training_seed
 
 ENV_NAME = "metric_tracker_masked"
 RUN_FILE, CHECKPOINT = "rllib.json", "checkpoint"
@@ -52,7 +54,7 @@ class Options:
     """Options of a run."""
 
     task: str = "medium_mixed"
-    """Named task, played in the focus view."""
+    """Named task, or a preset's path; played in the focus view."""
     reward: Reward = "dense"
     """Of training: "dense" pays for each report, "terminal" at the end; evaluation always pays at the end."""
     total_steps: int = 1_200_000
@@ -98,6 +100,7 @@ class Run:
     version: str  # of metric_tracker_env
     fingerprint: str  # of the actions and the observation
     options: Options
+    task: Task  # as it was when the run began, whatever has become of a preset since
     steps: int = 0  # when the checkpoint was made
     seeds: int = 0  # of the run's own that are spent: lanes never play the episodes of an earlier session again
 
@@ -147,7 +150,7 @@ class MaskedVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
         return {"action_mask": info["action_mask"].astype(np.float32), "observations": observations}
 
 
-def build_algorithm_config(options: Options, first_seed: int) -> Any:
+def build_algorithm_config(options: Options, task: Task, first_seed: int) -> Any:
     """RLlib's configuration of a session of a run, whose lanes are seeded from ``first_seed``."""
     from ray.rllib.algorithms.ppo import PPOConfig
     from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
@@ -159,7 +162,7 @@ def build_algorithm_config(options: Options, first_seed: int) -> Any:
     network = DefaultModelConfig(
         fcnet_hiddens=[options.hidden, options.hidden], fcnet_activation="tanh", vf_share_layers=False
     )
-    env_config = {"options": {"task": options.task, "reward": options.reward}, "first_seed": first_seed}
+    env_config = {"options": {"config": training_config(options, task)}, "first_seed": first_seed}
     return (
         PPOConfig()
         # Discrete actions have no range; RLlib would look for one in each of them.
@@ -214,7 +217,7 @@ def train(options: Options) -> Path:
         import torch
 
         torch.set_num_threads(options.threads)
-        algorithm = build_algorithm_config(options, seed).build_algo()
+        algorithm = build_algorithm_config(options, run.task, seed).build_algo()
         try:
             if options.resume_from is not None:
                 algorithm.restore_from_path(str((options.resume_from / CHECKPOINT).resolve()))
@@ -231,7 +234,7 @@ def train(options: Options) -> Path:
         library="rllib",
         algorithm="ppo_masked",
         masked=True,
-        config=training_config(options),
+        config=training_config(options, run.task),
         steps=run.steps,
         seed=options.seed,
     )
@@ -336,14 +339,14 @@ def actor_layers(module: Any) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(weight.copy(), bias.copy()) for weight, bias in arrays]
 
 
-def training_config(options: Options) -> EnvConfig:
+def training_config(options: Options, task: Task) -> EnvConfig:
     """What is played in training."""
-    return build_config(options.task, options={"reward": options.reward})
+    return build_config(config=task.config, options={"reward": options.reward})
 
 
 def first_seed(options: Options, run: Run) -> int:
     """Where the seeds of a session begin: those of a run that are not spent."""
-    return get_task(options.task).training_seeds[0] + options.seed * SEEDS_PER_RUN + run.seeds
+    return training_seed(run.task, options.seed, run.seeds + lanes(options)) + run.seeds
 
 
 def lanes(options: Options) -> int:
@@ -353,7 +356,9 @@ def lanes(options: Options) -> int:
 
 def folder_of(options: Options) -> Path:
     """Where the run is kept."""
-    return options.output or options.resume_from or Path("runs") / f"{options.task}-rllib-seed{options.seed}"
+    return (
+        options.output or options.resume_from or Path("runs") / f"{task_of(options.task).name}-rllib-seed{options.seed}"
+    )
 
 
 def begin(options: Options) -> Run:
@@ -362,18 +367,18 @@ def begin(options: Options) -> Run:
     Raises:
         ValueError: see ``train``.
     """
-    check(options)
+    kept = None if options.resume_from is None else read_run(options.resume_from)
+    task = task_of(options.task) if kept is None else kept.task
+    check(options, task)
     folder = folder_of(options)
-    config = training_config(options)
-    run = Run(metric_tracker_env.__version__, fingerprint(config), options)
+    run = Run(metric_tracker_env.__version__, fingerprint(training_config(options, task)), options, task)
     if options.resume_from is None or folder.resolve() != options.resume_from.resolve():
         held = [name for name in (RUN_FILE, CARD_FILE) if (folder / name).exists()]
         if held:
             raise ValueError(
                 f"output {str(folder)!r} holds a run already ({held[0]}); resume it, remove it, or name another"
             )
-    if options.resume_from is not None:
-        kept = read_run(options.resume_from)
+    if kept is not None:
         for name in (field.name for field in fields(Options)):
             value, before = getattr(options, name), getattr(kept.options, name)
             if name not in FREE_ON_RESUME and value != before:
@@ -397,30 +402,23 @@ def begin(options: Options) -> Run:
     return run
 
 
-def check(options: Options) -> None:
+def check(options: Options, task: Task) -> None:
     """Refuse numbers out of range.
 
     Raises:
         ValueError: naming the option, its value and what is allowed.
     """
-    first, end = get_task(options.task).training_seeds
+    held_out_seeds(task, options.episodes)
+    for name in ("total_steps", "num_envs", "train_batch_size", "num_epochs", "hidden", "threads"):
+        check_whole(name, getattr(options, name), 1, 10**12)
+    check_whole("checkpoints", options.checkpoints, 1, 1000)
+    check_whole("num_env_runners", options.num_env_runners, 0, SEEDS_PER_RUN)
+    check_whole("num_learners", options.num_learners, 0, 1024)
     batch = options.train_batch_size // max(1, options.num_learners)
-    counts = ("total_steps", "num_envs", "train_batch_size", "num_epochs", "hidden", "threads")
-    limits = dict.fromkeys(counts, (1, 10**12)) | {
-        "seed": (0, (end - first) // SEEDS_PER_RUN - 1),
-        "episodes": (1, len(range(*get_task(options.task).held_out_seeds))),
-        "checkpoints": (1, 1000),
-        "num_env_runners": (0, SEEDS_PER_RUN),
-        "num_learners": (0, 1024),
-        "minibatch_size": (1, batch),
-    }
-    for name, (least, most) in limits.items():
-        value = getattr(options, name)
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise ValueError(f"{name} {value!r} is not an integer from {least} to {most}")
-    for name in ("lr", "entropy_coeff"):
-        if not 0 <= getattr(options, name) <= 1:
-            raise ValueError(f"{name} {getattr(options, name)!r} is not a number from 0 to 1")
+    check_whole("minibatch_size", options.minibatch_size, 1, batch)
+    training_seed(task, options.seed, 0)
+    check_number("lr", options.lr, 0, 1)
+    check_number("entropy_coeff", options.entropy_coeff, 0, 1)
     host_and_port(options.address)
 
 
@@ -444,18 +442,19 @@ def read_run(folder: Path) -> Run:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train with options from the command line, then play held-out episodes."""
-    command = "python -m agents.train_rllib"
-    need({"tyro": "rllib", "ray": "rllib", "torch": "rllib"}, command)
+    need({"tyro": "rllib", "ray": "rllib", "torch": "rllib"}, "train_rllib")
     import tyro
 
     with told_in_one_line():
-        options = tyro.cli(Options, prog=command, description=__doc__, args=arguments)
+        told: dict[str, Any] = {"prog": command("train_rllib"), "description": described(__doc__), "args": arguments}
+        options = tyro.cli(Options, **told)
         if options.resume_from is not None:
             # Read again, so that an option that is not given is the run's own.
             kept = replace(read_run(options.resume_from).options, output=None)
-            options = tyro.cli(Options, prog=command, description=__doc__, args=arguments, default=kept)
+            options = tyro.cli(Options, **told, default=kept)
         folder = train(options)
-        played = evaluate(folder, held_out_seeds(options.task, options.episodes), options.task)
+        task = read_run(folder).task
+        played = evaluate(folder, held_out_seeds(task, options.episodes), task)
         print(f"score on {options.episodes} held-out episodes: {played.interval()}; the model is in {folder}")
 
 

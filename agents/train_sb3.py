@@ -12,12 +12,15 @@ import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
-from agents.command_line import need, told_in_one_line
-from agents.evaluation.leaderboard import leaderboard
-from agents.players.scripts.script import AGENTS
-from agents.training.curve import draw_curve
-from agents.training.settings import Algorithm, load_preset, merge, preset_path
 from metric_tracker_env.config import View
+from metric_tracker_env.tasks import Task
+
+from .command_line import check_whole, command, described, need, told_in_one_line
+from .evaluation.evaluate import MAX_WORKERS
+from .evaluation.leaderboard import leaderboard
+from .tasks import held_out_seeds
+from .training.curve import draw_curve
+from .training.settings import Algorithm, load_preset, merge, preset_path
 
 NEEDED = {
     "tyro": "agents", "rich": "agents", "matplotlib": "agents",
@@ -41,7 +44,7 @@ def run(
     """Train an agent, then set it beside the scripted agents on held-out seeds.
 
     Args:
-        task: Named task.
+        task: Named task, or a preset's path.
         view: View that the agent has; "board" trains one network for all dates.
         algorithm: "maskable_ppo"; or "ppo" or "dqn", which are not told which actions are legal.
         preset: Settings file; by default the one of algorithm and view in configs/training.
@@ -53,11 +56,13 @@ def run(
         episodes: Held-out episodes of each agent on the leaderboard; 0 for no leaderboard.
         workers: Processes that play the scripted agents.
     """
-    from agents.training.sb3_run import resume, train
+    from .training.sb3_run import load_settings, resume, train
 
+    check_whole("workers", workers, 1, MAX_WORKERS)
     progress_bar = sys.stderr.isatty()
     if resume_from is not None:
         folder = resume_from
+        check_episodes(load_settings(folder).task, episodes)
         config, curve = resume(folder, progress_bar)
     else:
         changes: dict[str, object] = {"view": view, "algorithm": algorithm, "seed": seed}
@@ -66,19 +71,31 @@ def run(
         for line in settings:
             changes = merge(changes, parse_setting(line))
         config = load_preset(preset or preset_path(algorithm, view)).config(task, **changes)
+        check_episodes(config.task, episodes)
         folder = output or Path("runs") / config.name
         print(f"training {config.name}: {config.total_steps:,} steps, folder {folder}")
         curve = train(config, folder, progress_bar)
     references: dict[str, float] = {}
     if episodes:
+        own = folder.resolve().name
         compared = leaderboard([folder], config.task, episodes, folder, workers=workers)
-        references = {line.agent: line.figures["score"].mean for line in compared.summary if line.agent in AGENTS}
+        references = {line.agent: line.figures["score"].mean for line in compared.summary if line.agent != own}
     if curve.points:
         last = curve.points[-1]
         share = last.environment_seconds / last.cpu_seconds
         print(f"{last.steps:,} steps in {last.cpu_seconds:.0f} CPU s, {share:.1%} of them in the environment")
         draw_curve(curve, f"Learning curve of {config.name}", references, folder / "curve.png")
     print(f"the model, its curve and its leaderboard are in {folder}")
+
+
+def check_episodes(task: Task, episodes: int) -> None:
+    """Refuse a leaderboard that cannot be made when training has ended.
+
+    Raises:
+        ValueError: if the task does not hold out so many episodes.
+    """
+    if episodes:
+        held_out_seeds(task, episodes)
 
 
 def parse_setting(line: str) -> dict[str, object]:
@@ -95,11 +112,11 @@ def parse_setting(line: str) -> dict[str, object]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a bad value ends it with exit code 2 and one line that says why."""
-    need(NEEDED, "python -m agents.train_sb3")
+    need(NEEDED, "train_sb3")
     import tyro
 
     with told_in_one_line():
-        tyro.cli(run, prog="python -m agents.train_sb3", description=__doc__, args=arguments)
+        tyro.cli(run, prog=command("train_sb3"), description=described(__doc__), args=arguments)
 
 
 if __name__ == "__main__":

@@ -10,14 +10,13 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agents.command_line import need, told_in_one_line
+from .command_line import command, described, need, told_in_one_line
 
 if __name__ == "__main__":  # before the imports that would fail
-    need(dict.fromkeys(("tyro", "torch", "tensordict", "torchrl"), "torchrl"), "python -m agents.train_torchrl")
+    need(dict.fromkeys(("tyro", "torch", "tensordict", "torchrl"), "torchrl"), "train_torchrl")
 
 import numpy as np
 import torch
@@ -34,54 +33,14 @@ from torchrl.modules import MaskedCategorical, ProbabilisticActor, ValueOperator
 from torchrl.objectives import ClipPPOLoss
 from torchrl.objectives.value import GAE
 
-from agents.evaluation.evaluate import evaluate, held_out_seeds
-from agents.players.models import is_model, save_mlp
-from agents.training.settings import SEEDS_PER_RUN
-from metric_tracker_env import MetricTrackerVectorEnv, get_task
+from metric_tracker_env import EnvConfig, MetricTrackerVectorEnv
+
+from .evaluation.evaluate import evaluate
+from .players.models.mlp import save_mlp
+from .tasks import held_out_seeds, task_of, training_seed
+from .train_ppo import Options, check
 
 ACTED = ("observation", "action_mask", "action", "action_log_prob", "advantage", "value_target", "state_value")
-
-
-@dataclass
-class Options:
-    """Options of a run."""
-
-    task: str = "medium_mixed"
-    """Named task, played in the focus view."""
-    total_steps: int = 1_200_000
-    """Environment steps."""
-    seed: int = 0
-    """Of weights, actions and episodes."""
-    output: Path | None = None
-    """Folder for the model; by default runs/TASK-torchrl-seedSEED."""
-    episodes: int = 1000
-    """Held-out episodes that the model plays at the end."""
-    num_envs: int = 512
-    """Lanes of the environment."""
-    num_steps: int = 12
-    """Steps of a lane between updates."""
-    minibatch_size: int = 1024
-    """Steps in a gradient."""
-    update_epochs: int = 3
-    """How often an update goes over its steps."""
-    learning_rate: float = 1e-3
-    """Of Adam, falling in a line to a tenth over the second half."""
-    ent_coef: float = 0.5
-    """Weight of the entropy, falling in a line to 0; much at first, so that no kind of report is given up early."""
-    gamma: float = 1.0
-    """Discount; an episode ends after 48 steps at most."""
-    gae_lambda: float = 0.6
-    """Decay of advantages; small, as each report is paid for at once in training."""
-    clip_coef: float = 0.2
-    """How far the ratio of probabilities may move."""
-    vf_coef: float = 0.5
-    """Weight of the value's error."""
-    max_grad_norm: float = 0.5
-    """Norm at which gradients are cut."""
-    hidden: int = 128
-    """Width of the two hidden layers of actor and critic."""
-    threads: int = 1
-    """CPU threads."""
 
 
 class MetricTrackerLanes(EnvBase):
@@ -94,9 +53,9 @@ class MetricTrackerLanes(EnvBase):
     last observation of the episode that ended, and the step after it begins at the first of another.
     """
 
-    def __init__(self, num_envs: int, task: str) -> None:
+    def __init__(self, num_envs: int, config: EnvConfig) -> None:
         super().__init__(batch_size=torch.Size([num_envs]))
-        self.lanes = MetricTrackerVectorEnv(num_envs, AutoresetMode.DISABLED, task=task, reward="dense")
+        self.lanes = MetricTrackerVectorEnv(num_envs, AutoresetMode.DISABLED, config=config, reward="dense")
         size, actions = self.lanes.observation_layout.size, len(self.lanes.actions)
         number = Unbounded(torch.Size([num_envs, 1]))
         self.observation_spec = Composite(
@@ -150,11 +109,11 @@ def train(options: Options) -> Path:
     Raises:
         ValueError: for an unknown task, a number out of range, or a folder that is in use.
     """
-    folder = check(options)
+    folder, task = check(options, "torchrl"), task_of(options.task)
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    env = MetricTrackerLanes(options.num_envs, options.task)
-    env.set_seed(get_task(options.task).training_seeds[0] + options.seed * SEEDS_PER_RUN, static_seed=True)
+    env = MetricTrackerLanes(options.num_envs, task.config)
+    env.set_seed(training_seed(task, options.seed, options.num_envs), static_seed=True)
     size, actions = env.lanes.observation_layout.size, len(env.lanes.actions)
 
     network = perceptron(size, options.hidden, actions, 0.01)
@@ -233,43 +192,13 @@ def train(options: Options) -> Path:
     return folder
 
 
-def check(options: Options) -> Path:
-    """The folder of the run; refuses what cannot be trained, before anything is.
-
-    Raises:
-        ValueError: naming the option, its value and what is allowed.
-    """
-    first, end = get_task(options.task).training_seeds
-    held_out_seeds(options.task, options.episodes)
-    counts = ("total_steps", "num_steps", "update_epochs", "hidden")
-    whole = dict.fromkeys(counts, (1, 10**12)) | {"num_envs": (1, SEEDS_PER_RUN), "threads": (1, 256)}
-    whole["seed"] = (0, (end - first) // SEEDS_PER_RUN - 1)
-    whole["minibatch_size"] = (2, 10**12)  # advantages are divided by their deviation in a minibatch
-    for name, (least, most) in whole.items():
-        value = getattr(options, name)
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise ValueError(f"{name} {value!r} is not an integer from {least} to {most}")
-    shares = ("gamma", "gae_lambda", "clip_coef", "learning_rate")
-    limits = dict.fromkeys(shares, 1.0) | dict.fromkeys(("ent_coef", "vf_coef", "max_grad_norm"), 1e6)
-    for name, most in limits.items():
-        if not 0 <= getattr(options, name) <= most:
-            raise ValueError(f"{name} {getattr(options, name)!r} is not a number from 0 to {most:g}")
-    frames = options.num_steps * options.num_envs
-    if frames % options.minibatch_size:
-        raise ValueError(f"minibatch_size {options.minibatch_size} does not divide num_steps x num_envs = {frames}")
-    folder = options.output or Path("runs") / f"{options.task}-torchrl-seed{options.seed}"
-    if is_model(folder) or (folder.exists() and not folder.is_dir()):
-        raise ValueError(f"output {str(folder)!r} {'holds a model already' if folder.is_dir() else 'is a file'}")
-    return folder
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train with options from the command line, then play held-out episodes."""
     import tyro
 
     torchrl_logger.setLevel("WARNING")  # it tells of each storage that it makes
     with told_in_one_line():
-        options = tyro.cli(Options, prog="python -m agents.train_torchrl", description=__doc__, args=arguments)
+        options = tyro.cli(Options, prog=command("train_torchrl"), description=described(__doc__), args=arguments)
         folder = train(options)
         played = evaluate(folder, held_out_seeds(options.task, options.episodes), options.task)
         print(f"score on {options.episodes} held-out episodes: {played.interval()}; the model is in {folder}")

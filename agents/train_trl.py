@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.command_line import need, told_in_one_line
-from agents.evaluation.evaluate import held_out_seeds
-from agents.training.settings import MAX_RUN_SEED, SEEDS_PER_RUN
-from metric_tracker_env.investigation import Investigation, standing_of
-from metric_tracker_env.tasks import build_config, get_task
+from metric_tracker_env.investigation import Investigation, session_of
+from metric_tracker_env.tasks import TASKS, register_task
+
+from .command_line import check_whole, command, described, need, told_in_one_line
+from .tasks import SEEDS_PER_RUN, held_out_seeds, task_of, training_seed
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -35,7 +35,7 @@ class Options:
     model: str
     """Name on the Hub, or folder, of a causal language model that has learned to call tools."""
     task: str = "medium_mixed"
-    """Named task."""
+    """Named task, or a preset's path."""
     steps: int = 200
     """Updates."""
     seed: int = 0
@@ -66,7 +66,7 @@ def rows(task: str, seeds: Iterable[int]) -> Dataset:
 
 def score(environments: Sequence[Investigation], **_: Any) -> list[float | None]:
     """The score of each rollout, 0 without a submission: the reward but for what was spent."""
-    grades = [standing_of(environment).grade for environment in environments]
+    grades = [session_of(environment).standing.grade for environment in environments]
     return [0.0 if grade is None else grade.score for grade in grades]
 
 
@@ -76,7 +76,9 @@ def build(options: Options) -> GRPOTrainer:
     Raises:
         ValueError: naming the option, its value and what is allowed.
     """
-    folder = check(options)
+    folder, task = check(options), task_of(options.task)
+    if TASKS.get(task.name) != task:
+        register_task(task)  # that of a preset: ``Investigation.reset`` is told the task by its name
     from torch import cuda
     from trl.trainer.grpo_config import GRPOConfig
     from trl.trainer.grpo_trainer import GRPOTrainer
@@ -90,7 +92,7 @@ def build(options: Options) -> GRPOTrainer:
         gradient_accumulation_steps=options.num_generations * options.groups,
         num_generations_eval=1,
         max_completion_length=options.max_completion_length,
-        max_tool_calling_iterations=build_config(options.task).step_limit,
+        max_tool_calling_iterations=task.config.step_limit,
         learning_rate=options.learning_rate,
         # In a group where all scores are 0, what was spent is the only difference: scaled to unit variance, it would
         # teach to call no tool.
@@ -100,32 +102,32 @@ def build(options: Options) -> GRPOTrainer:
         logging_steps=1,
         use_vllm=options.vllm,
     )
-    first = get_task(options.task).training_seeds[0] + options.seed * SEEDS_PER_RUN
     episodes = options.steps * options.groups * config.world_size
     if episodes > SEEDS_PER_RUN:
         raise ValueError(f"steps {options.steps} of groups {options.groups} take more than {SEEDS_PER_RUN} episodes")
+    first = training_seed(task, options.seed, episodes)
     return GRPOTrainer(
         model=options.model,
         reward_funcs=[score],
         args=config,
-        train_dataset=rows(options.task, range(first, first + episodes)),
-        eval_dataset=rows(options.task, held_out_seeds(options.task, options.episodes)) if options.episodes else None,
+        train_dataset=rows(task.name, range(first, first + episodes)),
+        eval_dataset=rows(task.name, held_out_seeds(task, options.episodes)) if options.episodes else None,
         environment_factory=Investigation,
     )
 
 
 def check(options: Options) -> Path:
     """The folder of the run; refuses what ``build`` says, before a model is loaded."""
-    most = len(range(*get_task(options.task).held_out_seeds))
-    whole = dict.fromkeys(("steps", "groups", "max_completion_length"), (1, SEEDS_PER_RUN))
-    whole |= {"seed": (0, MAX_RUN_SEED), "episodes": (0, most), "num_generations": (2, SEEDS_PER_RUN)}
-    for name, (least, most) in whole.items():
-        value = getattr(options, name)
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise ValueError(f"{name} {value!r} is not an integer from {least} to {most}")
+    task = task_of(options.task)
+    for name in ("steps", "groups", "max_completion_length"):
+        check_whole(name, getattr(options, name), 1, SEEDS_PER_RUN)
+    check_whole("num_generations", options.num_generations, 2, SEEDS_PER_RUN)
+    training_seed(task, options.seed, options.groups)
+    if options.episodes:
+        held_out_seeds(task, options.episodes)
     if not 0 < options.learning_rate <= 1:
         raise ValueError(f"learning_rate {options.learning_rate!r} is not a number above 0 and up to 1")
-    folder = options.output or Path("runs") / f"{options.task}-trl-seed{options.seed}"
+    folder = options.output or Path("runs") / f"{task.name}-trl-seed{options.seed}"
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise ValueError(f"output {str(folder)!r} {'is a file' if folder.is_file() else 'is not empty'}")
     return folder
@@ -133,11 +135,11 @@ def check(options: Options) -> Path:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train with options from the command line, then play held-out episodes."""
-    need(dict.fromkeys(("tyro", "trl", "datasets"), "trl"), "python -m agents.train_trl")
+    need(dict.fromkeys(("tyro", "trl", "datasets"), "trl"), "train_trl")
     import tyro
 
     with told_in_one_line():
-        options = tyro.cli(Options, prog="python -m agents.train_trl", description=__doc__, args=arguments)
+        options = tyro.cli(Options, prog=command("train_trl"), description=described(__doc__), args=arguments)
         try:
             trainer = build(options)
         except OSError as error:  # how transformers tells that there is no such model

@@ -24,9 +24,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from agents.evaluation.evaluate import Evaluation, evaluate, held_out_seeds
+from agents.evaluation.evaluate import Evaluation, evaluate
 from agents.evaluation.intervals import Interval, bootstrap
-from agents.players.models import is_model
+from agents.players.models.card import is_model
+from agents.tasks import held_out_seeds
 from agents.training.curve import Curve
 
 ROOT = Path(__file__).parents[1]

@@ -27,8 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from agents.players.scripts.words import converse, investigate
-from metric_tracker_env import TASKS, GeneratorConfig, Investigation
-from metric_tracker_env.investigation import call_by_name, standing_of
+from metric_tracker_env import TASKS, GeneratorConfig, Session
 from metric_tracker_env.serve.openenv_client import InvestigationAction, InvestigationClient
 from metric_tracker_env.tasks import HELD_OUT_SEEDS
 
@@ -117,23 +116,21 @@ def in_process() -> tuple[dict[Key, float], dict[str, float]]:
     tally = Tally()
     begin, cpu = time.perf_counter(), time.process_time()
     for name in NAMES:
-        investigation = Investigation(task=name)
+        session = Session(task=name)
 
-        def timed(tool: str, arguments: dict[str, Any], investigation: Investigation = investigation) -> str:
+        def timed(tool: str, arguments: dict[str, Any], session: Session = session) -> str:
             started = time.perf_counter()
-            answer = call_by_name(investigation, tool, arguments)
+            answer = session.call(tool, arguments).text
             tally.latencies.append(time.perf_counter() - started)
             return answer
 
         for seed in range(HELD_OUT_SEEDS.start, HELD_OUT_SEEDS.start + EPISODES):
             started = time.perf_counter()
-            investigation.reset(seed=seed)
+            session.begin(seed)
             tally.resets.append(time.perf_counter() - started)
             tally.calls += len(converse(investigate(TASKS[name].config.generator), timed))
             tally.episodes += 1
-            grade = standing_of(investigation).grade
-            assert grade is not None, "the script submits"
-            scores[name, seed] = grade.score
+            scores[name, seed] = session.grade().score
     seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
     own = sum(tally.latencies) + sum(tally.resets)
     return scores, {

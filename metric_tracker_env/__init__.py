@@ -26,11 +26,16 @@ from metric_tracker_env.schema import (
     SyntheticGeneratorApplication,
 )
 from metric_tracker_env.scoring import Grade, ScoringConfig, score_submission
-from metric_tracker_env.tasks import TASKS, Task, get_task
-from metric_tracker_env.tools import SharedAnalysisToolkit
+from metric_tracker_env.session import Session
+from metric_tracker_env.tasks import TASKS, Task, find_task, get_task, register_task
+from metric_tracker_env.tools import (
+    SharedAnalysisToolkit,
+    available_analysis_methods,
+    available_payload_generation_methods,
+)
 from metric_tracker_env.vector_env import MetricTrackerVectorEnv
 from metric_tracker_env.world.episode import EpisodeData, MetricDataGenerator
-from metric_tracker_env.world.stddev_shift import available_synthetic_generator_methods
+from metric_tracker_env.world.explicit import available_synthetic_generator_methods
 
 __version__ = "0.1.0"
 
@@ -63,18 +68,25 @@ __all__ = [
     "MetricTrackerVectorEnv",
     "PlannedAnomaly",
     "ScoringConfig",
+    "Session",
     "SharedAnalysisToolkit",
     "SyntheticAnomalyGenerator",
     "SyntheticGeneratorApplication",
     "Task",
     "ToolCosts",
+    "available_analysis_methods",
+    "available_payload_generation_methods",
     "available_synthetic_generator_methods",
+    "find_task",
     "get_task",
     "load_config",
+    "register_task",
     "score_submission",
 ]
 
 if ENV_ID not in _gymnasium.registry:
+    # No max_episode_steps: an episode ends at the option step_limit, where its draft is submitted; a limit of the spec
+    # would cut off those with a longer one, and call the ends of the others truncated.
     _gymnasium.register(
         id=ENV_ID,
         entry_point="metric_tracker_env.env:MetricTrackerEnv",

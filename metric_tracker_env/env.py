@@ -9,62 +9,31 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
-from gymnasium.vector import VectorEnv
 
-from metric_tracker_env.config import MAX_SEED, EnvConfig, EpisodeOptions
-from metric_tracker_env.measure import SCAN_MULTIPLIERS
-from metric_tracker_env.play.actions import Action, ActionTable
-from metric_tracker_env.play.engine import Engine
-from metric_tracker_env.play.layout import Layout
-from metric_tracker_env.play.observation import REPORTED_SCALE
-from metric_tracker_env.play.supply import RATIO_CLIP
+from metric_tracker_env.base_env import (
+    METADATA,
+    OnEngine,
+    check_action,
+    check_render_mode,
+    check_render_scale,
+    episode_source,
+    first_seed,
+    observation_space,
+    refuse_fixed,
+    render_lane,
+)
+from metric_tracker_env.config import EnvConfig, check_seed
+from metric_tracker_env.play.actions import Action
+from metric_tracker_env.play.single import SingleEngine, Snapshot
 from metric_tracker_env.scoring import Grade, score_submission
 from metric_tracker_env.tasks import build_config
 from metric_tracker_env.world.episode import EpisodeData
-from metric_tracker_env.world.source import EpisodeSource
+from metric_tracker_env.world.rng import fresh_seed
 
-RENDER_MODES = ("ansi", "rgb_array")
-RENDER_FPS = 4
-METADATA: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": RENDER_FPS}
-EPISODE_OPTIONS = tuple(EpisodeOptions.model_fields)
 ONE_LANE = np.zeros(1, np.int64)
 
 
-class OnEngine:
-    """What an environment, single or vector, has from its engine."""
-
-    _engine: Engine
-
-    @property
-    def config(self) -> EnvConfig:
-        """The configuration; ``step_cost`` is the one part of it that can be changed."""
-        return self._engine.config
-
-    @property
-    def step_cost(self) -> float:
-        """Reward lost per unit spent. It may be set at any time, for a cost that changes during training.
-
-        Raises:
-            ValueError: on setting, for a bad value; nothing has changed then.
-        """
-        return self._engine.step_cost
-
-    @step_cost.setter
-    def step_cost(self, value: float) -> None:
-        self._engine.step_cost = value
-
-    @property
-    def actions(self) -> ActionTable:
-        """The action table: encodes, decodes and spells actions."""
-        return self._engine.table
-
-    @property
-    def observation_layout(self) -> Layout:
-        """Names, places and shapes of the parts of the observation."""
-        return self._engine.layout
-
-
-class MetricTrackerEnv(OnEngine, gym.Env[np.ndarray, np.int64]):
+class MetricTrackerEnv(OnEngine[SingleEngine], gym.Env[np.ndarray, np.int64]):
     """An analyst's work: find the incidents in weeks of funnel metrics with a budget of analysis tools.
 
     ## Description
@@ -140,22 +109,56 @@ class MetricTrackerEnv(OnEngine, gym.Env[np.ndarray, np.int64]):
 
     ## Starting State
     Nothing is revealed, no date is in focus, the whole budget is left. ``reset(seed=s)`` plays the episode that
-    ``MetricDataGenerator.generate_episode`` makes of seed s; ``reset()`` goes on with the stream of that seed.
+    ``MetricDataGenerator.generate_episode`` makes of seed s; ``reset()`` goes on with the stream of that seed, episode
+    after episode. Without any seed one is drawn, which ``np_random_seed`` tells, as in every environment of Gymnasium.
 
     ## Episode End
     Terminated after ``submit`` or at step ``step_limit`` (48), where the draft is submitted as it stands. Never
-    truncated.
+    truncated by itself. Where Gymnasium's ``TimeLimit`` truncates, ``env.unwrapped.end_episode()`` ends the episode and
+    tells the score of its draft.
 
     ## Information
-    ``action_mask`` (A,) int8 and ``illegal_action`` (whether the last action was) at every step; at the end also
-    ``score``, ``precision``, ``recall``, ``f1``, ``matched``, ``missing``, ``extra``, ``submitted``, ``expected``,
-    ``cost`` and ``tool_calls``. ``env.unwrapped.grade()`` and ``.episode()`` tell the truth then, and only then.
+    ``action_mask`` (A,) int8, as ``action_space.sample`` takes it, and ``illegal_action`` (whether the last action was)
+    at every step; at the end also ``score``, ``precision``, ``recall``, ``f1``, ``matched``, ``missing``, ``extra``,
+    ``submitted``, ``expected``, ``cost`` and ``tool_calls``, and the episode's name: ``episode_seed`` and
+    ``episode_number``, which episode of the seed's stream it was. ``env.unwrapped.grade()`` and ``.episode()`` tell the
+    truth then, and only then; ``generate_episode(env.unwrapped.episode().config)`` makes the episode again.
 
     ## Arguments
-    ``task``: name of a task; or ``config``: an ``EnvConfig``, a dict, or the path of a preset. On top of either, any
-    field of ``EnvConfig`` by name: ``difficulty``, ``scenario_family``, ``anomaly_count``, ``anomaly_density``,
-    ``anomaly_generators``, ``view``, ``reward``, ``budget``, ``costs``, ``step_cost``, ``step_limit``, ``generator``.
-    ``render_mode``: "ansi" or "rgb_array". ``reset`` takes the fields of an episode as ``options``, for one episode.
+    ``task``: name of a task, or a file, see ``find_task``; or ``config``: an ``EnvConfig``, a dict, or the path of a
+    preset. On top of either, any field of ``EnvConfig`` by name: the episode's ``difficulty``, ``scenario_family``,
+    ``anomaly_count``, ``anomaly_density`` and ``anomaly_generators``; and ``view``, ``reward``, ``budget``, ``costs``,
+    ``step_cost``, ``step_limit``, ``generator``.
+    ``render_mode``: "ansi" or "rgb_array"; ``render_scale``: size of a frame as a multiple of its own, 0.1 to 4.
+    ``reset`` takes those of the episode as ``options`` for one episode; the next, autoreset included, is as configured.
+    ``env.unwrapped.set_episode_options(difficulty="hard")`` changes them for all episodes to come.
+
+    ## Search
+    ``env.unwrapped.snapshot()`` keeps where an episode stands, and ``restore`` goes back to it, as often as one likes
+    and from after the end too; from there the same actions earn the same again, bit for bit. Each takes a few
+    microseconds. The stream of episodes to come, ``step_cost`` and what wrappers count stay as they are: search on
+    ``env.unwrapped``, and play what was found on ``env``:
+
+    ```python
+    env = gym.make("metric_tracker_env:MetricTracker-v0", difficulty="easy")
+    env.reset(seed=7)
+    inner, draw, best = env.unwrapped, np.random.default_rng(0), (0.0, [])
+    here = inner.snapshot()
+    for _ in range(500):  # play on at random, and keep the actions that earned most
+        inner.restore(here)
+        earned, actions, over = 0.0, [], False
+        while not over:
+            actions.append(draw.choice(np.flatnonzero(inner.action_masks())))
+            _, reward, over, _, _ = inner.step(actions[-1])
+            earned += reward
+        best = max(best, (earned, actions))
+    inner.restore(here)
+    results = [env.step(action) for action in best[1]]
+    ```
+
+    A snapshot tells nothing of the episode, nor does its repr. But a search finds out what an agent may not know: who
+    goes back after ``submit`` knows the score. It is for planning, teaching and debugging with the environment at
+    hand; an agent that is judged gets observations and masks alone.
 
     ## Vectorized environment
     ``gymnasium.make_vec`` builds ``MetricTrackerVectorEnv``: the same engine with many lanes, in all three autoreset
@@ -166,20 +169,24 @@ class MetricTrackerEnv(OnEngine, gym.Env[np.ndarray, np.int64]):
     """
 
     metadata = METADATA
+    _made_with = ("render_mode", "render_scale")
 
     def __init__(
         self,
-        task: str | None = None,
+        task: str | Path | None = None,
         config: EnvConfig | Mapping[str, object] | str | Path | None = None,
         render_mode: str | None = None,
+        render_scale: float = 1.0,
         **options: Any,
     ) -> None:
         check_render_mode(render_mode)
         self.render_mode = render_mode
-        self._engine = Engine(build_config(task, config, options), 1)
+        self.render_scale = check_render_scale(render_scale)
+        self._engine = SingleEngine(build_config(task, config, options))
         self.observation_space = observation_space(self._engine)
         self.action_space = spaces.Discrete(len(self._engine.table))
         self._started = False
+        super().reset(seed=fresh_seed())  # so that np_random_seed is a seed of ours when a reset is given none
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -190,7 +197,7 @@ class MetricTrackerEnv(OnEngine, gym.Env[np.ndarray, np.int64]):
             seed: Starts the environment's stream of episodes anew; the first episode of seed s is the one that
                 ``MetricDataGenerator.generate_episode`` makes of it. None goes on with the stream.
             options: For this episode only: any of scenario_family, difficulty, anomaly_density, anomaly_count,
-                anomaly_generators.
+                anomaly_generators; see ``set_episode_options`` for all episodes to come.
 
         Returns:
             Observation (L,) float32 and info.
@@ -202,11 +209,11 @@ class MetricTrackerEnv(OnEngine, gym.Env[np.ndarray, np.int64]):
         special = episode_source(self._engine, options)
         anew = None if seed is None else int(seed)
         if seed is None and not self._started:
-            anew = entropy(self)
+            anew = first_seed(self)
         self._engine.deal(ONE_LANE, special, [anew])
         super().reset(seed=None if seed is None else int(seed))
         self._started = True
-        return self._engine.observations[0].copy(), self._info(False)
+        return self._engine.observation.copy(), self._info()
 
     def step(self, action: np.int64 | int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Do one action.
@@ -223,20 +230,43 @@ class MetricTrackerEnv(OnEngine, gym.Env[np.ndarray, np.int64]):
             ValueError: if the action is not an index of an action.
             gymnasium.error.ResetNeeded: before the first reset and after the end of an episode.
         """
-        index = check_action(action, len(self._engine.table))
-        if not self._engine.playing[0]:
-            when = "after the end of the episode" if self._started else "before the first reset"
-            raise gym.error.ResetNeeded(f"step was called {when}; call reset")
-        reward, done, illegal = self._engine.step_one(index)
-        info = self._info(illegal)
+        engine = self._engine
+        index = check_action(action, engine.size)
+        if not engine.playing[0]:
+            raise self._reset_needed("step")
+        reward, done, illegal = engine.step_one(index)
+        info: dict[str, Any] = {"action_mask": engine.legal.copy(), "illegal_action": illegal}
         if done:
-            outcome = self._engine.outcome(ONE_LANE)
-            info.update({name: value[0].item() for name, value in outcome._asdict().items()})
-        return self._engine.observations[0].copy(), reward, done, False, info
+            info |= engine.outcome_one()
+        return engine.observation.copy(), reward, done, False, info
 
     def action_masks(self) -> np.ndarray:
         """(A,) bool: legal actions, as sb3-contrib asks for them."""
         return self._engine.mask[0].copy()
+
+    def snapshot(self) -> Snapshot:
+        """Where the episode stands, for ``restore``.
+
+        Raises:
+            gymnasium.error.ResetNeeded: before the first reset and after the end of an episode.
+        """
+        if not self._engine.playing[0]:
+            raise self._reset_needed("snapshot")
+        return self._engine.snapshot()
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to where the episode stood, from any later or earlier step of it, or from after its end.
+
+        Args:
+            snapshot: What ``snapshot`` returned in this episode of this environment; it may be used again.
+
+        Raises:
+            ValueError: for a snapshot of another episode or another environment, or what is none; nothing has changed
+                then.
+        """
+        if not isinstance(snapshot, Snapshot):
+            raise ValueError(f"{snapshot!r} is not what snapshot() returned")
+        self._engine.restore(snapshot)
 
     def resolve(self, action: int) -> Action:
         """The concrete tool call of an action now, with the date that it stands for.
@@ -276,92 +306,38 @@ class MetricTrackerEnv(OnEngine, gym.Env[np.ndarray, np.int64]):
             return None
         if not self._started:
             raise gym.error.ResetNeeded("render was called before the first reset; call reset")
-        return render_lane(self._engine, 0, self.render_mode)
+        return render_lane(self._engine, 0, self.render_mode, self.render_scale)
 
-    def _info(self, illegal: bool) -> dict[str, Any]:
-        return {"action_mask": self._engine.mask[0].astype(np.int8), "illegal_action": illegal}
+    def end_episode(self) -> dict[str, Any]:
+        """End the episode as it stands: for one that a time limit has cut off, whose draft nobody has submitted.
+
+        Returns:
+            Info as at the end of an episode, with the score of the draft. Also after an episode's own end.
+
+        Raises:
+            gymnasium.error.ResetNeeded: before the first reset.
+        """
+        if not self._started:
+            raise gym.error.ResetNeeded("end_episode was called before the first reset; call reset")
+        self._engine.end(0)
+        return self._info() | self._engine.outcome_one()
+
+    def set_wrapper_attr(self, name: str, value: Any, *, force: bool = True) -> bool:
+        """Set an attribute through Gymnasium's wrappers, which else keep for themselves what is not known here.
+
+        Raises:
+            AttributeError: for what cannot be set; names what can be changed instead.
+        """
+        refuse_fixed(name, self._made_with)
+        return super().set_wrapper_attr(name, value, force=force)
+
+    def _info(self) -> dict[str, Any]:
+        """What info tells where no action was illegal."""
+        return {"action_mask": self._engine.legal.copy(), "illegal_action": False}
+
+    def _reset_needed(self, asked: str) -> gym.error.ResetNeeded:
+        when = "after the end of the episode" if self._started else "before the first reset"
+        return gym.error.ResetNeeded(f"{asked} was called {when}; call reset")
 
     def __repr__(self) -> str:
         return f"<MetricTrackerEnv {self.config.view} view, {self.config.difficulty}>"
-
-
-def render_lane(engine: Engine, lane: int, mode: str) -> str | np.ndarray:
-    """Draw a lane; see ``render``."""
-    from metric_tracker_env import render  # matplotlib is an extra, and drawing is rare
-
-    scene = render.Scene(
-        engine.config, engine.episode(lane), engine.progress(lane), over=not bool(engine.playing[lane])
-    )
-    return render.text(scene) if mode == "ansi" else render.frame(scene)
-
-
-def observation_space(engine: Engine) -> spaces.Box:
-    """Box of one lane's observation."""
-    low = np.zeros(engine.layout.size, np.float32)
-    high = np.ones(engine.layout.size, np.float32)
-    for name, part in engine.layout.parts.items():
-        if name in {"deviation", "season"}:
-            low[part.places], high[part.places] = -RATIO_CLIP, RATIO_CLIP
-        elif name.endswith("flags"):
-            high[part.places] = max(SCAN_MULTIPLIERS)
-        elif name == "globals":
-            high[part.start] = REPORTED_SCALE * engine.config.step_limit
-    return spaces.Box(low, high, dtype=np.float32)
-
-
-def entropy(env: MetricTrackerEnv | VectorEnv[Any, Any, Any]) -> int:
-    """Seed of an environment that was given none: the entropy that Gymnasium drew, or a draw of a user's generator."""
-    drawn = env.np_random_seed
-    return drawn if drawn is not None and drawn >= 0 else int(env.np_random.integers(MAX_SEED))
-
-
-def check_action(action: object, actions: int) -> int:
-    """The index of an action.
-
-    Raises:
-        ValueError: unless it is an integer (NumPy's or a 0-d array too) from 0 to ``actions - 1``.
-    """
-    if type(action) is int and 0 <= action < actions:
-        return action
-    value = action.item() if isinstance(action, (np.generic, np.ndarray)) and np.ndim(action) == 0 else action
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < actions:
-        raise ValueError(f"action {action!r} is not an integer from 0 to {actions - 1}")
-    return value
-
-
-def check_seed(seed: object) -> None:
-    """Refuse a seed that is neither None nor an integer from 0 to ``MAX_SEED``.
-
-    Raises:
-        ValueError: naming the seed.
-    """
-    if seed is None:
-        return
-    if isinstance(seed, (bool, np.bool_)) or not isinstance(seed, (int, np.integer)) or not 0 <= seed <= MAX_SEED:
-        raise ValueError(f"seed {seed!r} is not an integer from 0 to {MAX_SEED}")
-
-
-def check_render_mode(mode: str | None) -> None:
-    """Refuse an unknown render mode.
-
-    Raises:
-        ValueError: naming the mode and what is allowed.
-    """
-    if mode is not None and mode not in RENDER_MODES:
-        raise ValueError(f"render_mode {mode!r} is not None or one of {list(RENDER_MODES)}")
-
-
-def episode_source(engine: Engine, options: Mapping[str, Any] | None) -> EpisodeSource | None:
-    """The source of an episode with options; None for the environment's own.
-
-    Raises:
-        ValueError: for an unknown option or a bad value.
-    """
-    if options is None:
-        return None
-    if not isinstance(options, Mapping):
-        raise ValueError(f"options {options!r} must be a dict")
-    unknown = sorted(map(repr, set(options) - set(EPISODE_OPTIONS)))
-    if unknown:
-        raise ValueError(f"unknown reset option {', '.join(unknown)}; allowed: {list(EPISODE_OPTIONS)}")
-    return engine.source(dict(options))

@@ -14,9 +14,12 @@ import numpy as np
 from metric_tracker_env.schema import (
     ANOMALY_TYPES,
     DAYS_PER_WEEK,
+    FAMILIES,
+    FUNNEL_STEP_KEEP,
     AnomalyType,
     Catalogue,
     Difficulty,
+    Direction,
     EntityType,
     Severity,
 )
@@ -26,7 +29,6 @@ COUNT_THRESHOLD_FLOOR = 50.0  # events a day
 RATE_THRESHOLD_POINTS: dict[Difficulty, float] = {"easy": 6.0, "medium": 4.5, "hard": 3.0}
 RATE_THRESHOLD_SHARE: dict[Difficulty, float] = {"easy": 0.12, "medium": 0.09, "hard": 0.06}
 RATE_THRESHOLD_FLOOR = 1e-6  # points; keeps a rate whose median is 0 from being flagged for staying there
-FUNNEL_STEP_KEEP = 0.70  # a funnel step is broken when it keeps less than this share of its median rate
 SHARE_THRESHOLD: dict[Difficulty, float] = {"easy": 0.05, "medium": 0.035, "hard": 0.025}
 EXCESS_THRESHOLD = 1.0  # events: counts are whole, so any excess reaches it
 
@@ -34,6 +36,10 @@ DAYTIME_HOURS = range(8, 20)  # the hours of the daytime share
 SCAN_MULTIPLIERS = (0.7, 1.0, 1.5)  # of the threshold, for the methods that scan all dates
 SEASONAL_MIN_DAYS = 3 * DAYS_PER_WEEK  # fewer days cannot tell a weekday from an incident
 VALUE_DIGITS = 4
+
+ANOMALY_OF: dict[tuple[EntityType, Direction], AnomalyType] = {
+    (family.entity_type, direction): name for name, family in FAMILIES.items() for direction in family.directions
+}
 
 # Severity is medium, high or critical from these on: of |delta| / median for counts, of |delta| x 100 for
 # the daytime share, of |delta| else.
@@ -213,14 +219,7 @@ def seasonal_baseline(entry: np.ndarray) -> np.ndarray:
 
 def anomaly_type(entity_type: EntityType, delta: float) -> AnomalyType:
     """Name of the anomaly that a deviation of this sign is."""
-    types: dict[EntityType, tuple[AnomalyType, AnomalyType]] = {
-        "conversion_rate": (ANOMALY_TYPES[0], ANOMALY_TYPES[1]),
-        "event_count": (ANOMALY_TYPES[2], ANOMALY_TYPES[3]),
-        "funnel_step": (ANOMALY_TYPES[4], ANOMALY_TYPES[4]),
-        "hourly_mix": (ANOMALY_TYPES[5], ANOMALY_TYPES[5]),
-        "data_quality": (ANOMALY_TYPES[6], ANOMALY_TYPES[6]),
-    }
-    return types[entity_type][int(delta > 0)]
+    return ANOMALY_OF[entity_type, "up" if delta > 0 else "down"]
 
 
 def severity(entity_type: EntityType, delta: float, baseline: float) -> Severity:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
+
+from metric_tracker_env.model import ConfigModel, StrictModel
 
 HOURS_PER_DAY = 24
 DAYS_PER_WEEK = 7
@@ -26,16 +28,7 @@ AnomalyType = Literal[
     "hourly_traffic_mix_shift",
     "instrumentation_data_quality_issue",
 ]
-ScenarioFamily = Literal[
-    "mixed",
-    "rate_drop_from_median",
-    "rate_spike_from_median",
-    "absolute_drop_in_event_count",
-    "absolute_spike_in_event_count",
-    "funnel_break",
-    "hourly_traffic_mix_shift",
-    "instrumentation_data_quality_issue",
-]
+ScenarioFamily = Literal["mixed", AnomalyType]
 DetectionMethod = Literal[
     "compare_count_to_median",
     "compare_rate_to_median",
@@ -63,22 +56,55 @@ ALL_SCENARIO_FAMILIES: tuple[ScenarioFamily, ...] = get_args(ScenarioFamily)
 DETECTION_METHODS: tuple[DetectionMethod, ...] = get_args(DetectionMethod)
 
 METHOD_OF_ENTITY_TYPE: dict[EntityType, DetectionMethod] = dict(zip(ENTITY_TYPES, DETECTION_METHODS, strict=True))
+
+
+class Family(NamedTuple):
+    """A family of anomalies: which deviations it names, and what it is called."""
+
+    entity_type: EntityType
+    directions: tuple[Direction, ...]
+    label: str  # in a picture
+    words: str  # after "each is"
+
+
+FAMILIES: dict[AnomalyType, Family] = {
+    "rate_drop_from_median": Family("conversion_rate", ("down",), "rate drop", "a drop of a conversion rate"),
+    "rate_spike_from_median": Family("conversion_rate", ("up",), "rate spike", "a spike of a conversion rate"),
+    "absolute_drop_in_event_count": Family("event_count", ("down",), "count drop", "a drop of an event count"),
+    "absolute_spike_in_event_count": Family("event_count", ("up",), "count spike", "a spike of an event count"),
+    "funnel_break": Family("funnel_step", ("down", "up"), "funnel break", "a funnel step that loses much of its rate"),
+    "hourly_traffic_mix_shift": Family(
+        "hourly_mix", ("down", "up"), "hourly mix shift", "a shift of traffic between the hours of the day"
+    ),
+    "instrumentation_data_quality_issue": Family(
+        "data_quality", ("down", "up"), "data quality issue", "a funnel step that is logged above the step before it"
+    ),
+}
 HOURLY_MIX_SUFFIX = "daytime_share"
+NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_]*$"  # of a funnel step and of a conversion
+MAX_NAME_LENGTH = 40  # of a funnel step
+FUNNEL_STEP_KEEP = 0.70  # a funnel step is broken when it keeps less than this share of its median rate
 
 
-class StrictModel(BaseModel):
-    """Base of every row and config: immutable, refuses unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ConversionMetricDefinition(StrictModel):
+class ConversionMetricDefinition(ConfigModel):
     """A conversion rate in percent: daily numerator events over daily denominator events."""
 
-    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=80)
-    numerator: str
-    denominator: str
-    description: str = ""
+    name: str = Field(
+        pattern=NAME_PATTERN, max_length=2 * MAX_NAME_LENGTH + len("_to_"), description="Of the rate; no other has it."
+    )
+    numerator: str = Field(description="Name of a step of the funnel.")
+    denominator: str = Field(description="Name of a step before it.")
+    description: str = Field(default="", description="For readers; nothing depends on it.")
+
+    @classmethod
+    def of(cls, numerator: str, denominator: str, name: str | None = None) -> ConversionMetricDefinition:
+        """The rate of two steps, named for them unless a name is given."""
+        return cls(
+            name=name or f"{denominator}_to_{numerator}",
+            numerator=numerator,
+            denominator=denominator,
+            description=f"{numerator} / {denominator} * 100",
+        )
 
 
 class MetricRecord(BaseModel):
@@ -175,7 +201,10 @@ class Gap(StrictModel):
 
 
 class SyntheticGeneratorApplication(StrictModel):
-    """What one ``metric_stddev_shift`` generator did to one metric on one date; values in the metric's unit."""
+    """What one explicit generator did to one entity on one date; values in the entity's unit.
+
+    On a date with several, ``target_value`` is without the others and ``actual_value`` with them.
+    """
 
     method_name: str
     date: str
@@ -187,9 +216,9 @@ class SyntheticGeneratorApplication(StrictModel):
     baseline_value: float
     pre_applied_value: float
     std_dev_from_median: float
-    stddev_factor: float
+    stddev_factor: float | None  # None for the other methods
     threshold_value: float
-    target_value: float
+    target_value: float | None  # None for impossible counts, whose excess follows from the hours that are drawn
     actual_value: float
     formula: str
 
@@ -267,6 +296,46 @@ class Catalogue:
     def skipping(self) -> tuple[int, ...]:
         """Indices of the conversions that span more than one step (end-to-end conversions)."""
         return tuple(i for i, (den, num) in enumerate(self.spans) if num - den > 1)
+
+    def links_of(self, entity: int) -> tuple[range, int]:
+        """Links of the chain that an incident of this entity multiplies, and its lone step if it is an inner count.
+
+        The chain is the traffic (link 0) and the rate of each step (link s). A lone step is a count that changes with
+        its neighbours staying. An hourly mix and a data-quality incident multiply no link.
+        """
+        kind = self.entities[entity].entity_type
+        place = entity - self.slices[kind].start
+        if kind == "event_count":
+            return range(entity, entity + 1), entity
+        if kind == "conversion_rate":
+            denominator, numerator = self.spans[place]
+            return range(denominator + 1, numerator + 1), 0
+        return (range(place + 1, place + 2), 0) if kind == "funnel_step" else (range(0), 0)
+
+    @cached_property
+    def touched(self) -> tuple[frozenset[int], ...]:
+        """(E,) the links of the chain that an incident of each entity changes, and S for the hours of the traffic.
+
+        Two incidents can share a date when they touch different links. A lone count changes the rate into its step
+        and the rate out of it, and so do impossible counts.
+        """
+        found: list[frozenset[int]] = []
+        for entity in self.entities:
+            links, alone = self.links_of(entity.index)
+            if entity.entity_type == "hourly_mix":
+                links = (self.num_steps,)
+            elif entity.entity_type == "data_quality":
+                alone = 1 + entity.index - self.slices["data_quality"].start
+                links = (alone,)
+            out = {alone + 1} if 0 < alone < self.num_steps - 1 else set()
+            found.append(frozenset(links) | out)
+        return tuple(found)
+
+    @cached_property
+    def link_names(self) -> tuple[str, ...]:
+        """(S + 1,) the links of ``touched`` in words."""
+        rates = [f"the rate of {name}" for name in self.count_metrics[1:]]
+        return (f"the number of {self.count_metrics[0]}", *rates, f"the hours of {self.count_metrics[0]}")
 
     @cached_property
     def measure_of_entity(self) -> np.ndarray:

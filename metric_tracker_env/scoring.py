@@ -6,44 +6,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from metric_tracker_env.schema import (
-    NAME_FIELDS,
-    VALUE_FIELDS,
-    Gap,
-    KnownEvent,
-    MetricSubmissionRow,
-    StrictModel,
-)
-from metric_tracker_env.submission import Submission, check_rows
+from metric_tracker_env.config import ConfigModel, Real
+from metric_tracker_env.schema import NAME_FIELDS, VALUE_FIELDS, Gap, KnownEvent, MetricSubmissionRow, StrictModel
+from metric_tracker_env.submission import Fault, FaultType, InvalidRow, Key, Submission, check_rows
 from metric_tracker_env.world.episode import EpisodeData
 from metric_tracker_env.world.labels import CellClass
 
-Key = tuple[str, str, str]
+EXTRA_TYPES: dict[CellClass, FaultType] = {
+    CellClass.CONSEQUENCE: "extra_consequence",
+    CellClass.NATURAL: "extra_natural",
+    CellClass.EXPLAINED: "extra_explained",
+    CellClass.NONE: "extra_other",
+}
 
 
-class ScoringConfig(StrictModel):
+class ScoringConfig(ConfigModel):
     """Weights of a matched row's fields, and how close a value must be.
 
     Naming the cell weighs at least half, so that adding a true row raises any score however wrong its fields are.
     """
 
-    matched: float = Field(default=0.60, ge=0.5, le=1, description="Weight of naming an expected cell.")
-    anomaly_type: float = Field(default=0.12, ge=0, le=1)
-    detection_method: float = Field(default=0.10, ge=0, le=1)
-    values: float = Field(default=0.12, ge=0, le=1, description="A third each for baseline, observed and delta.")
-    severity: float = Field(default=0.06, ge=0, le=1)
-    value_tolerance: float = Field(default=0.01, ge=0, lt=1, description="Allowed relative error of a value.")
-    value_tolerance_abs: float = Field(
-        default=1e-4,
-        ge=0,
-        allow_inf_nan=False,
-        description="Allowed absolute error of a value; the larger of the two counts.",
+    matched: Real = Field(default=0.60, ge=0.5, le=1, description="Weight of naming an expected cell.")
+    anomaly_type: Real = Field(default=0.12, ge=0, le=1)
+    detection_method: Real = Field(default=0.10, ge=0, le=1)
+    values: Real = Field(default=0.12, ge=0, le=1, description="A third each for baseline, observed and delta.")
+    severity: Real = Field(default=0.06, ge=0, le=1)
+    value_tolerance: Real = Field(default=0.01, ge=0, lt=1, description="Allowed relative error of a value.")
+    value_tolerance_abs: Real = Field(
+        default=1e-4, ge=0, description="Allowed absolute error of a value; the larger of the two counts."
     )
 
     @model_validator(mode="after")
@@ -92,6 +87,14 @@ class Grade(StrictModel):
     duplicate: int = Field(description="Valid rows of a key that an earlier valid row has.")
     invalid: int
     issues: tuple[str, ...] = Field(description="Each fault as a sentence; rows are numbered from 1.")
+    faults: tuple[Fault, ...] = Field(description="The same as data, in the same order.")
+
+
+class _Issue(NamedTuple):
+    """A sentence, and what it says as data: one fault, or one for each bad field of an invalid row."""
+
+    sentence: str
+    faults: tuple[Fault, ...]
 
 
 def soft_f1(quality: np.ndarray | float, submitted: np.ndarray | float, expected: np.ndarray | float) -> np.ndarray:
@@ -124,41 +127,46 @@ def score_submission(rows: Submission, episode: EpisodeData, config: ScoringConf
         raise ValueError(f"episode is {type(episode).__name__}; it must be an EpisodeData")
     checked = check_rows(rows, episode.generator_config)
     first: dict[Key, tuple[int, MetricSubmissionRow]] = {}
-    extras: list[MetricSubmissionRow] = []
-    repeated, refused = [], []
+    extras: list[tuple[int, MetricSubmissionRow]] = []
+    repeated: list[_Issue] = []
+    refused: list[_Issue] = []
     expected = {row.key: row for row in episode.expected_rows}
     for number, row in enumerate(checked, start=1):
-        if isinstance(row, str):
-            refused.append(f"row {number} is invalid: {row}")
+        if isinstance(row, InvalidRow):
+            refused.append(_Issue(f"row {number} is invalid: {row.issue}", row.faults))
         elif row.key in first:
-            repeated.append(f"duplicate: row {number} names {_cell(row.key)} again after row {first[row.key][0]}")
+            told = f"duplicate: row {number} names {_cell(row.key)} again after row {first[row.key][0]}"
+            repeated.append(_Issue(told, (Fault(type="duplicate", row=number, key=row.key),)))
         else:
             first[row.key] = number, row
             if row.key not in expected:
-                extras.append(row)
+                extras.append((number, row))
 
-    missing, wrong_fields = [], []
+    missing: list[_Issue] = []
+    wrong_fields: list[_Issue] = []
     quality, right = 0.0, dict.fromkeys((*NAME_FIELDS, *VALUE_FIELDS), 0)
     for key, truth in expected.items():  # in the order of the truth, so that no sum depends on the order of rows
         if key not in first:
-            missing.append(f"missing: {_cell(key)} is an incident that was not submitted")
+            told = f"missing: {_cell(key)} is an incident that was not submitted"
+            missing.append(_Issue(told, (Fault(type="missing", key=key),)))
             continue
-        _, row = first[key]
+        number, row = first[key]
         wrong = [field for field in right if not _is_right(row, truth, field, config)]
-        wrong_fields += [_wrong(row, truth, field, config) for field in wrong]
+        wrong_fields += [_wrong(number, row, truth, field, config) for field in wrong]
         quality += 1.0 - sum(config.weight(field) for field in wrong)
         for field in right:
             right[field] += field not in wrong
 
     found = dict.fromkeys(CellClass, 0)
-    surplus = []
-    for row in sorted(extras, key=lambda row: row.key):
-        cell_class, sentence = _extra(row, episode)
+    surplus: list[_Issue] = []
+    for number, row in sorted(extras, key=lambda item: item[1].key):
+        cell_class, issue = _extra(number, row, episode)
         found[cell_class] += 1
-        surplus.append(sentence)
+        surplus.append(issue)
 
     matched = len(expected) - len(missing)
     accuracy = {field: _ratio(count, len(expected), not checked) for field, count in right.items()}
+    issues = (*missing, *surplus, *wrong_fields, *repeated, *refused)
     return Grade(
         score=float(soft_f1(quality, len(checked), len(expected))),
         precision=_ratio(matched, len(checked), not expected),
@@ -179,7 +187,8 @@ def score_submission(rows: Submission, episode: EpisodeData, config: ScoringConf
         extra_other=found[CellClass.NONE],
         duplicate=len(repeated),
         invalid=len(refused),
-        issues=(*missing, *surplus, *wrong_fields, *repeated, *refused),
+        issues=tuple(issue.sentence for issue in issues),
+        faults=tuple(fault for issue in issues for fault in issue.faults),
     )
 
 
@@ -190,29 +199,36 @@ def _is_right(row: MetricSubmissionRow, truth: MetricSubmissionRow, field: str, 
     return abs(given - expected) <= max(config.value_tolerance * abs(expected), config.value_tolerance_abs)
 
 
-def _wrong(row: MetricSubmissionRow, truth: MetricSubmissionRow, field: str, config: ScoringConfig) -> str:
+def _wrong(
+    number: int, row: MetricSubmissionRow, truth: MetricSubmissionRow, field: str, config: ScoringConfig
+) -> _Issue:
     close = f" within {config.value_tolerance:.4g} of it or {config.value_tolerance_abs:.4g}"
-    expected = f"{getattr(truth, field)}{'' if field in NAME_FIELDS else close}"
-    return f"wrong: {field} of {_cell(row.key)} is given as {getattr(row, field)}, expected {expected}"
+    given, expected = getattr(row, field), getattr(truth, field)
+    within = "" if field in NAME_FIELDS else close
+    told = f"wrong: {field} of {_cell(row.key)} is given as {given}, expected {expected}{within}"
+    return _Issue(told, (Fault(type="wrong", row=number, key=row.key, field=field, given=given, expected=expected),))
 
 
-def _extra(row: MetricSubmissionRow, episode: EpisodeData) -> tuple[CellClass, str]:
-    """Class of the cell that an extra row names, and the sentence that says it."""
+def _extra(number: int, row: MetricSubmissionRow, episode: EpisodeData) -> tuple[CellClass, _Issue]:
+    """Class of the cell that an extra row names, and what says it."""
     config = episode.generator_config
     day = config.day_index(row.date)
     entity = config.catalogue.entity(row.entity_type, row.entity_name)
-    cell_class = CellClass(episode.classes[day, entity.index])
+    cell_class, roots = CellClass(episode.classes[day, entity.index]), None
     if cell_class == CellClass.CONSEQUENCE:
-        root = config.catalogue.entities[episode.incident_of_day[day]]
-        incident = _cell((row.date, root.entity_type, root.entity_name))
-        why = f"is a consequence: it follows from the incident {incident}"
+        found = [config.catalogue.entities[index] for index in episode.causes(day, entity.index)]
+        roots = tuple((row.date, incident.entity_type, incident.entity_name) for incident in found)
+        why = (
+            f"is a consequence: it follows from the incident{'s' * (len(roots) > 1)} {' and '.join(map(_cell, roots))}"
+        )
     elif (cause := episode.explanation(day, entity.index)) is not None:
         why = f"is explained: {_told(cause)}"
     elif cell_class == CellClass.NATURAL:
         why = "is natural: over its threshold, but no incident moved it"
     else:
         why = "is not anomalous: its detection method does not confirm it"
-    return cell_class, f"extra: {_cell(row.key)} {why}"
+    fault = Fault(type=EXTRA_TYPES[cell_class], row=number, key=row.key, roots=roots)
+    return cell_class, _Issue(f"extra: {_cell(row.key)} {why}", (fault,))
 
 
 def _told(cause: KnownEvent | Gap) -> str:
@@ -226,7 +242,7 @@ def _told(cause: KnownEvent | Gap) -> str:
     )
 
 
-def _cell(key: Iterable[str]) -> str:
+def _cell(key: Key) -> str:
     date, entity_type, entity_name = key
     return f"{entity_type} {entity_name} on {date}"
 

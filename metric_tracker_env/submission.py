@@ -1,17 +1,19 @@
-"""Submitted rows: read from objects or JSON and checked, with every fault told in words."""
+"""Submitted rows: read from objects or JSON and checked, with every fault told in words and as data."""
 
 from __future__ import annotations
 
 import json
-import reprlib
-from collections.abc import Mapping, Sequence
-from typing import get_args
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from metric_tracker_env.config import GeneratorConfig
-from metric_tracker_env.schema import MetricSubmissionRow
+from metric_tracker_env.model import LONGEST, shown
+from metric_tracker_env.schema import MetricSubmissionRow, StrictModel
 
 MAX_ROWS = 100_000
 ALLOWED = f"a submission is a list of at most {MAX_ROWS:,} rows, or the JSON text of one or of {{'rows': [...]}}"
@@ -19,8 +21,68 @@ ALLOWED = f"a submission is a list of at most {MAX_ROWS:,} rows, or the JSON tex
 RowInput = MetricSubmissionRow | Mapping[str, object]
 Submission = Sequence[RowInput | str] | Mapping[str, object] | str
 
-_shorten = reprlib.Repr()
-_shorten.maxstring = _shorten.maxother = 60
+LARGEST = 2**53  # JSON readers keep whole numbers up to here
+
+Key = tuple[str, str, str]
+Scalar = str | int | float | bool | None
+FaultType = Literal[
+    "missing", "extra_consequence", "extra_natural", "extra_explained", "extra_other", "wrong", "duplicate", "invalid"
+]
+
+
+class Fault(StrictModel):
+    """One fault of a submission, for programs; the issues say the same in words.
+
+    What does not apply is None, and left out of JSON.
+    """
+
+    type: FaultType
+    row: int | None = Field(default=None, description="Number of the submitted row, from 1; none of a missing one.")
+    key: Key | None = Field(default=None, description="Cell that a valid row names: date, entity_type, entity_name.")
+    field: str | None = Field(default=None, description="Of a wrong or invalid row.")
+    given: Scalar = Field(default=None, description="What the field holds; a value that is no scalar in words.")
+    allowed: str | None = Field(default=None, description="What an invalid field, or an invalid row, may be.")
+    expected: Scalar = Field(default=None, description="Right value of a wrong field; told with the grade alone.")
+    roots: tuple[Key, ...] | None = Field(default=None, description="The incidents that a consequence follows from.")
+
+    @model_serializer(mode="wrap")
+    def _leave_out(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in handler(self).items() if value is not None}
+
+
+class Complaint(NamedTuple):
+    """What is wrong with one field of a row, or with the row as a whole."""
+
+    field: object  # its name; None for the whole
+    given: object  # None for a field that is missing
+    allowed: str
+    issue: str
+
+
+class InvalidRow(NamedTuple):
+    """A submitted row that is none, and why."""
+
+    number: int  # from 1
+    complaints: tuple[Complaint, ...]
+
+    @property
+    def issue(self) -> str:
+        """Which field holds what, and what is allowed."""
+        return "; ".join(complaint.issue for complaint in self.complaints)
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """The same as data."""
+        return tuple(
+            Fault(
+                type="invalid",
+                row=self.number,
+                field=None if field is None else str(_plain(field)),
+                given=_plain(given),
+                allowed=allowed,
+            )
+            for field, given, allowed, _ in self.complaints
+        )
 
 
 def rows_from_json(text: str) -> list[object]:
@@ -44,7 +106,7 @@ def rows_to_json(rows: Sequence[RowInput]) -> str:
     return json.dumps([dict(row) for row in rows], allow_nan=False)
 
 
-def check_rows(rows: Submission, config: GeneratorConfig) -> list[MetricSubmissionRow | str]:
+def check_rows(rows: Submission, config: GeneratorConfig) -> list[MetricSubmissionRow | InvalidRow]:
     """Check a submission against the dates and entities of a configuration.
 
     Args:
@@ -52,12 +114,14 @@ def check_rows(rows: Submission, config: GeneratorConfig) -> list[MetricSubmissi
         config: Whose calendar and funnel the rows are about.
 
     Returns:
-        One item a submitted row: the row, or the text that says which of its fields hold what and what is allowed.
+        One item a submitted row: the row, or which of its fields hold what and what is allowed.
 
     Raises:
         ValueError: if the submission as a whole is not a list, or has more than ``MAX_ROWS`` rows.
     """
-    return [_checked(item, config) for item in _listed(_decoded(rows) if isinstance(rows, str) else rows)]
+    items = _listed(_decoded(rows) if isinstance(rows, str) else rows)
+    allowed = cache(partial(_allowed, config))  # most rows of a bad submission are bad in the same way
+    return [_checked(number, item, config, allowed) for number, item in enumerate(items, start=1)]
 
 
 def _decoded(text: str) -> object:
@@ -79,15 +143,18 @@ def _listed(data: object) -> list[object]:
     return list(data)
 
 
-def _checked(item: object, config: GeneratorConfig) -> MetricSubmissionRow | str:
+def _checked(
+    number: int, item: object, config: GeneratorConfig, allowed_of: Callable[[str | None], Mapping[object, str]]
+) -> MetricSubmissionRow | InvalidRow:
     """The row, or why it is none."""
     if isinstance(item, str):
         try:
             item = _decoded(item)
         except ValueError:
-            return f"{shown(item)} is neither a row nor the JSON text of one"
+            return _no_row(number, item, f"{shown(item)} is neither a row nor the JSON text of one")
     if not isinstance(item, MetricSubmissionRow | Mapping):
-        return f"{shown(item)} of type {type(item).__name__} is not an object with the fields of a row"
+        told = f"{shown(item)} of type {type(item).__name__} is not an object with the fields of a row"
+        return _no_row(number, item, told)
     # An instance is checked again: model_construct and model_copy make rows that nobody has looked at.
     given: dict[object, object]
     given = {name: value.item() if isinstance(value, np.generic) else value for name, value in dict(item).items()}
@@ -105,25 +172,27 @@ def _checked(item: object, config: GeneratorConfig) -> MetricSubmissionRow | str
     entity = known.get("entity_type"), known.get("entity_name")
     if not {"entity_type", "entity_name"} & set(bad) and entity not in config.catalogue.index:
         bad["entity_name"] = "absent"
-    allowed = _allowed(config, entity[0])
-    return "; ".join(_complaint(field, kind, given, allowed) for field, kind in bad.items())
+    allowed = allowed_of(entity[0] if isinstance(entity[0], str) else None)
+    return InvalidRow(number, tuple(_complaint(field, kind, given, allowed) for field, kind in bad.items()))
 
 
-def _complaint(field: object, kind: str, given: Mapping[object, object], allowed: Mapping[object, str]) -> str:
+def _no_row(number: int, item: object, issue: str) -> InvalidRow:
+    return InvalidRow(number, (Complaint(None, item, "an object with the fields of a row", issue),))
+
+
+def _complaint(field: object, kind: str, given: Mapping[object, object], allowed: Mapping[object, str]) -> Complaint:
     if kind == "unknown":
-        return f"{shown(field)} is not a field of a row; the fields are {', '.join(map(str, allowed))}"
+        names = f"the fields are {', '.join(map(str, allowed))}"
+        return Complaint(field, given[field], names, f"{shown(field)} is not a field of a row; {names}")
+    may_be = allowed[field]
     if kind == "missing":
-        return f"{field} is missing; it is {allowed[field]}"
-    return f"{field} {shown(given[field])} is not {allowed[field]}"
+        return Complaint(field, None, may_be, f"{field} is missing; it is {may_be}")
+    return Complaint(field, given[field], may_be, f"{field} {shown(given[field])} is not {may_be}")
 
 
-def _allowed(config: GeneratorConfig, entity_type: object) -> dict[object, str]:
-    """What each field of a row may hold, in words."""
-    names = [
-        e.entity_name
-        for e in config.catalogue.entities
-        if isinstance(entity_type, str) and e.entity_type == entity_type
-    ]
+def _allowed(config: GeneratorConfig, entity_type: str | None) -> dict[object, str]:
+    """What each field of a row of an entity type may hold, in words."""
+    names = [e.entity_name for e in config.catalogue.entities if e.entity_type == entity_type]
     allowed: dict[object, str] = {}
     for name, field in MetricSubmissionRow.model_fields.items():
         choices = get_args(field.annotation)
@@ -133,9 +202,14 @@ def _allowed(config: GeneratorConfig, entity_type: object) -> dict[object, str]:
     return allowed
 
 
-def shown(value: object) -> str:
-    """A value for a message: its repr, cut short."""
-    try:
-        return _shorten.repr(value)
-    except ValueError:  # an integer with more digits than Python prints
-        return f"({type(value).__name__}, too long to show)"
+def _plain(value: object) -> Scalar:
+    """A value as JSON can hold it: itself if it is a short scalar, else in words."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int) and abs(value) <= LARGEST:
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if isinstance(value, str) and len(value) <= LONGEST and value.isprintable():
+        return value
+    return shown(value)

@@ -49,6 +49,7 @@ CASES: dict[str, tuple[GeneratorConfig, EpisodeConfig]] = {
     "hard": (GeneratorConfig(), EpisodeConfig(difficulty="hard", anomaly_count=None, anomaly_density="high")),
     "single family": (GeneratorConfig(), EpisodeConfig(scenario_family="hourly_traffic_mix_shift", difficulty="hard")),
     "three steps, two weeks": (SHOP, EpisodeConfig(difficulty="medium", anomaly_count=2)),
+    "one week, many redraws": (GeneratorConfig(num_weeks=1), EpisodeConfig(difficulty="hard", anomaly_count=2)),
     "twelve weeks": (GeneratorConfig(num_weeks=12), EpisodeConfig(difficulty="hard", anomaly_count=20)),
     "large counts (float64)": (GeneratorConfig(base_daily_count=2_000_000), EpisodeConfig(difficulty="hard")),
     "explicit generators": (GeneratorConfig(), EpisodeConfig(anomaly_generators=SHIFTS)),

@@ -10,8 +10,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from conftest import ENV_ID, VIEWS, assert_same, bare, make_lanes
 from gymnasium.vector import AutoresetMode
+from helpers_env import ENV_ID, SUBMIT, VIEWS, assert_same, bare, make_lanes
 
 from metric_tracker_env import MetricTrackerEnv, MetricTrackerVectorEnv
 from metric_tracker_env.config import View
@@ -119,6 +119,19 @@ def test_unknown_keys_are_refused(maker: Maker, kwargs: dict[str, Any], allowed:
 
 
 @Makers
+@pytest.mark.parametrize("unknown", [["colour"], ["frameskip", "colour"]], ids=str)
+def test_an_unknown_keyword_is_pythons_type_error(maker: Maker, unknown: list[str]) -> None:
+    """Each unknown keyword is named in the words of Python's own error, which libraries look for to drop it."""
+    inner: Maker = MetricTrackerEnv if maker is bare else MetricTrackerVectorEnv
+    given: dict[str, Any] = dict.fromkeys(unknown, 3)
+    for make in (maker, inner):
+        for kind in (TypeError, ValueError):
+            with pytest.raises(kind, match=r"got an unexpected keyword argument .*; allowed: .*'step_limit'") as caught:
+                make(**given)
+            assert all(f"unexpected keyword argument '{name}'" in str(caught.value) for name in unknown)
+
+
+@Makers
 def test_config_files_that_are_refused(maker: Maker, tmp_path: Path) -> None:
     """A config that is no config, or a file that is missing, of another kind, or wrong inside, is refused by name."""
     wrong = tmp_path / "wrong.toml"
@@ -202,6 +215,7 @@ def test_vector_arguments_that_are_refused(option: str, value: Any) -> None:
 
 SEEDS = [-1, 1.5, 7.0, NAN, INF, True, "7", 2**63, 10**30, [1, 2, 3], np.float64(3.0), np.bool_(True), {}]
 DROP = {"metric_name": "menu_opens", "date": "2026-03-18", "stddev_factor": 5.0}
+BREAK = {"method_name": "funnel_break", "step_name": "menu_opens", "date": "2026-03-18", "keep": 0.5}
 OPTIONS: list[tuple[Any, list[str]]] = [
     ({"colour": 3}, ["colour", "difficulty"]),
     ({"seed": 3}, ["seed", "difficulty"]),
@@ -216,8 +230,13 @@ OPTIONS: list[tuple[Any, list[str]]] = [
     ({"anomaly_generators": [DROP | {"date": "2020-01-01"}]}, ["2020-01-01", "2026-03-04", "2026-03-31"]),
     ({"anomaly_generators": [DROP | {"date": "18 March"}]}, ["18 March", "2026-03-04"]),
     ({"anomaly_generators": [DROP | {"date": "2026-02-30"}]}, ["2026-02-30", "2026-03-04"]),
-    ({"anomaly_generators": [DROP | {"stddev_factor": 900.0}]}, ["menu_opens", "stddev_factor"]),
-    ({"anomaly_generators": [DROP, DROP | {"metric_name": "app_opens"}]}, ["2026-03-18", "one anomaly a date"]),
+    ({"anomaly_generators": [DROP | {"stddev_factor": 900.0}]}, ["menu_opens", "stddev_factor up to"]),
+    ({"anomaly_generators": [DROP, DROP]}, ["2026-03-18", "both change the rate of menu_opens"]),
+    ({"anomaly_generators": [DROP | {"method_name": "magic"}]}, ["method_name", "funnel_break", "magic"]),
+    ({"anomaly_generators": ["menu_opens"]}, ["anomaly_generators", "method_name", "menu_opens"]),
+    ({"anomaly_generators": [BREAK | {"keep": 0.7}]}, ["keep", "0.7"]),
+    ({"anomaly_generators": [BREAK | {"step_name": "app_opens"}]}, ["step 'app_opens'", "orders_placed"]),
+    ({"anomaly_generators": [BREAK | {"stddev_factor": 3.0}]}, ["stddev_factor", "keep"]),
     ({"anomaly_generators": 3}, ["anomaly_generators", "3"]),
     *((options, ["options", repr(options)]) for options in ("easy", 5, ["difficulty"], [], 0, "", False)),
 ]
@@ -356,9 +375,9 @@ LANE_ACTIONS: list[tuple[Any, list[str]]] = [
     (np.array([True, False, True]), ["bool", "integers"]),
     (np.array(["0", "1", "2"]), ["<U1", "integers"]),
     (np.array([0, None, 2], object), ["object", "integers"]),
-    (np.array([0, -1, 2]), ["-1", "lane 1", "74"]),
-    (np.array([0, 1, 75]), ["75", "lane 2", "74"]),
-    (np.array([2**63, 1, 2], np.uint64), [str(2**63), "lane 0", "74"]),
+    (np.array([0, -1, 2]), ["-1", "lane 1", str(SUBMIT)]),
+    (np.array([0, 1, SUBMIT + 1]), [str(SUBMIT + 1), "lane 2", str(SUBMIT)]),
+    (np.array([2**63, 1, 2], np.uint64), [str(2**63), "lane 0", str(SUBMIT)]),
     (3, ["()", "(3,)"]),
     (None, ["()", "(3,)"]),
     ("abc", ["()", "(3,)"]),

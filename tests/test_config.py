@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import VIEWS, bare, generator_configs, make_lanes, play
+from helpers_env import VIEWS, bare, generator_configs, make_lanes, play
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -114,7 +114,7 @@ def test_defaults_are_those_of_the_design() -> None:
 def test_a_default_is_written_once() -> None:
     """An episode of an environment asks for the environment's fields, and both models have the same defaults."""
     assert EnvConfig().episode_config() == EpisodeConfig()
-    for name in EpisodeConfig.model_fields.keys() - {"seed"}:
+    for name in EpisodeConfig.model_fields.keys() - {"seed", "number"}:
         assert EnvConfig.model_fields[name].default == EpisodeConfig.model_fields[name].default
     assert bare().config == make_lanes(1).config == EnvConfig() == build_config()
 

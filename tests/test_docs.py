@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
 import pytest
+from helpers_env import ENV_ID
 
-from metric_tracker_env import TASKS, MetricTrackerEnv
+from metric_tracker_env import TASKS, MetricTrackerEnv, tasks
 from metric_tracker_env.config import EnvConfig, View
 from metric_tracker_env.tools.page import tools_page
 
@@ -26,6 +29,7 @@ HEADINGS = [
     "Episode End",
     "Information",
     "Arguments",
+    "Search",
     "Vectorized environment",
     "Version History",
 ]
@@ -39,7 +43,7 @@ def rows_of(heading: str) -> list[list[str]]:
 
 
 def made(view: View) -> MetricTrackerEnv:
-    env = gym.make("metric_tracker_env:MetricTracker-v0", view=view).unwrapped
+    env = gym.make(ENV_ID, view=view).unwrapped
     assert isinstance(env, MetricTrackerEnv)
     return env
 
@@ -86,6 +90,7 @@ def test_the_docstring_names_every_option_and_outcome() -> None:
 def test_the_readme_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """The Python of the README runs from top to bottom."""
     monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(tasks, "TASKS", dict(TASKS))  # it registers a task of its own
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     assert len(blocks) >= 3
     names: dict[str, object] = {}
@@ -95,8 +100,11 @@ def test_the_readme_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_page_of_the_tools_is_up_to_date() -> None:
-    """docs/tools.md is what the tools' signatures and docstrings make of it."""
-    assert (ROOT / "docs" / "tools.md").read_text(encoding="utf-8") == tools_page(EnvConfig())
+    """docs/tools.md is what the tools' signatures and docstrings make of it, and what the command prints."""
+    page = (ROOT / "docs" / "tools.md").read_text(encoding="utf-8")
+    assert page == tools_page(EnvConfig())
+    command = [sys.executable, "-m", "metric_tracker_env.tools.page"]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout == page
 
 
 def test_the_readme_names_what_exists() -> None:
@@ -107,5 +115,5 @@ def test_the_readme_names_what_exists() -> None:
     named = {name for names in re.findall(r'-e "\.\[([\w,]+)\]"', README) for name in names.split(",")}
     assert len(named) >= 3
     assert named <= set(extras)
-    assert set(re.findall(r'task="(\w+)"', README)) <= set(TASKS)
+    assert set(re.findall(r'task="(\w+)"', README)) <= set(TASKS) | set(re.findall(r'Task\(name="(\w+)"', README))
     assert "<!--" not in README

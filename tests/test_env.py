@@ -11,10 +11,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from conftest import ENV_ID, ENV_IDS, REWARDS, VIEWS, assert_same, bare, make, make_lanes, make_sync, pick, play
 from gymnasium import wrappers
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
+from helpers_env import ENV_ID, ENV_IDS, REWARDS, VIEWS, assert_same, bare, make, make_lanes, make_sync, pick, play
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 from metric_tracker_env import (
@@ -218,7 +218,16 @@ def bare_of(env: Env) -> MetricTrackerEnv:
         wrappers.TimeAwareObservation,
         wrappers.Autoreset,
         wrappers.RecordEpisodeStatistics,
+        wrappers.OrderEnforcing,
+        wrappers.PassiveEnvChecker,
+        lambda env: wrappers.TimeLimit(env, 99),
         lambda env: wrappers.FrameStackObservation(env, 3),
+        lambda env: wrappers.DelayObservation(env, 2),
+        lambda env: wrappers.ReshapeObservation(env, (*env.observation_space.shape, 1)),  # pyright: ignore
+        lambda env: wrappers.TransformObservation(env, np.abs, None),
+        lambda env: wrappers.TransformAction(env, lambda action: action, None),
+        lambda env: wrappers.StickyAction(env, 0.0),
+        lambda env: wrappers.TransformReward(env, lambda reward: 2.0 * float(reward)),
         lambda env: wrappers.RescaleObservation(env, np.float32(-1.0), np.float32(1.0)),
         lambda env: wrappers.ClipReward(env, -1.0, 1.0),
     ],
@@ -236,6 +245,36 @@ def test_gymnasiums_wrappers_work(wrap: Callable[[Env], gym.Env[Any, Any]], view
     assert all(env.observation_space.contains(step[0]) for step in steps)
     plain.reset(seed=1)
     assert steps[-1][4]["score"] == follow(plain, actions)[-1][4]["score"]
+
+
+@pytest.mark.parametrize("render_only", [False, True])
+def test_pictures_as_observations(render_only: bool) -> None:
+    """Gymnasium's wrappers put frames of a chosen size into the observation, for agents that look at pixels."""
+    env = make(render_mode="rgb_array", render_scale=0.1)
+    pixels = wrappers.AddRenderObservation(env, render_only=render_only)
+    observation, _ = pixels.reset(seed=0)
+    assert pixels.observation_space.contains(observation)
+    observation, *_ = pixels.step(np.int64(0))
+    assert pixels.observation_space.contains(observation)
+    if render_only:
+        grey = wrappers.GrayscaleObservation(pixels)
+        assert grey.observation_space.contains(grey.reset(seed=0)[0])
+    else:
+        plain = wrappers.FilterObservation(pixels, ["state"])
+        assert plain.observation_space.contains(plain.reset(seed=0)[0])
+
+
+REPEATING = [getattr(wrappers, name, None) for name in ("MaxAndSkipObservation", "RepeatAction")]  # the second is new
+
+
+@pytest.mark.parametrize("wrap", [wrap for wrap in REPEATING if wrap])
+def test_wrappers_that_repeat_actions(wrap: Any) -> None:
+    """An action that is repeated is illegal the second time, which is safe."""
+    env = wrap(make(), 2)
+    env.reset(seed=0)
+    observation, _, terminated, truncated, info = env.step(np.int64(3))
+    assert env.observation_space.contains(observation)
+    assert (terminated, truncated, info["illegal_action"]) == (False, False, True)
 
 
 def test_flattening_changes_nothing() -> None:

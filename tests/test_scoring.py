@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import random
 from collections.abc import Sequence
 from functools import cache
@@ -26,7 +27,7 @@ from metric_tracker_env.schema import (
     ScenarioFamily,
 )
 from metric_tracker_env.scoring import Grade, ScoringConfig, score_submission, soft_f1
-from metric_tracker_env.submission import MAX_ROWS, check_rows, rows_from_json, rows_to_json
+from metric_tracker_env.submission import MAX_ROWS, Fault, InvalidRow, check_rows, rows_from_json, rows_to_json
 from metric_tracker_env.world.episode import EpisodeData, MetricDataGenerator
 from metric_tracker_env.world.labels import CellClass
 
@@ -235,7 +236,8 @@ def test_order_does_not_matter(drawn: Drawn, shuffler: random.Random) -> None:
     shuffled = list(rows)
     shuffler.shuffle(shuffled)
     first, second = score_submission(rows, episode), score_submission(shuffled, episode)
-    assert first.model_dump(exclude={"issues"}) == second.model_dump(exclude={"issues"})
+    told = {"issues", "faults"}
+    assert first.model_dump(exclude=told) == second.model_dump(exclude=told)
 
 
 @AXIOM
@@ -323,6 +325,18 @@ def test_score_computed_on_paper() -> None:
     assert (grade.submitted, grade.expected, grade.matched, grade.missing) == (7, 2, 2, 0)
     assert (grade.extra, grade.extra_consequence, grade.extra_natural, grade.extra_other) == (3, 1, 1, 1)
     assert (grade.duplicate, grade.invalid) == (1, 1)
+    rate_key, orders_key = rate.key, (dates[1], "event_count", "orders")
+    first_day, natural_day = (dates[0], "event_count", "visits"), (dates[5], "event_count", "visits")
+    severities = "one of low, medium, high, critical"
+    assert grade.faults == (
+        Fault(type="extra_other", row=5, key=first_day),
+        Fault(type="extra_consequence", row=3, key=orders_key, roots=(rate_key,)),
+        Fault(type="extra_natural", row=4, key=natural_day),
+        Fault(type="wrong", row=1, key=rate_key, field="severity", given="high", expected="critical"),
+        Fault(type="wrong", row=1, key=rate_key, field="delta_value", given=-25.0, expected=-30.0),
+        Fault(type="duplicate", row=6, key=visits.key),
+        Fault(type="invalid", row=7, field="severity", allowed=severities),
+    )
     assert grade.issues == (
         f"extra: event_count visits on {dates[0]} is not anomalous: its detection method does not confirm it",
         f"extra: event_count orders on {dates[1]} is a consequence: "
@@ -418,6 +432,8 @@ def test_each_field_has_its_weight(field: str, weight: float) -> None:
         {"values": float("nan")},
         {"severity": -0.06, "values": 0.24},
         {"value_tolerance": 1.0},
+        {"value_tolerance": -0.01},
+        {"value_tolerance_abs": -1e-4},
         {"value_tolerance_abs": float("inf")},
         {"tolerance": 0.1},
     ],
@@ -426,6 +442,25 @@ def test_bad_scoring_config_is_refused(bad: dict[str, float]) -> None:
     """Weights that do not sum to 1, that give the name less than half, and bad tolerances are errors."""
     with pytest.raises(ValidationError, match=next(iter(bad))):
         ScoringConfig.model_validate(bad)
+
+
+@pytest.mark.parametrize("name", ["matched", "anomaly_type", "detection_method", "values", "severity"])
+@pytest.mark.parametrize("weight", [math.nextafter(1.0, 2.0), 1.5, -0.01])
+def test_a_weight_is_a_share(name: str, weight: float) -> None:
+    """A weight over 1 or below 0 is refused by its own name, before the sum is looked at."""
+    with pytest.raises(ValidationError) as refused:
+        ScoringConfig.model_validate({name: weight})
+    assert [error["loc"] for error in refused.value.errors()] == [(name,)]
+
+
+def test_weights_that_sum_to_one_but_for_rounding_are_accepted() -> None:
+    """Sums are compared to within rounding: a thousandth beside 1, either way, is refused, a rounding error is not."""
+    for error in (0.001, -0.001):
+        with pytest.raises(ValidationError, match="must sum to 1"):
+            ScoringConfig(severity=0.06 + error)
+    assert ScoringConfig(severity=0.06 + 1e-12).severity == 0.06 + 1e-12
+    shares = dict.fromkeys(("anomaly_type", "detection_method", "values", "severity"), 0.125)
+    assert ScoringConfig(matched=0.5, **shares).weight("baseline_value") == 0.125 / 3
 
 
 def test_other_weights_and_tolerances_are_used() -> None:
@@ -484,6 +519,81 @@ def test_missing_rows_are_named() -> None:
     )
 
 
+@AXIOM
+@given(submissions())
+def test_faults_say_as_data_what_the_issues_say(drawn: Drawn) -> None:
+    """Each count of the grade is that of its faults or of their rows; each fault names its row and its cell."""
+    episode, rows = drawn
+    submitted = [*rows, *rows[:2], {"date": "some day"}]
+    grade = score_submission(submitted, episode)
+    for name in ("missing", "extra_consequence", "extra_natural", "extra_other", "duplicate"):
+        assert sum(fault.type == name for fault in grade.faults) == getattr(grade, name)
+    assert len({fault.row for fault in grade.faults if fault.type == "invalid"}) == grade.invalid
+    truth = {row.key: row for row in episode.expected_rows}
+    for fault in grade.faults:
+        row = None if fault.row is None else submitted[fault.row - 1]
+        if fault.type == "missing":
+            assert (row, fault.key in truth) == (None, True)
+        elif fault.type == "invalid":
+            assert (fault.key, isinstance(row, dict)) == (None, True)
+        else:
+            assert isinstance(row, MetricSubmissionRow)
+            assert fault.key == row.key
+        if fault.type == "wrong":
+            assert isinstance(row, MetricSubmissionRow)
+            assert fault.field is not None
+            assert fault.given == getattr(row, fault.field)
+            assert fault.expected == getattr(truth[row.key], fault.field)
+        assert (fault.roots is not None and set(fault.roots) <= truth.keys()) is (fault.type == "extra_consequence")
+    told = json.loads(grade.model_dump_json())["faults"]
+    assert not [fault for fault in told if None in fault.values()]
+    assert Grade.model_validate_json(grade.model_dump_json()) == grade
+
+
+def fault_of(row: Any) -> Fault:
+    """The one fault of a bad row."""
+    episode = drawn_episode("medium", "rate_drop_from_median", 1)
+    (fault,) = score_submission([GOOD, row], episode).faults
+    return fault
+
+
+def test_a_fault_shows_what_was_given_as_json_can_hold_it() -> None:
+    """Short scalars are shown as they are; what is long, no scalar, no number or no text is put in words."""
+
+    def given(value: Any) -> Any:
+        return fault_of(GOOD | {"severity": value}).given
+
+    for value in ("grave", "x" * 60, 7, -(2**53), 2**53, 0.5, True, False):
+        assert (given(value), type(given(value))) == (value, type(value))
+    assert given(None) is None
+    for value, words in (
+        ("x" * 61, "'xxxx"),
+        ("a\nb", "'a\\nb'"),
+        ("\ud800", "'\\ud800'"),
+        (2**53 + 1, "9007199254740993"),
+        (-(2**53) - 1, "-9007199254740993"),
+        (10**5000, "(int, too long to show)"),
+        (["low"], "['low']"),
+        (float("inf"), "inf"),
+    ):
+        assert str(given(value)).startswith(words)
+        assert isinstance(given(value), str)
+    assert given(np.float64(0.5)) == 0.5
+
+
+def test_a_fault_says_what_is_allowed() -> None:
+    """A field that is missing, unknown or bad, and what is no row at all, is told with what belongs there."""
+    fields = "the fields are " + ", ".join(GOOD)
+    severities = "one of low, medium, high, critical"
+    row = "an object with the fields of a row"
+    assert fault_of(without("severity")) == Fault(type="invalid", row=2, field="severity", allowed=severities)
+    assert fault_of(GOOD | {"note": 3}) == Fault(type="invalid", row=2, field="note", given=3, allowed=fields)
+    assert fault_of(GOOD | {5: None}) == Fault(type="invalid", row=2, field="5", allowed=fields)
+    assert fault_of(GOOD | {"delta_value": "1"}).allowed == "a finite number"
+    assert fault_of([]) == Fault(type="invalid", row=2, given="[]", allowed=row)
+    assert fault_of("none") == Fault(type="invalid", row=2, given="none", allowed=row)
+
+
 # What a submission may look like
 
 
@@ -538,6 +648,13 @@ def test_what_is_no_list_is_an_error(submission: Any, words: str) -> None:
     assert "a submission is a list of at most 100,000 rows, or the JSON text of one" in str(caught.value)
 
 
+def test_the_longest_submission_is_read() -> None:
+    """Just as many rows as are allowed are a submission."""
+    assert rows_from_json(json.dumps([0] * MAX_ROWS)) == [0] * MAX_ROWS
+    with pytest.raises(ValueError, match="100,001 rows are too many"):
+        rows_from_json(json.dumps([0] * (MAX_ROWS + 1)))
+
+
 GOOD = dict(drawn_episode("medium", "rate_drop_from_median", 1).expected_rows[0])
 
 
@@ -564,6 +681,8 @@ def without(field: str) -> dict[str, Any]:
             GOOD | {"entity_type": "events"},
             "entity_type 'events' is not one of event_count, conversion_rate, funnel_step, hourly_mix, data_quality",
         ),
+        (GOOD | {"entity_type": ["hourly_mix"]}, "entity_type ['hourly_mix'] is not one of event_count, "),
+        (without("date") | {"severity": "grave"}, "date is missing; it is an ISO date from 2026-03-04 to 2026-03-31"),
         (GOOD | {"severity": "grave"}, "severity 'grave' is not one of low, medium, high, critical"),
         (GOOD | {"severity": ["low"]}, "severity ['low'] is not one of low, medium, high, critical"),
         (GOOD | {"baseline_value": float("nan")}, "baseline_value nan is not a finite number"),
@@ -610,9 +729,9 @@ def test_all_faults_of_a_row_are_told_at_once() -> None:
     (told,) = check_rows(
         [GOOD | {"date": "yesterday", "entity_name": "x", "severity": "grave", "note": 1}], episode.generator_config
     )
-    assert isinstance(told, str)
+    assert isinstance(told, InvalidRow)
     for part in ("date 'yesterday'", "entity_name 'x'", "severity 'grave'", "'note' is not a field"):
-        assert part in told
+        assert part in told.issue
 
 
 def test_whole_and_numpy_numbers_are_numbers() -> None:

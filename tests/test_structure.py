@@ -8,11 +8,12 @@ import json
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from helpers_env import ENV_ID
+from helpers_imports import imports_of, own_modules, parsed, reached_into
 
 import metric_tracker_env
 
@@ -21,25 +22,27 @@ PACKAGE = ROOT / "metric_tracker_env"
 NAME = PACKAGE.name
 # The layers of the design, from the core to the border: a module imports none that stands further down.
 ORDER = (
-    *("schema", "config", "measure", "tasks", "view", "submission"),  # the vocabulary and the rules
+    *("model", "schema", "config", "measure", "tasks", "view", "submission"),  # the vocabulary and the rules
     "world",  # from a key to a labelled episode
     *("scoring", "tools"),
     "play",  # from episodes to steps
     "render",
-    *("env", "vector_env", "investigation"),  # the doors
+    "session",  # an episode in words
+    *("base_env", "env", "vector_env", "investigation"),  # the doors
     *("sb3", "serve"),
     "__init__",
 )
 # Inside the folders, likewise.
 INSIDE = {
-    "config": ("base", "world", "generator", "episode", "environment", "load", "__init__"),
+    "config": ("base", "world", "generator", "explicit", "episode", "environment", "load", "page", "__init__"),
     "world": (
-        *("rng", "traffic", "variants", "links", "proposals", "plan"),  # what there is, and what it would do
-        *("windows", "calendar", "injection", "layer", "planner", "spans"),  # where it falls
-        *("labels", "stddev_shift", "source", "episode"),
+        *("workspace", "rng", "traffic", "variants", "links", "proposals", "plan"),  # what there is, what it would do
+        *("windows", "calendar", "injection", "layer", "planner", "spans", "labels"),  # where it falls
+        *("reach", "bench", "advice", "explicit", "source", "episode"),
     ),
-    "play": ("actions", "supply", "state", "layout", "observation", "board", "focus", "engine"),
+    "play": ("actions", "supply", "state", "layout", "observation", "board", "focus", "engine", "single"),
     "render": ("sheet", "layout", "scene", "frame", "text", "png", "__init__"),
+    "session": ("answers", "schemas", "evidence", "brief", "round", "session", "__init__"),
 }
 OPTIONAL = {"matplotlib", "torch", "rich", "tyro", "pandas", "narwhals", "stable_baselines3", "sb3_contrib", "PIL"}
 OPTIONAL |= {"torchrl", "tensordict", "openai", "filelock"}
@@ -54,26 +57,7 @@ CLOCK_PLACES = {("config.generator", "today")}  # end_date=None, the one place t
 RANDOM_ALLOWED = {"SeedSequence"}  # of numpy.random: a pure function of its argument
 
 
-def parsed(folder: Path) -> dict[str, ast.Module]:
-    """The modules under a folder, by their dotted name inside of it."""
-    paths = sorted(folder.rglob("*.py"))
-    return {
-        ".".join(path.relative_to(folder).with_suffix("").parts): ast.parse(path.read_text("utf-8")) for path in paths
-    }
-
-
 MODULES = parsed(PACKAGE)
-AGENTS = parsed(ROOT / "agents")
-
-
-def imports_of(tree: ast.AST) -> Iterator[tuple[str, str | None]]:
-    """(module, name) of every import; the name is None for a plain ``import``."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from ((alias.name, None) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "imports are absolute"
-            yield from ((node.module or "", alias.name) for alias in node.names)
 
 
 class ModuleLevel(ast.NodeTransformer):
@@ -88,18 +72,7 @@ class ModuleLevel(ast.NodeTransformer):
         return self.generic_visit(node)
 
 
-def own_modules(tree: ast.AST) -> set[str]:
-    """Modules of this package that a tree imports, by their name inside of it."""
-    found: set[str] = set()
-    for source, name in imports_of(tree):
-        if source.split(".")[0] == NAME:
-            inner = source.split(".")[1:]
-            candidates = [[*inner, name or ""], [*inner, name or "", "__init__"], inner, [*inner, "__init__"]]
-            found.add(next(".".join(parts) for parts in candidates if ".".join(parts) in MODULES))
-    return found
-
-
-GRAPH = {name: own_modules(tree) - {name} for name, tree in MODULES.items()}
+GRAPH = {name: own_modules(tree, MODULES, NAME) - {name} for name, tree in MODULES.items()}
 
 
 def layer(module: str) -> tuple[int, int]:
@@ -107,6 +80,12 @@ def layer(module: str) -> tuple[int, int]:
     first, _, inner = module.partition(".")
     inside = INSIDE.get(first, ())
     return ORDER.index(first), inside.index(inner) if inner in inside else -1
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_are_absolute(module: str) -> None:
+    """Each import names the module in full."""
+    assert not [node for node in ast.walk(MODULES[module]) if isinstance(node, ast.ImportFrom) and node.level]
 
 
 def test_imports_have_no_cycle() -> None:
@@ -150,28 +129,10 @@ def test_no_private_name_crosses_a_module(module: str) -> None:
     assert not {name for name in crossing if name.startswith("_") and name != "__version__"}
 
 
-@pytest.mark.parametrize("module", AGENTS)
-def test_agents_use_public_names_only(module: str) -> None:
-    """Agents import public names and reach into nobody's private attributes."""
-    tree = AGENTS[module]
-    imported = {name for source, name in imports_of(tree) if source.split(".")[0] == NAME and name}
-    assert not {name for name in imported if name.startswith("_")}
-    reached = {
-        node.attr
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute)
-        and node.attr.startswith("_")
-        and not node.attr.startswith("__")
-        and not (isinstance(node.value, ast.Name) and node.value.id in {"self", "cls"})
-    }
-    own = {
-        name.id if isinstance(name, ast.Name) else name.attr
-        for name in ast.walk(tree)
-        if isinstance(name, ast.Name | ast.Attribute) and isinstance(name.ctx, ast.Store)
-    }
-    defined = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    # Gymnasium and pydantic have documented names that begin with an underscore; a class may use its own.
-    assert not reached - own - defined - {"_asdict", "_replace", "_fields", "_make"}
+@pytest.mark.parametrize("module", MODULES)
+def test_no_module_reaches_into_anothers_attributes(module: str) -> None:
+    """What a module needs of another's objects, those objects offer."""
+    assert not reached_into(MODULES[module])
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -235,9 +196,9 @@ def test_making_an_environment_loads_nothing_optional() -> None:
     """Playing without rendering works with the core dependencies alone."""
     program = (
         "import sys, gymnasium as gym\n"
-        f"env = gym.make('{NAME}:MetricTracker-v0')\n"
+        f"env = gym.make('{ENV_ID}')\n"
         "env.reset(seed=0); env.step(0)\n"
-        f"envs = gym.make_vec('{NAME}:MetricTracker-v0', num_envs=2)\n"
+        f"envs = gym.make_vec('{ENV_ID}', num_envs=2)\n"
         "envs.reset(seed=0)\n"
         "print(*sorted({name.split('.')[0] for name in sys.modules}))"
     )

@@ -1,1 +1,1 @@
-"""Evaluation: play seeds, sum up with intervals, compare, draw."""
+"""Evaluation of players: play seeds, sum up with intervals, compare, draw."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agents.evaluation.outcome import Group
-from agents.evaluation.report import Comparison, Line, wrapped
+from .report import Comparison, Line, wrapped
+from .rows import Group
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,4 +1,4 @@
-"""The leaderboard: agents and saved models on held-out seeds of tasks, as tables, a file and charts."""
+"""The leaderboard: players on held-out seeds of tasks, as tables, a file and charts."""
 
 from __future__ import annotations
 
@@ -7,29 +7,21 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from agents.evaluation.charts import draw_recall, draw_scores
-from agents.evaluation.evaluate import (
-    MAX_WORKERS,
-    Evaluation,
-    check_count,
-    evaluate,
-    find_player,
-    held_out_seeds,
-    options_of,
-    worker_pool,
-)
-from agents.evaluation.report import Comparison, console, detail_table, score_table
-from agents.llm.episode import Transcript
-from agents.llm.run import LlmRun, told_of_failed
-from agents.players.models import LoadedModel, check_fits
-from agents.players.scripts.script import AGENTS
-from agents.progress import progress_bar
-from metric_tracker_env.tasks import build_config
+from metric_tracker_env.tasks import Task
+
+from ..command_line import check_whole
+from ..players.player import Assignment, Player
+from ..players.registry import find_player, known_players
+from ..progress import progress_bar
+from ..tasks import AnyTask, held_out_seeds, task_of
+from .charts import draw_recall, draw_scores
+from .evaluate import MAX_WORKERS, Evaluation, config_of, evaluate, worker_pool
+from .report import Comparison, console, detail_table, print_notes, score_table
 
 
 def leaderboard(
     models: Sequence[str | Path],
-    task: str | Sequence[str],
+    task: AnyTask | Sequence[AnyTask],
     episodes: int,
     output: str | Path,
     agents: Sequence[str] | None = None,
@@ -40,37 +32,27 @@ def leaderboard(
     """Play saved models and agents on the first held-out seeds of tasks; print tables, write a file and two charts.
 
     Args:
-        models: Folders of saved models, each of which plays in the view that it was trained on, and of runs with
-            language models.
-        task: A named task, or several.
-        episodes: Episodes of each agent and task.
+        models: Folders of players: of saved models, each of which plays in the view that it was trained on, and of runs
+            with language models.
+        task: A task, its name, or the path of a preset; or several.
+        episodes: Episodes of each player and task.
         output: Folder, made if it is missing, for ``<stem>.json``, ``<stem>.png`` and ``recall.png``.
-        agents: Names of registered agents; None means all.
-        workers: Processes that play the registered agents.
+        agents: Names of registered players; None means all.
+        workers: Processes that scripts are spread over.
         stem: What to call the files.
-        play_missing: Whether language models play the episodes that their folders do not hold, which may cost money.
+        play_missing: Whether players play episodes that cost money, as those that the folder of a language model does
+            not hold.
 
     Raises:
-        ValueError: before anything is played, for an unknown agent or task, two agents of one name, nobody to play, a
-            bad number, an output that cannot be written, a model that is damaged or does not fit a task, or a language
-            model that has not played all episodes.
+        ValueError: before anything is played, for an unknown player or task, two of one name, nobody to play, a bad
+            number, an output that cannot be written, a player that is damaged or does not fit a task, or one that
+            would have to be paid for.
         EndpointError: if the endpoint of a language model cannot be used.
     """
-    tasks = (task,) if isinstance(task, str) else tuple(task)
-    scripts = tuple(AGENTS) if agents is None else tuple(agents)
-    if not tasks:
-        raise ValueError("tasks is empty; name at least one task")
-    if not (models or scripts):
-        raise ValueError("agents is empty; name at least one agent or model")
-    if len(set(tasks)) != len(tasks):
-        raise ValueError(f"tasks {list(tasks)} names something twice; each once")
-    check_count("workers", workers, MAX_WORKERS)
-    seeds = {name: held_out_seeds(name, episodes) for name in tasks}
-    players = _players([*models, *scripts], tasks)
-    runs = [player for player in players.values() if isinstance(player, LlmRun)]
-    if not play_missing:
-        for run in runs:
-            _check_played(run, seeds)
+    tasks = _tasks((task,) if isinstance(task, (str, Path, Task)) else task)
+    check_whole("workers", workers, 1, MAX_WORKERS)
+    seeds = {name: held_out_seeds(each, episodes) for name, each in tasks.items()}
+    players = _players([*models, *(known_players() if agents is None else agents)], tasks, seeds, play_missing)
     folder = Path(output)
     check_writable(folder / f"{stem}.json")
 
@@ -81,15 +63,11 @@ def leaderboard(
         progress_bar(len(players) * len(tasks) * episodes) as advance,
     ):
         for name, player in players.items():
-            for each in tasks:
-                advance.describe(f"{name}, {each}")
-                evaluations.append(evaluate(player, seeds[each], each, pool=pool, progress=advance))
+            for title, each in tasks.items():
+                advance.describe(f"{name}, {title}")
+                evaluations.append(evaluate(player, seeds[title], each, pool=pool, progress=advance))
     comparison = Comparison.of(evaluations)
     show(comparison)
-    for run in runs:
-        failed = sum(item.error is not None for item in _transcripts(run, seeds))
-        if failed:
-            console().print(f"{run.card.name}: {told_of_failed(failed)}", soft_wrap=True)
     files = [folder / name for name in (f"{stem}.json", f"{stem}.png", "recall.png")]
     comparison.to_json(files[0])
     draw_scores(comparison, files[1])
@@ -100,7 +78,7 @@ def leaderboard(
 
 
 def show(comparison: Comparison) -> None:
-    """Print the table of each task, then the details of each task for some agents."""
+    """Print the table of each task, the details of each task for some agents, and what is to be told besides."""
     screen = console()
     for task, lines in comparison.tasks.items():
         screen.print(score_table(lines, f"{task}: mean of {lines[0].episodes:,} held-out episodes, 95 % intervals"), "")
@@ -109,25 +87,8 @@ def show(comparison: Comparison) -> None:
         some = [line for name in names for line in lines if line.agent == name]
         which = "" if len(some) == len(lines) else f" of {len(some)} of {len(lines)} agents"
         screen.print(detail_table(some, f"{task}: recall and precision{which}"), "")
-
-
-def _transcripts(run: LlmRun, seeds: Mapping[str, range]) -> list[Transcript]:
-    """What a language model has played of the seeds of tasks."""
-    return [item for task, of_task in seeds.items() for item in run.transcripts(of_task, build_config(task), task)]
-
-
-def _check_played(run: LlmRun, seeds: Mapping[str, range]) -> None:
-    """Refuse a language model that would have to play.
-
-    Raises:
-        ValueError: with how many episodes its folder holds.
-    """
-    asked, held = sum(map(len, seeds.values())), len(_transcripts(run, seeds))
-    if held < asked:
-        raise ValueError(
-            f"agent {str(run.folder)!r} holds {held:,} of the {asked:,} episodes of {list(seeds)}; give the tasks and "
-            "the number of episodes that it has played, or --play-missing to let it play the others"
-        )
+    for evaluation in comparison.evaluations:
+        print_notes(evaluation)
 
 
 def check_writable(file: Path) -> None:
@@ -144,25 +105,46 @@ def check_writable(file: Path) -> None:
         raise ValueError(f"output {str(file)!r} cannot be written: {error.strerror}") from error
 
 
-def _players(given: Sequence[str | Path], tasks: Sequence[str]) -> dict[str, LoadedModel | LlmRun | str]:
-    """Who plays, by name; models are loaded and fit every task.
+def _tasks(given: Sequence[AnyTask]) -> dict[str, Task]:
+    """The tasks by their names.
+
+    Raises:
+        ValueError: if there is none, an unknown one, or two of one name.
+    """
+    if not given:
+        raise ValueError("tasks is empty; name at least one task")
+    found = [task_of(each) for each in given]
+    tasks = {task.name: task for task in found}
+    if len(tasks) != len(found):
+        raise ValueError(f"tasks {[task.name for task in found]} names something twice; each once")
+    return tasks
+
+
+def _players(
+    given: Sequence[str | Path], tasks: Mapping[str, Task], seeds: Mapping[str, Sequence[int]], play_missing: bool
+) -> dict[str, Player]:
+    """Who plays, by name; all fit every task, and none has to be paid for unless that is allowed.
 
     Raises:
         ValueError: see ``leaderboard``.
     """
-    players: dict[str, LoadedModel | LlmRun | str] = {}
+    if not given:
+        raise ValueError("agents is empty; name at least one agent or model")
+    players: dict[str, Player] = {}
     for item in given:
-        found = find_player(item)
-        if isinstance(found, LoadedModel):
-            name = found.card.name
-            for task in tasks:
-                try:
-                    check_fits(found.card, build_config(task, options=options_of(found.card)))
-                except ValueError as error:
-                    raise ValueError(f"task {task!r}: {error}") from error
-        else:
-            name = found.card.name if isinstance(found, LlmRun) else str(item)
-        if name in players:
-            raise ValueError(f"agents: two are named {name!r}; name each once, and models apart in their model.json")
-        players[name] = found if isinstance(found, LoadedModel | LlmRun) else name
+        player, unpaid = find_player(item), 0
+        if player.name in players:
+            raise ValueError(f"agents: two are named {player.name!r}; name each once, and models apart in their cards")
+        players[player.name] = player
+        for name, task in tasks.items():
+            try:
+                unpaid += player.unpaid(Assignment(seeds[name], config_of(player, task), task))
+            except ValueError as error:
+                raise ValueError(f"task {name!r}: {error}") from error
+        asked = sum(map(len, seeds.values()))
+        if unpaid and not play_missing:
+            raise ValueError(
+                f"agent {str(item)!r} holds {asked - unpaid:,} of the {asked:,} episodes of {list(tasks)}; give the "
+                "tasks and the number of episodes that it has played, or --play-missing to let it play the others"
+            )
     return players

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from agents.evaluation.evaluate import Evaluation, Figure
-from agents.evaluation.intervals import Interval
-from agents.evaluation.outcome import Group
 from metric_tracker_env.schema import StrictModel
+
+from .evaluate import Evaluation, Figure
+from .intervals import Interval
+from .rows import Group
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -72,8 +73,8 @@ class Comparison(StrictModel):
 
     @property
     def models(self) -> set[str]:
-        """Names of the agents that are saved models or language models."""
-        return {item.agent for item in self.evaluations if item.model is not None or item.language_model is not None}
+        """Names of the agents that were trained, and so have a card."""
+        return {item.agent for item in self.evaluations if item.card is not None}
 
     def chosen(self, number: int = DETAILED) -> list[str]:
         """Names of the agents that the details show, best score first: saved models, then the best others.
@@ -153,6 +154,13 @@ def detail_table(lines: Sequence[Line], title: str) -> Table:
     for kind in kinds:
         _add_section(table, kind, [(name.split(" ")[1], g) for name, g in by_entity if name.split(" ")[0] == kind])
     return table
+
+
+def print_notes(evaluation: Evaluation) -> None:
+    """Print what is to be told of an agent's episodes besides its figures."""
+    where = evaluation.agent if evaluation.task is None else f"{evaluation.agent}, {evaluation.task}"
+    for note in evaluation.notes:
+        console().print(f"{where}: {note}", markup=False, soft_wrap=True)
 
 
 def wrapped(name: str, width: int) -> str:

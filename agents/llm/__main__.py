@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents.llm.command import main
+from .command import main
 
 if __name__ == "__main__":
     main()

@@ -16,6 +16,8 @@ import metric_tracker_env
 from metric_tracker_env.config import ConfigModel, Name, Positive, Real
 from metric_tracker_env.schema import StrictModel
 
+from ..players.card_file import read_card_file
+
 CARD_FILE = "llm.json"
 FORMAT = 1
 MAX_PARALLEL = 256
@@ -200,14 +202,7 @@ def read_card(folder: str | Path) -> LlmCard:
         ValueError: if it is missing, damaged or of another format.
     """
     path = Path(folder) / CARD_FILE
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"card {str(path)!r} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"card {str(path)!r} is not JSON: {error}") from error
-    if isinstance(data, dict) and data.get("format", FORMAT) != FORMAT:
-        raise ValueError(f"card {str(path)!r} has format {data['format']!r}; this version reads format {FORMAT}")
+    data = read_card_file(path, "card", FORMAT)
     try:
         return LlmCard.model_validate(data)
     except ValidationError as error:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, Field, JsonValue, NonNegativeInt, SecretStr, ValidationError, field_validator
 
-from agents.llm.card import LlmSettings, is_secret
+from ..command_line import faults_of, how_to_install
+from ..players.player import PlayerError
+from .card import LlmSettings, is_secret
 
 if TYPE_CHECKING:
     import openai
@@ -23,7 +25,7 @@ BUSY = (408, 409, 429)  # and 5xx; the client has repeated these
 UNPAID = "insufficient_quota"  # the code of a 429 that waiting does not cure
 
 
-class EndpointError(Exception):
+class EndpointError(PlayerError):
     """The endpoint cannot be used at all: a run ends, and no episode is scored for it."""
 
 
@@ -118,7 +120,7 @@ def client_library() -> Any:
 
 def missing(package: str, error: ImportError) -> str:
     """What to tell where a package of the extra is not installed."""
-    return f"language models need {package} ({error}); install it with: pip install 'metric_tracker_env[llm]'"
+    return f"language models need {package} ({error}); {how_to_install('llm')}"
 
 
 class Endpoint:
@@ -230,5 +232,5 @@ class Endpoint:
 def _fault_of(error: Exception) -> str:
     """Why a reply cannot be read."""
     if isinstance(error, ValidationError):
-        return "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()[:3])
+        return "; ".join(faults_of(error)[:3])
     return str(error)

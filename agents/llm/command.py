@@ -12,18 +12,21 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from agents.command_line import need, told_in_one_line
-from agents.evaluation.evaluate import Evaluation, Figure, check_count, evaluate, held_out_seeds
-from agents.evaluation.intervals import Interval
-from agents.evaluation.report import FIGURES, Comparison, console, detail_table, score_table
-from agents.llm.card import LlmCard, LlmSettings, Prices, TokensField, card_of, slug
-from agents.llm.client import EndpointError
-from agents.llm.episode import Finish, Tokens, Transcript
-from agents.llm.run import TRANSCRIPTS_FILE, LlmRun, told_of_failed
-from agents.progress import progress_bar
 from metric_tracker_env import EnvConfig
 from metric_tracker_env.schema import StrictModel
-from metric_tracker_env.tasks import HELD_OUT_SEEDS, build_config
+from metric_tracker_env.tasks import HELD_OUT_SEEDS, Task, build_config
+
+from ..command_line import check_whole, command, described, need, told_in_one_line
+from ..evaluation.evaluate import Evaluation, Figure, evaluate
+from ..evaluation.intervals import Interval
+from ..evaluation.report import FIGURES, Comparison, console, detail_table, print_notes, score_table
+from ..players.player import Assignment
+from ..progress import progress_bar
+from ..tasks import AnyTask, held_out_seeds, task_of
+from .card import LlmCard, LlmSettings, Prices, TokensField, card_of, slug
+from .client import EndpointError
+from .episode import Finish, Tokens, Transcript
+from .run import TRANSCRIPTS_FILE, LlmRun
 
 NEEDED = {"openai": "llm", "filelock": "llm", "rich": "llm", "tyro": "llm"}
 KEPT = "what was played is kept, and the same command goes on"
@@ -128,7 +131,7 @@ def run(
         base_url: Of the endpoint, up to and including /v1; by default OPENAI_BASE_URL, or else OpenAI's own.
         api_key_env: Environment variable that holds the key; by default OPENAI_API_KEY, which an endpoint other than
             OpenAI's own may do without.
-        task: Named task; by default hard_mixed.
+        task: Named task, or a preset's path; by default hard_mixed.
         config: Instead of a task, a preset, a .toml or .json file.
         episodes: Held-out episodes; those that the folder holds already are not played again.
         parallel: Episodes at a time.
@@ -151,7 +154,7 @@ def run(
         price_cached: Of a million input tokens that the endpoint had cached; by default as of input.
         retry_failed: Play the episodes again that a failure of the endpoint ended.
     """
-    label, built, seeds = _asked(task, config, episodes)
+    label, found, built, seeds = _asked(task, config, episodes)
     prices = {"input": price_input, "output": price_output, "cached": price_cached}
     priced = any(price is not None for price in prices.values())
     if priced and None in (price_input, price_output):
@@ -178,11 +181,10 @@ def run(
     player = LlmRun.begin(folder, card)
     if retry_failed:
         console().print(f"{player.forget_failed()} failed episodes are played again")
-    named = None if config is not None else label
     with progress_bar(len(seeds)) as advance:
         advance.describe(card.name)
-        evaluation = evaluate(player, seeds, named, built if named is None else None, progress=advance)
-    transcripts = player.transcripts(seeds, built, named)
+        evaluation = evaluate(player, seeds, found, built if found is None else None, progress=advance)
+    transcripts = player.transcripts(Assignment(seeds, built, found))
     summary = Summary.of(card, label, evaluation, transcripts)
     screen = console()
     lines = Comparison.of([evaluation]).summary
@@ -195,8 +197,7 @@ def run(
         screen.print(f"seed {item.seed}: {item.finish}, {item.error}", markup=False, soft_wrap=True)
     if len(failed) > SHOWN:
         screen.print(f"and {len(failed) - SHOWN} more; see error in {folder / TRANSCRIPTS_FILE}", soft_wrap=True)
-    if failed:
-        screen.print(told_of_failed(len(failed)), soft_wrap=True)
+    print_notes(evaluation)
     file = folder / f"summary_{label}.json"
     file.write_text(summary.model_dump_json(indent=2) + "\n", encoding="utf-8")
     screen.print(f"wrote {file} and {folder / TRANSCRIPTS_FILE}", soft_wrap=True)
@@ -206,30 +207,31 @@ def run(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a bad value ends it with exit code 2 and one line that says why, a bad endpoint with 1."""
-    need(NEEDED, "python -m agents.llm")
+    need(NEEDED, "llm")
     import tyro
 
     with told_in_one_line():
         try:
-            tyro.cli(run, prog="python -m agents.llm", description=__doc__, args=arguments)
+            tyro.cli(run, prog=command("llm"), description=described(__doc__), args=arguments)
         except EndpointError as error:
             raise SystemExit(f"error: {error}; {KEPT}") from None
         except KeyboardInterrupt:
             raise SystemExit(f"interrupted; {KEPT}") from None
 
 
-def _asked(task: str | None, config: Path | None, episodes: int) -> tuple[str, EnvConfig, range]:
-    """What to play: how to call it, the configuration, and the seeds.
+def _asked(task: AnyTask | None, config: Path | None, episodes: int) -> tuple[str, Task | None, EnvConfig, range]:
+    """What to play: how to call it, the task if it is one, the configuration, and the seeds.
 
     Raises:
         ValueError: for a bad task, preset or number, or both a task and a preset.
     """
     if config is None:
-        named = task or "hard_mixed"
-        return named, build_config(named), held_out_seeds(named, episodes)
-    built = build_config(task, config)
-    check_count("episodes", episodes, len(HELD_OUT_SEEDS))
-    return config.stem, built, HELD_OUT_SEEDS[:episodes]
+        found = task_of(task or "hard_mixed")
+        return found.name, found, found.config, held_out_seeds(found, episodes)
+    if task is not None:
+        raise ValueError(f"task {str(task)!r} and config {str(config)!r} are both given; give one of them")
+    check_whole("episodes", episodes, 1, len(HELD_OUT_SEEDS))
+    return config.stem, None, build_config(None, config), HELD_OUT_SEEDS[:episodes]
 
 
 def _decoded(extra: str) -> dict[str, object]:

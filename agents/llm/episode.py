@@ -13,16 +13,16 @@ from typing import Any, Literal, NamedTuple, Protocol, Self
 
 from pydantic import Field, StrictInt, model_validator
 
-from agents.evaluation.outcome import Row, rows_of
-from agents.evaluation.play import EpisodeLine
-from agents.llm.card import LlmSettings
-from agents.llm.client import Reply, RequestError, ToolCall
-from metric_tracker_env import EnvConfig, Investigation
-from metric_tracker_env.investigation import brief, call_by_name, call_schemas, episode_of, standing_of
+from metric_tracker_env import EnvConfig, Session
 from metric_tracker_env.play.actions import SUBMIT
 from metric_tracker_env.schema import MetricSubmissionRow, StrictModel
+from metric_tracker_env.session import brief, call_schemas
 from metric_tracker_env.submission import check_rows
-from metric_tracker_env.tasks import get_task
+from metric_tracker_env.tasks import Task
+
+from ..players.outcome import EpisodeLine, Row, rows_of
+from .card import LlmSettings
+from .client import Reply, RequestError, ToolCall
 
 REMINDER = (
     f"There was no tool call in your reply, so nothing has happened. Go on by calling a tool; {SUBMIT} hands in your "
@@ -101,9 +101,9 @@ class Briefing(NamedTuple):
     digest: str
 
     @classmethod
-    def of(cls, config: EnvConfig, task: str | None) -> Briefing:
-        """Of a configuration and, if it is of a task, the task's instruction."""
-        text = brief(config) if task is None else brief(config, get_task(task).instruction)
+    def of(cls, config: EnvConfig, task: Task | None) -> Briefing:
+        """Of a configuration and, if it is of a task, the task."""
+        text = brief(config, task)
         tools = call_schemas(config.generator)
         # Neither the view nor the kind of reward reaches an agent that calls tools.
         played = config.model_dump(mode="json", exclude={"view", "reward"})
@@ -123,8 +123,8 @@ class Conversation:
 
     def __init__(self, model: Asked, settings: LlmSettings, config: EnvConfig, briefing: Briefing, seed: int) -> None:
         self._model, self._settings, self._config, self._briefing, self._seed = model, settings, config, briefing, seed
-        self._investigation = Investigation(config=config)
-        self._investigation.reset(seed=seed)
+        self._session = Session(config=config)
+        self._session.begin(seed)
         self._messages: list[dict[str, Any]] = [{"role": "user", "content": briefing.text}]
         self._tokens = Tokens()
         self._turns = self._retries = self._unmetered = self._refused = 0
@@ -166,14 +166,12 @@ class Conversation:
 
     def transcript(self, task: str | None, finish: Finish, error: str | None, seconds: float) -> Transcript:
         """End the episode, if a limit has not let it end, with nothing submitted; and say how it went."""
-        game = self._investigation
-        before = standing_of(game)
+        session = self._session
+        before = session.standing
         if not before.done:
-            call_by_name(game, SUBMIT, {"rows": []})
-        after = standing_of(game)
-        if after.grade is None:
-            raise RuntimeError("an episode that was ended has no grade")
-        told = {**after.grade.model_dump(), "cost": before.cost, "tool_calls": before.tool_calls}
+            session.call(SUBMIT, {"rows": []})
+        after = session.standing
+        told = {**session.grade().model_dump(), "cost": before.cost, "tool_calls": before.tool_calls}
         line = EpisodeLine.of(
             self._seed, told, self._config, episode_return=after.reward, illegal=self._refused, steps=before.steps
         )
@@ -191,7 +189,7 @@ class Conversation:
             tokens=self._tokens,
             seconds=round(seconds, 3),
             figures=figures,
-            rows=tuple(rows_of(episode_of(game), self._reported)),
+            rows=tuple(rows_of(session.episode(), self._reported)),
             tools=dict(self._tools),
             messages=tuple(self._messages),
         )
@@ -221,16 +219,15 @@ class Conversation:
         """Make a call and note the answer; how the episode finished, if it did."""
         tool, arguments = call["function"]["name"], _decoded(call["function"]["arguments"])
         # What is no object goes on as it is, for the tool to refuse.
-        answer = call_by_name(self._investigation, tool, arguments)
-        self._messages.append({"role": "tool", "tool_call_id": call["id"], "content": answer})
-        right = json.loads(answer)["ok"]
-        if right:
+        answer = self._session.call(tool, arguments)
+        self._messages.append({"role": "tool", "tool_call_id": call["id"], "content": answer.text})
+        if answer.ok:
             self._tools[tool] += 1
         else:
             self._refused += 1
-        if not standing_of(self._investigation).done:
+        if not answer.done:
             return None
-        if not (right and tool == SUBMIT):
+        if not (answer.ok and tool == SUBMIT):
             return "calls_spent"
         generator = self._config.generator
         self._reported = [
@@ -242,7 +239,7 @@ class Conversation:
 
 
 async def play_episode(
-    model: Asked, settings: LlmSettings, config: EnvConfig, task: str | None, briefing: Briefing, seed: int
+    model: Asked, settings: LlmSettings, config: EnvConfig, task: Task | None, briefing: Briefing, seed: int
 ) -> Transcript:
     """Play one episode; a limit, or a failure of the endpoint in it, ends it with nothing submitted.
 
@@ -262,7 +259,7 @@ async def play_episode(
     except RequestError as failure:
         finish, error = failure.finish, str(failure)
         talk.note_retries(failure.retries)
-    return talk.transcript(task, finish, error, time.monotonic() - start)
+    return talk.transcript(None if task is None else task.name, finish, error, time.monotonic() - start)
 
 
 def _function(call: ToolCall) -> dict[str, Any]:

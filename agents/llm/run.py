@@ -9,26 +9,29 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from agents.evaluation.play import Played
-from agents.llm.card import LlmCard, checked_key, is_llm_run, key_of, read_card, write_card
-from agents.llm.client import Endpoint, missing
-from agents.llm.episode import FAILED, Briefing, Transcript, play_episode
-from metric_tracker_env import EnvConfig
+from ..command_line import command
+from ..players.outcome import Played, Progress
+from ..players.player import Assignment, PlaysAnything
+from ..players.registry import register_folder
+from .card import CARD_FILE, LlmCard, checked_key, is_llm_run, key_of, read_card, write_card
+from .client import Endpoint, missing
+from .episode import FAILED, Briefing, Transcript, play_episode
 
 TRANSCRIPTS_FILE, LOCK_FILE = "transcripts.jsonl", "transcripts.lock"
 CANCEL_AGAIN_SECONDS = 0.2
 
 
-class LlmRun:
-    """The folder of a run, which ``evaluate`` plays like a saved model's.
+@register_folder(CARD_FILE)
+class LlmRun(PlaysAnything):
+    """The folder of a run as a player; an episode that it holds is not played again.
 
     Args:
         folder: With a card.
@@ -37,6 +40,8 @@ class LlmRun:
     Raises:
         ValueError: if the card is missing or damaged.
     """
+
+    kind = "language model"
 
     def __init__(self, folder: str | Path, api_key: str | None = None) -> None:
         self.folder, self.card = Path(folder), read_card(folder)
@@ -66,23 +71,21 @@ class LlmRun:
         return f"<LlmRun {self.card.name!r} in {str(self.folder)!r}>"
 
     @property
+    def name(self) -> str:
+        """That of the card."""
+        return self.card.name
+
+    @property
     def path(self) -> Path:
         """Of the transcripts."""
         return self.folder / TRANSCRIPTS_FILE
 
-    def play(
-        self,
-        seeds: Sequence[int],
-        config: EnvConfig,
-        task: str | None = None,
-        progress: Callable[[int], None] | None = None,
-    ) -> Played:
+    def play(self, asked: Assignment, pool: Executor | None = None, progress: Progress | None = None) -> Played:
         """Play the episodes of some seeds, as many at a time as the card says, but for those that have been played.
 
         Args:
-            seeds: ``reset`` seeds, one an episode.
-            config: What to play.
-            task: Named task that the configuration is of; its instruction is in the brief.
+            asked: What to play; the task's instruction is in the brief.
+            pool: Not used: what takes time is waiting.
             progress: Called with the number of episodes just played, or found.
 
         Raises:
@@ -90,6 +93,8 @@ class LlmRun:
             EndpointError: if the endpoint cannot be used; what has been played until then is kept.
             ImportError: naming the extra, if the client is not installed.
         """
+        del pool
+        seeds, config, task = asked
         briefing = Briefing.of(config, task)
         found = self._told(briefing)
         known = sum(seed in found for seed in seeds)
@@ -115,16 +120,26 @@ class LlmRun:
                     _wait_for(_all(endpoint, one, waiting, self.card.parallel))
         chosen = [found[seed] for seed in seeds]
         tools: Counter[str] = sum((Counter(item.tools) for item in chosen), Counter())
-        return Played([item.line for item in chosen], [list(item.rows) for item in chosen], tools)
+        failed = sum(item.error is not None for item in chosen)
+        notes = (told_of_failed(failed),) if failed else ()
+        return Played([item.line for item in chosen], [list(item.rows) for item in chosen], tools, notes)
 
-    def transcripts(self, seeds: Iterable[int], config: EnvConfig, task: str | None = None) -> list[Transcript]:
-        """The transcripts of some seeds, in their order; those that have not been played are left out.
+    def unpaid(self, asked: Assignment) -> int:
+        """How many of the episodes have not been played.
 
         Raises:
             ValueError: if the file is damaged.
         """
-        found = self._told(Briefing.of(config, task))
-        return [found[seed] for seed in dict.fromkeys(seeds) if seed in found]
+        return len(set(asked.seeds)) - len(self.transcripts(asked))
+
+    def transcripts(self, asked: Assignment) -> list[Transcript]:
+        """The transcripts of the episodes, in their order; those that have not been played are left out.
+
+        Raises:
+            ValueError: if the file is damaged.
+        """
+        found = self._told(Briefing.of(asked.config, asked.task))
+        return [found[seed] for seed in dict.fromkeys(asked.seeds) if seed in found]
 
     def forget_failed(self) -> int:
         """Take out the episodes that a failure of the endpoint ended, so that they are played again; their number.
@@ -204,7 +219,8 @@ class LlmRun:
 def told_of_failed(number: int) -> str:
     """What to say of so many episodes that the endpoint failed in."""
     return (
-        f"episodes that failed by the endpoint, and score 0: {number:,}; --retry-failed of agents.llm plays them again"
+        f"episodes that failed by the endpoint, and score 0: {number:,}; "
+        f"--retry-failed of {command('llm')} plays them again"
     )
 
 

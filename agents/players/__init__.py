@@ -1,1 +1,1 @@
-"""What plays: scripts and saved models."""
+"""What plays: the protocol and the registry of players, scripts, and saved models."""

@@ -17,9 +17,10 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 import metric_tracker_env
-from agents.players.models import fingerprint
-from agents.training.recorder import TimedVecEnv
-from agents.training.settings import TrainingConfig
+
+from ..players.models.card import fingerprint
+from .recorder import TimedVecEnv
+from .settings import TrainingConfig
 
 
 class Kept(NamedTuple):
@@ -29,7 +30,7 @@ class Kept(NamedTuple):
     settings: str  # TrainingConfig as JSON
     fingerprint: str  # of the actions and the observation
     model: bytes  # stable-baselines3's zip
-    envs: TimedVecEnv  # the lanes, in the middle of their episodes
+    envs: dict[str, Any]  # state of the lanes, in the middle of their episodes
     cpu_seconds: float  # spent on training so far
     replay: Any  # replay buffer of an off-policy algorithm
     action_space: spaces.Space[Any]  # with the random state that exploration draws from
@@ -67,7 +68,8 @@ class Checkpoint:
             settings=self._config.model_dump_json(),
             fingerprint=fingerprint(self._config.environment),
             model=zipped.getvalue(),
-            envs=envs,
+            # The state and not the object, which would be pickled by the name of a module of this package.
+            envs=envs.__getstate__(),
             cpu_seconds=cpu_seconds,
             replay=model.replay_buffer if isinstance(model, OffPolicyAlgorithm) else None,
             action_space=model.action_space,
@@ -97,9 +99,11 @@ def load_checkpoint(path: Path, config: TrainingConfig, algorithms: Mapping[str,
         )
     if kept.settings != config.model_dump_json():
         raise ValueError(f"checkpoint {str(path)!r} was made with other settings than the run's; start the run again")
+    envs = TimedVecEnv.__new__(TimedVecEnv)
+    envs.__setstate__(kept.envs)
     zipped = io.BytesIO(kept.model)
-    model = algorithms[config.algorithm].load(zipped, env=kept.envs, device="cpu", force_reset=False)
+    model = algorithms[config.algorithm].load(zipped, env=envs, device="cpu", force_reset=False)
     model.action_space = kept.action_space
     if isinstance(model, OffPolicyAlgorithm):
         model.replay_buffer = kept.replay
-    return Loaded(model, kept.envs, kept.cpu_seconds, kept.random_states)
+    return Loaded(model, envs, kept.cpu_seconds, kept.random_states)

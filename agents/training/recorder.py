@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from sb3_contrib import MaskablePPO
 from stable_baselines3 import PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.utils import ConstantSchedule
-from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
-from agents.evaluation.evaluate import evaluate_policy
-from agents.training.curve import Curve, Point
-from agents.training.settings import Ramp, TrainingConfig, validation_seeds
+from metric_tracker_env import EnvConfig
+from metric_tracker_env.sb3 import MetricTrackerVecEnv
 from metric_tracker_env.tasks import build_config
 
+from ..players.models.sb3 import Sb3Policy
+from ..tasks import validation_seeds
+from .curve import Curve, Point
+from .held_out import evaluate_policy
+from .settings import Ramp, TrainingConfig
 
-class TimedVecEnv(VecMonitor):
-    """Counts episodes, as ``VecMonitor`` does, and adds up the CPU seconds in the lanes; can be pickled."""
 
-    def __init__(self, venv: VecEnv, info_keywords: tuple[str, ...] = ()) -> None:
-        super().__init__(venv, info_keywords=info_keywords)
+class TimedVecEnv(MetricTrackerVecEnv):
+    """Adds up the CPU seconds in the lanes."""
+
+    def __init__(self, num_envs: int, config: EnvConfig, info_keywords: tuple[str, ...] = ()) -> None:
+        super().__init__(num_envs, config=config, info_keywords=info_keywords)
         self.seconds = 0.0
 
     def reset(self) -> Any:
@@ -48,25 +50,6 @@ class TimedVecEnv(VecMonitor):
         self.seconds += time.process_time() - start
         return result
 
-    def __getstate__(self) -> dict[str, Any]:
-        # What SB3 keeps of the class cannot be pickled, and is the same for every object.
-        return {name: value for name, value in self.__dict__.items() if name != "class_attributes"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, class_attributes=dict(inspect.getmembers(type(self))))
-
-
-class Greedy:
-    """A model in training as a policy that takes its most likely legal action."""
-
-    def __init__(self, model: Any, masked: bool) -> None:
-        self._model, self._masked = model, masked
-
-    def actions(self, observations: np.ndarray, masks: np.ndarray) -> np.ndarray:
-        """(n, L) float32 observations and (n, A) bool masks -> (n,) int64 actions."""
-        told = {"action_masks": masks} if self._masked else {}
-        return self._model.predict(observations, deterministic=True, **told)[0]
-
 
 class Recorder(BaseCallback):
     """Between rollouts: sets learning rate, entropy and step cost, evaluates on held-out seeds, keeps checkpoints."""
@@ -83,7 +66,7 @@ class Recorder(BaseCallback):
         self._config, self._curve, self._envs, self._save = config, curve, envs, save
         self._spent = spent  # CPU seconds of training before the last look at the clock
         self._since = 0.0
-        self._played = build_config(config.task, options={"view": config.view})
+        self._played = build_config(config=config.task.config, options={"view": config.view})
         self._seeds = validation_seeds(config.task, config.evaluation_episodes)
         self._evaluated = self._kept = -1  # how many evaluations and checkpoints were due already
 
@@ -126,7 +109,7 @@ class Recorder(BaseCallback):
     def _evaluate(self) -> None:
         spent = self._stop_clock()
         masked = self._config.algorithm == "maskable_ppo"
-        played = evaluate_policy(Greedy(self.model, masked), self._seeds, self._config.name, self._played)
+        played = evaluate_policy(Sb3Policy(self.model, masked), self._seeds, self._config.name, self._played)
         score = played.interval("score")
         point = Point(
             steps=self.num_timesteps,

@@ -10,22 +10,24 @@ from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.buffers import NStepReplayBuffer
 from stable_baselines3.common.logger import configure
 
-from agents.players.models import MODEL_FILE, write_card
-from agents.training.checkpoint import Checkpoint, load_checkpoint
-from agents.training.curve import Curve
-from agents.training.recorder import Recorder, TimedVecEnv
-from agents.training.settings import TrainingConfig
-from metric_tracker_env.sb3 import BoardPolicy, MetricTrackerVecEnv, board_policy_kwargs
+from metric_tracker_env.sb3 import BoardPolicy, board_policy_kwargs
+
+from ..players.models.card import WEIGHTS_OF, write_card
+from .checkpoint import Checkpoint, load_checkpoint
+from .curve import Curve
+from .recorder import Recorder, TimedVecEnv
+from .settings import TrainingConfig
 
 Model = MaskablePPO | PPO | DQN
 
 SETTINGS_FILE, CHECKPOINT_FILE, CURVE_FILE = "training.json", "checkpoint.pkl", "curve.csv"
+MODEL_FILE = WEIGHTS_OF["sb3"]
 LIBRARY = "stable-baselines3"
 
 
 def build(config: TrainingConfig) -> tuple[Model, TimedVecEnv]:
     """A fresh model of the settings, and the lanes that it trains on."""
-    envs = TimedVecEnv(MetricTrackerVecEnv(config.lanes, config=config.environment), info_keywords=("score", "cost"))
+    envs = TimedVecEnv(config.lanes, config.environment, info_keywords=("score", "cost"))
     model = _build_model(config, envs)
     envs.seed(config.first_seed)  # after the model, which seeds the lanes with its own seed
     return model, envs
@@ -125,7 +127,7 @@ def _learn(
     model.save(folder / MODEL_FILE)
     write_card(
         folder,
-        name=folder.name,
+        name=folder.resolve().name,
         library=LIBRARY,
         algorithm=config.algorithm,
         policy="sb3",

@@ -6,20 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Discriminator, Field, StrictInt, Tag, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, StrictInt, Tag, model_validator
 
 from metric_tracker_env.config import ConfigModel, EnvConfig, Positive, Real, Reward, StepCost, View, load_config
-from metric_tracker_env.tasks import TRAINING_SEEDS, build_config, get_task
+from metric_tracker_env.model import in_one_line
+from metric_tracker_env.tasks import Task, build_config, get_task
 from metric_tracker_env.vector_env import MAX_LANES
+
+from ..tasks import AnyTask, presets, task_of, training_seed
 
 Algorithm = Literal["maskable_ppo", "ppo", "dqn"]
 Count = Annotated[StrictInt, Field(ge=1, le=10**12)]
 Share = Annotated[Real, Field(ge=0, le=1)]
-
-PRESETS = Path(__file__).parents[2] / "configs" / "training"
-# Seeds of run k begin at k x this, so that no two runs share a lane.
-SEEDS_PER_RUN = MAX_LANES
-MAX_RUN_SEED = len(TRAINING_SEEDS) // SEEDS_PER_RUN - 1
 
 
 class Ramp(ConfigModel):
@@ -81,10 +79,17 @@ class DqnSettings(ConfigModel):
     n_step_returns: Count = 3
 
 
+def _found(task: object) -> object:
+    """The task that a name or a preset's path stands for."""
+    return task_of(task) if isinstance(task, (str, Path)) else task
+
+
 class TrainingConfig(ConfigModel):
     """A training run; the same settings give the same curve on the same machine."""
 
-    task: str = "medium_mixed"
+    task: Annotated[Task, BeforeValidator(_found)] = Field(
+        default_factory=lambda: get_task("medium_mixed"), description="By name, or as a preset's path; kept in full."
+    )
     view: View = "focus"
     reward: Reward = "terminal"
     step_cost: StepCostOrRamp | None = Field(
@@ -93,7 +98,7 @@ class TrainingConfig(ConfigModel):
     algorithm: Algorithm = "maskable_ppo"
     total_steps: Count = 1_200_000
     lanes: Annotated[StrictInt, Field(ge=1, le=MAX_LANES)] = 64
-    seed: Annotated[StrictInt, Field(ge=0, le=MAX_RUN_SEED)] = 0
+    seed: Annotated[StrictInt, Field(ge=0)] = 0
     threads: Annotated[StrictInt, Field(ge=1, le=256)] = Field(default=1, description="CPU threads of torch.")
     learning_rate: Ramp = Ramp(start=1e-3, end=1e-3)
     hidden: tuple[Count, ...] = Field(
@@ -111,7 +116,7 @@ class TrainingConfig(ConfigModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        get_task(self.task)
+        training_seed(self.task, self.seed, self.lanes)
         if self.view == "board" and self.algorithm != "maskable_ppo":
             raise ValueError(
                 f"algorithm {self.algorithm!r} has no network for view 'board'; allowed there: 'maskable_ppo'"
@@ -132,28 +137,22 @@ class TrainingConfig(ConfigModel):
         options: dict[str, object] = {"view": self.view, "reward": self.reward}
         if self.step_cost is not None:
             options["step_cost"] = self.step_cost.start if isinstance(self.step_cost, Ramp) else self.step_cost
-        return build_config(self.task, options=options)
+        return build_config(config=self.task.config, options=options)
 
     @property
     def first_seed(self) -> int:
         """Seed of lane 0; lane i is seeded i more."""
-        return get_task(self.task).training_seeds[0] + self.seed * SEEDS_PER_RUN
+        return training_seed(self.task, self.seed, self.lanes)
 
     @property
     def name(self) -> str:
         """Name of the run and of its folder."""
-        return f"{self.task}-{self.view}-{self.algorithm}-seed{self.seed}"
-
-
-def validation_seeds(task: str, episodes: int) -> range:
-    """The last held-out seeds of a task: for evaluations during training, apart from the first, which reports use."""
-    first, end = get_task(task).held_out_seeds
-    return range(max(first, end - episodes), end)
+        return f"{self.task.name}-{self.view}-{self.algorithm}-seed{self.seed}"
 
 
 def preset_path(algorithm: Algorithm, view: View) -> Path:
     """The preset of an algorithm and view that comes with the project."""
-    return PRESETS / f"{algorithm}_{view}.toml"
+    return presets() / "training" / f"{algorithm}_{view}.toml"
 
 
 class Preset(ConfigModel):
@@ -162,10 +161,10 @@ class Preset(ConfigModel):
     settings: dict[str, object]
     tasks: dict[str, dict[str, object]] = Field(default_factory=dict)
 
-    def config(self, task: str, **changes: object) -> TrainingConfig:
+    def config(self, task: AnyTask, **changes: object) -> TrainingConfig:
         """The settings for a task, with changes on top."""
-        get_task(task)
-        data = merge(merge(self.settings, self.tasks.get(task, {})), {"task": task, **changes})
+        found = task_of(task)
+        data = merge(merge(self.settings, self.tasks.get(found.name, {})), {"task": found, **changes})
         return TrainingConfig.model_validate(data)
 
 
@@ -178,9 +177,9 @@ def load_preset(path: str | Path) -> Preset:
     preset = load_config(path, Preset)
     for task in preset.tasks or ("medium_mixed",):
         try:
-            preset.config(task)
+            preset.config(get_task(task))
         except ValueError as error:
-            raise ValueError(f"training preset {str(path)!r}: {error}") from error
+            raise ValueError(f"training preset {str(path)!r}: {in_one_line(error)}") from error
     return preset
 
 

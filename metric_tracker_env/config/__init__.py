@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from metric_tracker_env.config.base import MAX_SEED, ConfigModel, Name, Positive, Real, Seed, StepCost
-from metric_tracker_env.config.environment import EnvConfig, Reward, ToolCosts, View
-from metric_tracker_env.config.episode import (
-    COUNT_OF_DENSITY,
-    EpisodeConfig,
-    EpisodeOptions,
+from metric_tracker_env.config.base import (
+    MAX_SEED,
     GenerationError,
+    Name,
+    Positive,
+    Real,
+    Seed,
+    StepCost,
+    UnknownOptionError,
+    check_seed,
+    unknown_option,
+)
+from metric_tracker_env.config.environment import EnvConfig, Reward, ToolCosts, View
+from metric_tracker_env.config.episode import COUNT_OF_DENSITY, EpisodeConfig, EpisodeOptions, check_fits
+from metric_tracker_env.config.explicit import (
+    METHODS,
+    AnomalyGenerator,
+    ExplicitAnomaly,
+    FunnelBreakGenerator,
+    HourlyMixShiftGenerator,
+    ImpossibleCountsGenerator,
     SyntheticAnomalyGenerator,
-    check_fits,
+    TargetAnomaly,
 )
 from metric_tracker_env.config.generator import (
     FIRST_CANDIDATE_DAY,
@@ -22,6 +36,7 @@ from metric_tracker_env.config.generator import (
 )
 from metric_tracker_env.config.load import load_config
 from metric_tracker_env.config.world import WorldConfig
+from metric_tracker_env.model import ConfigModel
 
 __all__ = [
     "COUNT_OF_DENSITY",
@@ -29,13 +44,19 @@ __all__ = [
     "LAST_CLEAN_DAYS",
     "MAX_DAILY_COUNT",
     "MAX_SEED",
+    "METHODS",
+    "AnomalyGenerator",
     "ConfigModel",
     "EnvConfig",
     "EpisodeConfig",
     "EpisodeOptions",
+    "ExplicitAnomaly",
+    "FunnelBreakGenerator",
     "FunnelStep",
     "GenerationError",
     "GeneratorConfig",
+    "HourlyMixShiftGenerator",
+    "ImpossibleCountsGenerator",
     "Name",
     "Positive",
     "RateNoise",
@@ -44,9 +65,13 @@ __all__ = [
     "Seed",
     "StepCost",
     "SyntheticAnomalyGenerator",
+    "TargetAnomaly",
     "ToolCosts",
+    "UnknownOptionError",
     "View",
     "WorldConfig",
     "check_fits",
+    "check_seed",
     "load_config",
+    "unknown_option",
 ]

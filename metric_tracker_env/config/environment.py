@@ -6,9 +6,10 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, StrictInt, model_validator
 
-from metric_tracker_env.config.base import ConfigModel, StepCost
+from metric_tracker_env.config.base import StepCost
 from metric_tracker_env.config.episode import EpisodeConfig, EpisodeOptions, check_fits
 from metric_tracker_env.config.generator import GeneratorConfig
+from metric_tracker_env.model import ConfigModel
 
 View = Literal["focus", "board"]
 Reward = Literal["terminal", "dense"]
@@ -27,11 +28,11 @@ class ToolCosts(ConfigModel):
 class EnvConfig(EpisodeOptions):
     """Everything that ``gymnasium.make`` accepts: the episodes, the view, the reward and the budget."""
 
-    generator: GeneratorConfig = GeneratorConfig()
-    view: View = "focus"
-    reward: Reward = "terminal"
+    generator: GeneratorConfig = Field(default=GeneratorConfig(), description="Funnel, calendar and clean traffic.")
+    view: View = Field(default="focus", description="One date at a time, or all dates at once.")
+    reward: Reward = Field(default="terminal", description="The score at the end, or its change at each report.")
     budget: StrictInt = Field(default=16, ge=1, le=100_000, description="Units to spend on tools in an episode.")
-    costs: ToolCosts = ToolCosts()
+    costs: ToolCosts = Field(default=ToolCosts(), description="Units that tools cost.")
     step_cost: StepCost = Field(default=0.005, description="Reward lost per unit spent.")
     step_limit: StrictInt = Field(default=48, ge=1, le=1_000_000, description="The draft is submitted at this step.")
 

@@ -2,48 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, StrictInt, field_validator, model_validator
 
-from metric_tracker_env.config.base import ConfigModel, Name, Real, Seed
+from metric_tracker_env.config.base import MAX_SEED, GenerationError, Seed
+from metric_tracker_env.config.explicit import AnomalyGenerator, check_generators
 from metric_tracker_env.config.generator import GeneratorConfig
-from metric_tracker_env.schema import Density, Difficulty, Direction, ScenarioFamily
+from metric_tracker_env.model import ConfigModel
+from metric_tracker_env.schema import Density, Difficulty, ScenarioFamily
 
 COUNT_OF_DENSITY: dict[Density, int] = {"low": 3, "medium": 5, "high": 7}
-
-
-class SyntheticAnomalyGenerator(ConfigModel):
-    """An explicit anomaly: move a metric to its median plus or minus a number of deviations.
-
-    ``stddev_factor`` multiplies the metric's ``std_dev_from_median``; the shift is never smaller than the
-    detection threshold. ``direction`` "auto" draws one. No date draws one; no metric means all metrics.
-    """
-
-    method_name: Literal["metric_stddev_shift"] = "metric_stddev_shift"
-    metric_name: Name | None = None
-    metric_names: tuple[Name, ...] = ()
-    date: Name | None = None
-    dates: tuple[Name, ...] = ()
-    stddev_factor: Real = Field(gt=0, le=1000)
-    direction: Direction | Literal["auto"] = "auto"
-
-    @model_validator(mode="after")
-    def _check_once(self) -> Self:
-        for field, names in (("date and dates", self.all_dates), ("metric_name and metric_names", self.all_metrics)):
-            if len(set(names)) != len(names):
-                raise ValueError(f"{field}: {list(names)} names something twice; each once")
-        return self
-
-    @property
-    def all_dates(self) -> tuple[str, ...]:
-        """``dates`` and ``date`` together, in order."""
-        return (*self.dates, *((self.date,) if self.date is not None else ()))
-
-    @property
-    def all_metrics(self) -> tuple[str, ...]:
-        """``metric_names`` and ``metric_name`` together, in order."""
-        return (*self.metric_names, *((self.metric_name,) if self.metric_name is not None else ()))
 
 
 Count = Annotated[StrictInt, Field(ge=0)]
@@ -52,15 +21,17 @@ Count = Annotated[StrictInt, Field(ge=0)]
 class EpisodeOptions(ConfigModel):
     """What an episode holds; an environment is made with these, and a reset may change them for one episode."""
 
-    scenario_family: ScenarioFamily = "mixed"
-    difficulty: Difficulty = "medium"
-    anomaly_density: Density = "medium"
+    scenario_family: ScenarioFamily = Field(default="mixed", description="Family of the incidents; mixed is any.")
+    difficulty: Difficulty = Field(default="medium", description="Sizes, thresholds and noise.")
+    anomaly_density: Density = Field(default="medium", description="Number of incidents where anomaly_count is None.")
     anomaly_count: Count | tuple[Count, Count] | None = Field(
         default=3,
-        description="Incidents: a number, a (low, high) range, or None = by density (low 3, medium 5, high 7); "
-        "0 is a quiet episode.",
+        description="Incidents: a number, a (low, high) range, or None = by density (low 3, medium 5, high 7); 0 is a "
+        "quiet episode; at most one a candidate date, and fewer than half of all dates.",
     )
-    anomaly_generators: tuple[SyntheticAnomalyGenerator, ...] = ()
+    anomaly_generators: tuple[AnomalyGenerator, ...] = Field(
+        default=(), description="Explicit anomalies, instead of drawn ones."
+    )
 
     @field_validator("anomaly_count", mode="before")
     @classmethod
@@ -89,13 +60,12 @@ class EpisodeOptions(ConfigModel):
 
 
 class EpisodeConfig(EpisodeOptions):
-    """What one episode asks of the generator."""
+    """What one episode asks of the generator, and the episode's name: the same again makes the same episode again."""
 
-    seed: Seed = 0
-
-
-class GenerationError(ValueError):
-    """An episode cannot be made as asked."""
+    seed: Seed = Field(default=0, description="Of a stream of episodes, as given to reset.")
+    number: StrictInt = Field(
+        default=0, ge=0, le=MAX_SEED, description="Which episode of the stream; 0 is what reset(seed) plays."
+    )
 
 
 def check_fits(generator: GeneratorConfig, episode: EpisodeConfig) -> None:
@@ -105,7 +75,7 @@ def check_fits(generator: GeneratorConfig, episode: EpisodeConfig) -> None:
         GenerationError: naming the count and the most that fits, or the unknown metric or date.
     """
     if episode.anomaly_generators:
-        check_generators(generator, episode)
+        check_generators(generator, episode.anomaly_generators)
         return
     _, high = episode.count_range
     if high > generator.max_incidents:
@@ -113,38 +83,4 @@ def check_fits(generator: GeneratorConfig, episode: EpisodeConfig) -> None:
             f"anomaly_count: {high} incidents do not fit in {generator.num_days} days; "
             f"at most {generator.max_incidents} do (one a date, fewer than half of all days"
             f"{'' if generator.world is None else f'; in a world each may last {generator.world.longest} dates'})"
-        )
-
-
-def check_generators(generator: GeneratorConfig, episode: EpisodeConfig) -> None:
-    """Refuse explicit generators with an unknown metric or date, two on one date, or too many.
-
-    Raises:
-        GenerationError: naming what and why.
-    """
-    names = [*generator.catalogue.count_metrics, *(item.name for item in generator.catalogue.conversions)]
-    used: dict[int, str] = {}
-    number = 0
-    for spec in episode.anomaly_generators:
-        metrics = spec.all_metrics or tuple(names)
-        for name in metrics:
-            if name not in names:
-                raise GenerationError(f"anomaly_generators: metric {name!r} is not one of {names}")
-        try:
-            days = [generator.day_index(date) for date in spec.all_dates]
-        except ValueError as error:
-            raise GenerationError(f"anomaly_generators: {error}") from error
-        number += len(metrics) * max(1, len(days))
-        for name in metrics:
-            for day in days:
-                if day in used:
-                    raise GenerationError(
-                        f"anomaly_generators: {name!r} and {used[day]!r} both ask for {generator.date_names[day]}; "
-                        "one anomaly a date"
-                    )
-                used[day] = name
-    if number >= generator.num_days / 2:
-        raise GenerationError(
-            f"anomaly_generators: {number} anomalies do not leave more than half of {generator.num_days} days clean, "
-            "which the medians need"
         )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
-from pydantic import Field, StrictInt, field_validator, model_validator
+from pydantic import Field, StrictInt, ValidationInfo, field_validator, model_validator
 
-from metric_tracker_env.config.base import ConfigModel, Identifier, Positive, Real
+from metric_tracker_env.config.base import Identifier, Positive, Real
 from metric_tracker_env.config.world import MIN_WORLD_WEEKS, WorldConfig
+from metric_tracker_env.model import ConfigModel, Length
 from metric_tracker_env.schema import (
     DAYS_PER_WEEK,
     DIFFICULTIES,
@@ -28,14 +30,11 @@ LAST_CLEAN_DAYS = 2
 class FunnelStep(ConfigModel):
     """A funnel step after the first: its events are a share of the events of the step before it."""
 
-    name: Identifier
-    rate: Real = Field(gt=0, lt=1, description="Mean share of the previous step's events.")
+    name: Identifier = Field(description="Of the step's events; no other step has it.")
+    rate: Real = Field(
+        gt=0, lt=1, description="Mean share of the previous step's events; below 1 with its noise at hard, too."
+    )
     noise_scale: Real = Field(default=1.0, ge=0, le=10, description="Multiple of the difficulty's hourly rate noise.")
-
-
-def _conversion(numerator: str, denominator: str, name: str) -> ConversionMetricDefinition:
-    description = f"{numerator} / {denominator} * 100"
-    return ConversionMetricDefinition(name=name, numerator=numerator, denominator=denominator, description=description)
 
 
 DEFAULT_STEPS = (
@@ -44,13 +43,15 @@ DEFAULT_STEPS = (
     FunnelStep(name="orders_placed", rate=0.44, noise_scale=1.2),
     FunnelStep(name="payment_successful", rate=0.91),
 )
+DEFAULT_ENTRY = "app_opens"
+DEFAULT_NAMES = (DEFAULT_ENTRY, *(step.name for step in DEFAULT_STEPS))
 DEFAULT_CONVERSIONS = (
-    _conversion("menu_opens", "app_opens", "app_open_to_menu_open"),
-    _conversion("product_added_to_cart", "menu_opens", "menu_open_to_product_added_to_cart"),
-    _conversion("orders_placed", "product_added_to_cart", "product_added_to_cart_to_order_placed"),
-    _conversion("payment_successful", "orders_placed", "order_placed_to_payment_successful"),
-    _conversion("orders_placed", "app_opens", "app_open_to_order_placed"),
-    _conversion("payment_successful", "app_opens", "app_open_to_payment_successful"),
+    ConversionMetricDefinition.of("menu_opens", "app_opens", "app_open_to_menu_open"),
+    ConversionMetricDefinition.of("product_added_to_cart", "menu_opens", "menu_open_to_product_added_to_cart"),
+    ConversionMetricDefinition.of("orders_placed", "product_added_to_cart", "product_added_to_cart_to_order_placed"),
+    ConversionMetricDefinition.of("payment_successful", "orders_placed", "order_placed_to_payment_successful"),
+    ConversionMetricDefinition.of("orders_placed", "app_opens", "app_open_to_order_placed"),
+    ConversionMetricDefinition.of("payment_successful", "app_opens", "app_open_to_payment_successful"),
 )
 # fmt: off
 DEFAULT_HOURLY_WEIGHTS = (
@@ -60,54 +61,78 @@ DEFAULT_HOURLY_WEIGHTS = (
 # fmt: on
 
 
+def default_conversions(names: tuple[str, ...]) -> tuple[ConversionMetricDefinition, ...]:
+    """Conversions of a funnel whose steps have these names: each step, and from end to end.
+
+    The default funnel has shorter names for its own, and one more: from the first step to the orders.
+    """
+    if names == DEFAULT_NAMES:
+        return DEFAULT_CONVERSIONS
+    pairs = list(zip(names[1:], names[:-1], strict=True))
+    if len(names) > 2:
+        pairs.append((names[-1], names[0]))
+    return tuple(ConversionMetricDefinition.of(numerator, denominator) for numerator, denominator in pairs)
+
+
 class RateNoise(ConfigModel):
     """Half-width of the uniform hourly noise of a step rate, relative, by difficulty."""
 
-    easy: Real = Field(default=0.015, ge=0, lt=0.5)
-    medium: Real = Field(default=0.025, ge=0, lt=0.5)
-    hard: Real = Field(default=0.035, ge=0, lt=0.5)
+    easy: Real = Field(default=0.015, ge=0, lt=0.5, description="At easy.")
+    medium: Real = Field(default=0.025, ge=0, lt=0.5, description="At medium.")
+    hard: Real = Field(default=0.035, ge=0, lt=0.5, description="At hard.")
 
 
 class GeneratorConfig(ConfigModel):
     """The funnel, its calendar and its clean traffic; the default is a food-delivery app."""
 
-    entry_step: Identifier = Field(default="app_opens", description="First step of the funnel.")
-    steps: tuple[FunnelStep, ...] = Field(default=DEFAULT_STEPS, min_length=1, max_length=11)
-    conversion_definitions: tuple[ConversionMetricDefinition, ...] = Field(default=DEFAULT_CONVERSIONS, max_length=40)
-    num_weeks: StrictInt = Field(default=4, ge=1, le=12)
+    entry_step: Identifier = Field(default=DEFAULT_ENTRY, description="First step of the funnel.")
+    steps: Annotated[tuple[FunnelStep, ...], Length(1, 11)] = Field(
+        default=DEFAULT_STEPS, description="The steps after the first, in order."
+    )
+    conversion_definitions: Annotated[tuple[ConversionMetricDefinition, ...], Length(0, 40)] = Field(
+        default=None,  # pyright: ignore[reportArgumentType] - a validator fills it, so that no user of it meets a None
+        validate_default=True,
+        description="Conversion rates; None is the rate of each step and that from end to end.",
+    )
+    num_weeks: StrictInt = Field(default=4, ge=1, le=12, description="Weeks of an episode.")
     end_date: dt.date | None = Field(
         default=dt.date(2026, 3, 31),
         ge=dt.date(1900, 1, 1),
         description="Last day of the data; None is yesterday, resolved once when the config is made.",
     )
-    base_daily_count: Positive = Field(default=18000, ge=500, description="First-step events of a mean day 0.")
-    weekday_factors: tuple[Positive, ...] = Field(
-        default=(0.95, 1.0, 1.02, 1.04, 1.06, 1.12, 1.08),
-        min_length=DAYS_PER_WEEK,
-        max_length=DAYS_PER_WEEK,
-        description="Traffic factor of Monday to Sunday.",
+    base_daily_count: Positive = Field(
+        default=18000,
+        ge=500,
+        description=f"First-step events of a mean day 0; no day may reach more than {MAX_DAILY_COUNT:,} of them.",
+    )
+    weekday_factors: Annotated[tuple[Positive, ...], Length(DAYS_PER_WEEK, DAYS_PER_WEEK)] = Field(
+        default=(0.95, 1.0, 1.02, 1.04, 1.06, 1.12, 1.08), description="Traffic factor of Monday to Sunday."
     )
     trend_per_day: Real = Field(default=0.0025, gt=-0.01, lt=0.05, description="Added share of the base a day.")
     day_noise: Real = Field(default=0.02, ge=0, lt=0.5, description="Half-width of the uniform day noise, relative.")
-    hourly_weights: tuple[Positive, ...] = Field(
-        default=DEFAULT_HOURLY_WEIGHTS, min_length=HOURS_PER_DAY, max_length=HOURS_PER_DAY
+    hourly_weights: Annotated[tuple[Positive, ...], Length(HOURS_PER_DAY, HOURS_PER_DAY)] = Field(
+        default=DEFAULT_HOURLY_WEIGHTS, description="Traffic of the hours 0 to 23, relative to each other."
     )
     hour_noise: Real = Field(default=0.08, ge=0, lt=0.5, description="Half-width of the uniform hour-weight noise.")
-    rate_noise: RateNoise = RateNoise()
+    rate_noise: RateNoise = Field(default=RateNoise(), description="Half-width of the noise of step rates.")
     world: WorldConfig | None = Field(
         default=None, description="Announced events, lost hours, incidents that last; None for none of them."
     )
 
-    @model_validator(mode="before")
+    @field_validator("conversion_definitions", mode="before")
     @classmethod
-    def _resolve_yesterday(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("end_date", 0) is None:
-            return data | {"end_date": dt.date.today() - dt.timedelta(days=1)}
-        return data
+    def _those_of_the_steps(cls, value: object, info: ValidationInfo) -> object:
+        if value is not None:
+            return value
+        if not {"entry_step", "steps"} <= info.data.keys():
+            return ()  # one of them has been refused
+        return default_conversions((info.data["entry_step"], *(step.name for step in info.data["steps"])))
 
     @field_validator("end_date", mode="before")
     @classmethod
     def _read_date(cls, value: object) -> object:
+        if value is None:
+            return dt.date.today() - dt.timedelta(days=1)
         if isinstance(value, str):
             return dt.date.fromisoformat(value)
         if type(value) is not dt.date:
@@ -116,7 +141,7 @@ class GeneratorConfig(ConfigModel):
 
     @model_validator(mode="after")
     def _check_funnel(self) -> Self:
-        names = (self.entry_step, *(step.name for step in self.steps))
+        names = self.step_names
         if len(set(names)) != len(names) or {"date", "hour", "counts"} & set(names):
             raise ValueError(f"steps: names {list(names)} must be distinct and none of 'date', 'hour', 'counts'")
         position = {name: i for i, name in enumerate(names)}
@@ -124,7 +149,10 @@ class GeneratorConfig(ConfigModel):
         seen |= {f"{num}_from_{den}" for num, den in zip(names[1:], names[:-1], strict=True)}
         for item in self.conversion_definitions:
             if item.name in seen:
-                raise ValueError(f"conversion_definitions: the name {item.name!r} is used twice")
+                raise ValueError(
+                    f"conversion_definitions: the name {item.name!r} is used twice; "
+                    "each step, rate of a step and conversion has a name of its own"
+                )
             seen.add(item.name)
             for side in (item.numerator, item.denominator):
                 if side not in position:
@@ -158,6 +186,16 @@ class GeneratorConfig(ConfigModel):
             )
         return self
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, with changes that are checked; conversions that are those of the steps follow changed steps.
+
+        Raises:
+            pydantic.ValidationError: for an unknown key or a bad value.
+        """
+        if update and self.conversion_definitions == default_conversions(self.step_names):
+            update = {"conversion_definitions": None} | dict(update)
+        return super().model_copy(update=update, deep=deep)
+
     def noise_of(self, step: FunnelStep, difficulty: Difficulty) -> float:
         """Half-width of the hourly noise of a step's rate, relative."""
         return getattr(self.rate_noise, difficulty) * step.noise_scale
@@ -181,11 +219,15 @@ class GeneratorConfig(ConfigModel):
         longest = 1 if self.world is None else self.world.longest
         return min(len(self.candidate_days) // longest, (self.num_days - 1) // 2)
 
+    @property
+    def step_names(self) -> tuple[str, ...]:
+        """Names of all steps of the funnel, the first one too."""
+        return (self.entry_step, *(step.name for step in self.steps))
+
     @cached_property
     def catalogue(self) -> Catalogue:
         """Entities and measures of this funnel."""
-        names = (self.entry_step, *(step.name for step in self.steps))
-        return Catalogue(names, self.conversion_definitions)
+        return Catalogue(self.step_names, self.conversion_definitions)
 
     @property
     def dates(self) -> np.ndarray:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from metric_tracker_env.config.environment import EnvConfig
-from metric_tracker_env.schema import StrictModel
+from metric_tracker_env.model import StrictModel, in_one_line
 
 ModelT = TypeVar("ModelT", bound=StrictModel)
 
@@ -17,13 +17,16 @@ def load_config(path: str | Path, model: type[ModelT] = EnvConfig) -> ModelT:
     """Read a preset from a TOML or JSON file.
 
     Args:
-        path: File ending in ``.toml`` or ``.json``.
+        path: File ending in ``.toml`` or ``.json``; ``~`` is the home directory.
         model: Config class to build.
 
     Raises:
         ValueError: if the file is missing, has another ending, is malformed, or holds an unknown key or bad value.
     """
-    file = Path(path)
+    try:
+        file = Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"config file {str(path)!r} is in no home directory that is known here") from error
     if file.suffix not in {".toml", ".json"}:
         raise ValueError(f"config file {str(file)!r} must end in .toml or .json")
     if not file.is_file():
@@ -37,5 +40,7 @@ def load_config(path: str | Path, model: type[ModelT] = EnvConfig) -> ModelT:
         raise ValueError(f"config file {str(file)!r} holds {type(data).__name__}; it must hold a table of keys")
     try:
         return model.model_validate(data)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"config file {str(file)!r}: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"config file {str(file)!r}: {in_one_line(error)}") from error
+    except RecursionError as error:
+        raise ValueError(f"config file {str(file)!r} is nested too deeply") from error

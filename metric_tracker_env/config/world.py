@@ -6,7 +6,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, StrictInt, model_validator
 
-from metric_tracker_env.config.base import ConfigModel, Positive, Real
+from metric_tracker_env.config.base import Positive, Real
+from metric_tracker_env.model import ConfigModel, Length
 from metric_tracker_env.schema import DAYS_PER_WEEK
 
 MIN_WORLD_WEEKS = 3  # fewer days cannot hold the events beside enough plain dates
@@ -26,11 +27,8 @@ class WorldConfig(ConfigModel):
     """
 
     events: tuple[Events, Events] = Field(default=(4, 6), description="Fewest and most known events of an episode.")
-    lengths: tuple[Share, ...] = Field(
-        default=(0.55, 0.25, 0.20),
-        min_length=1,
-        max_length=DAYS_PER_WEEK,
-        description="Probability that an event or an incident lasts 1, 2, 3, ... dates.",
+    lengths: Annotated[tuple[Share, ...], Length(1, DAYS_PER_WEEK)] = Field(
+        default=(0.55, 0.25, 0.20), description="Probability that an event or an incident lasts 1, 2, 3, ... dates."
     )
     without_effect: Share = Field(default=0.25, description="Share of the events that change nothing.")
     announced_within: Real = Field(

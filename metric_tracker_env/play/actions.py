@@ -81,9 +81,10 @@ class ActionTable:
     Both end with the scans, the survey and ``submit``.
     """
 
+    rows: list[tuple[int, int, int, int]]  # (op, day, argument, cost) of each action, as plain numbers
     op: np.ndarray  # (A,) int8 of Op
     day: np.ndarray  # (A,) int64, day index or Day
-    argument: np.ndarray  # (A,) int64: DATE row of `reveals`, SCAN family x multiplier, REPORT entity
+    argument: np.ndarray  # (A,) int64: DATE row of `reveals`, SCAN and SURVEY which of the scans, REPORT entity
     cost: np.ndarray  # (A,) int64 budget units
     reveals: np.ndarray  # (T, E) bool, cells of a date that a tool on it reveals
 
@@ -91,7 +92,7 @@ class ActionTable:
         self.view: View = view
         self._config = config
         self._actions: list[Action] = []
-        self._columns: list[tuple[int, int, int, int]] = []
+        self.rows = []
         self._reveals: list[np.ndarray] = []
         self._costs = costs
         catalogue = config.catalogue
@@ -112,14 +113,13 @@ class ActionTable:
                 self._add_reports(day)
         self.date_tools = len(tools)
         self.block = len(tools) + catalogue.num_entities  # actions of one date in the board view
-        self.scan_start = len(self._actions)
         for family, name in enumerate(SCAN_TOOLS):
             for level, multiplier in enumerate(SCAN_MULTIPLIERS):
                 scan = family * len(SCAN_MULTIPLIERS) + level
                 self._add(Op.SCAN, 0, scan, self._cost(name), name, {"threshold_multiplier": multiplier})
-        self._add(Op.SURVEY, 0, 0, self._cost(SURVEY_TOOL), SURVEY_TOOL, {})
+        self._add(Op.SURVEY, 0, len(SCAN_TOOLS) * len(SCAN_MULTIPLIERS), self._cost(SURVEY_TOOL), SURVEY_TOOL, {})
         self._add(Op.SUBMIT, 0, 0, 0, SUBMIT, {})
-        op, self.day, self.argument, self.cost = np.array(self._columns, np.int64).T.copy()
+        op, self.day, self.argument, self.cost = np.array(self.rows, np.int64).T.copy()
         self.op = op.astype(np.int8)
 
     def _cost(self, tool: str) -> int:
@@ -146,7 +146,7 @@ class ActionTable:
         return FOCUSED if day == Day.FOCUSED else NEXT_FLAGGED
 
     def _add(self, op: Op, day: int, argument: int, cost: int, tool: str, arguments: dict[str, str | float]) -> None:
-        self._columns.append((op, day, argument, cost))
+        self.rows.append((int(op), int(day), argument, cost))
         self._actions.append(Action(tool, arguments))
 
     def _add_date_tool(self, day: int, row: int, tool: str, arguments: dict[str, str | float]) -> None:

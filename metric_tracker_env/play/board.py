@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from metric_tracker_env.play.actions import Op
+from metric_tracker_env.config import EnvConfig
+from metric_tracker_env.play.actions import ActionTable, Op
 from metric_tracker_env.play.layout import FAMILIES, SCANS, Layout, calendar_features
 from metric_tracker_env.play.observation import (
     FLAG_OF_LEVEL,
     REPORTED_SCALE,
     UNPACK,
     Evidence,
+    Lane,
     Reported,
     Scanned,
     ViewState,
@@ -22,8 +24,8 @@ from metric_tracker_env.schema import DAYS_PER_WEEK
 class BoardView(ViewState):
     """Every date and entity at once: one row of features a date, then the globals."""
 
-    def __init__(self, play: Play) -> None:
-        entities = play.entities
+    def __init__(self, config: EnvConfig, table: ActionTable) -> None:
+        days, entities = config.generator.num_days, config.generator.catalogue.num_entities
         layout = Layout()
         columns = {
             "revealed": (entities, "1 where a tool has revealed the cell"),
@@ -33,19 +35,22 @@ class BoardView(ViewState):
             "flags": (FAMILIES, "largest multiplier at which a scan flagged the date, by family"),
             "calendar": (DAYS_PER_WEEK + 1, "weekday one-hot, position in the range"),
         }
-        at = layout.add_table(play.days, columns)
+        at = layout.add_table(days, columns)
         layout.add("globals", 3 + SCANS, "reported rows x 0.1, budget left, steps left, scans made")
-        table = play.table
-        super().__init__(play, layout, row=at["calendar"].stop, block=table.block)
-        self._at = at
-        self._dates = self._rows.reshape(play.lanes, self._lane_rows, -1)[:, : play.days]
-        self._dates[:, :, at["calendar"]] = calendar_features(play.config)
-        self._evidence = at["season"].stop
+        super().__init__(config, table, layout, block=table.block)
+        self._at, self._evidence = at, at["season"].stop
+        self._calendar = calendar_features(config)
         # After a tool, those that would reveal nothing more than it did are not legal any more.
         inside = (table.reveals[None] <= table.reveals[:, None]).all(axis=2)
         self._keep = np.ones((table.date_tools, table.block), bool)
         self._keep[:, : table.date_tools] = ~inside
-        self._fresh = (table.op != Op.REPORT) & (self._costs <= play.config.budget)
+        self._fresh = (table.op != Op.REPORT) & (self._costs <= config.budget)
+
+    def _attach(self, play: Play) -> None:
+        super()._attach(play)
+        table = self.observations[:, : play.days * self._at["calendar"].stop]
+        self._dates = table.reshape(play.lanes, play.days, -1)  # a view
+        self._dates[:, :, self._at["calendar"]] = self._calendar
 
     def load(self, lanes: np.ndarray) -> None:
         """Clear the board."""
@@ -59,24 +64,69 @@ class BoardView(ViewState):
         shown = np.empty((len(found.lanes), self._evidence), np.float32)
         shown[:, :entities] = found.seen
         np.multiply(found.seen, UNPACK, out=shown[:, entities:-1])
-        shown[:, entities:-1] *= data.ratios.take(found.source, axis=0)
-        shown[:, -1] = data.season.take(found.source) * (found.opened * UNPACK)
-        self._rows[found.lanes * self._lane_rows + found.days, : self._evidence] = shown
+        shown[:, entities:-1] *= data.ratios.take(found.row, axis=0)
+        shown[:, -1] = data.season.take(found.row) * (found.opened * UNPACK)
+        self._dates[found.lanes, found.days, : self._evidence] = shown
         at = found.lanes * self._lane_blocks + found.days
         block = self._blocks.take(at, axis=0)
         block &= self._keep.take(found.tools, axis=0)
-        block[:, -entities:] |= (data.classes.take(found.source, axis=0) > 0) & found.fresh
+        block[:, -entities:] |= (data.classes.take(found.row, axis=0) > 0) & found.fresh
         self._blocks[at] = block
 
     def on_scan(self, told: Scanned) -> None:
         """Write the flags; the scan is not legal again."""
         self._dates[told.lanes, :, self._at["flags"]] = FLAG_OF_LEVEL.take(told.known[:, :, :FAMILIES])
-        self._buffer[told.lanes, self._scans_at + told.scans] = 1.0
+        self.observations[told.lanes, self._scans_at + told.scans] = 1.0
         self.mask[told.lanes, told.actions] = False
 
     def on_report(self, row: Reported) -> None:
         """Mark the cell as reported."""
         lanes, days, entities, actions = row
-        self._rows[lanes * self._lane_rows + days, self._at["reported"].start + entities] = 1.0
-        self._buffer[lanes, self._reported_at] += np.float32(REPORTED_SCALE)
+        self._dates[lanes, days, self._at["reported"].start + entities] = 1.0
+        self.observations[lanes, self._reported_at] += np.float32(REPORTED_SCALE)
         self.mask[lanes, actions] = False
+
+
+class BoardLane(BoardView, Lane):
+    """The board of a single lane."""
+
+    def __init__(self, config: EnvConfig, table: ActionTable) -> None:
+        super().__init__(config, table)
+        self._reveals, self._kept = list(table.reveals), list(self._keep)
+
+    def _attach(self, play: Play) -> None:
+        super()._attach(play)
+        at, dates, entities = self._at, self._dates[0], play.entities
+        self._revealed_on, self._deviation_on = dates[:, at["revealed"]], dates[:, at["deviation"]]
+        self._season_on = dates[:, at["season"].start]
+        self._reported_cells = dates[:, at["reported"]]
+        self._flags = dates[:, at["flags"]]
+        self._levels = play.known[0, :, :FAMILIES]
+        self._reports_on = self._blocks[:, -entities:]
+        self._fresh_cells = np.zeros(entities, bool)
+
+    def reveal(self, day: int, tool: int) -> None:
+        """Write the revealed cells of the date; its confirmed cells may be reported."""
+        seen, shown, fresh = self.play.revealed[day], self._reveals[tool], self._fresh_cells
+        np.greater(shown, seen, out=fresh)
+        np.logical_and(fresh, self._confirmed[day], out=fresh)
+        np.logical_or(seen, shown, out=seen)
+        revealed = self._revealed_on[day]
+        revealed[...] = seen
+        np.multiply(self._deviations[day], revealed, out=self._deviation_on[day])
+        self._season_on[day] = self._seasons.item(day) * self.play.opened.item(day)
+        block, reports = self._blocks[day], self._reports_on[day]
+        np.logical_and(block, self._kept[tool], out=block)
+        np.logical_or(reports, fresh, out=reports)
+
+    def flag(self, scan: int, action: int) -> None:
+        """Write the flags; the scan is not legal again."""
+        self._flags[...] = FLAG_OF_LEVEL.take(self._levels)
+        self._shown[self._scans_at + scan] = 1.0
+        self._allowed[action] = False
+
+    def report(self, day: int, entity: int, action: int) -> None:
+        """Mark the cell as reported."""
+        self._reported_cells[day, entity] = 1.0
+        self._shown[self._reported_at] += np.float32(REPORTED_SCALE)
+        self._allowed[action] = False

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from metric_tracker_env.config import EnvConfig, View
+from metric_tracker_env.config import EnvConfig, EpisodeConfig, View
 from metric_tracker_env.measure import SCAN_MULTIPLIERS
 from metric_tracker_env.play.actions import SURVEY_MULTIPLIER, Action, ActionTable, Day, Op
 from metric_tracker_env.play.board import BoardView
@@ -14,7 +15,7 @@ from metric_tracker_env.play.focus import FocusView
 from metric_tracker_env.play.layout import Layout
 from metric_tracker_env.play.observation import Evidence, Reported, Scanned
 from metric_tracker_env.play.state import Play
-from metric_tracker_env.play.supply import LEVEL_COLUMNS, EpisodeSupply
+from metric_tracker_env.play.supply import LEVEL_COLUMNS, EpisodeSupply, Played, SupplyState
 from metric_tracker_env.schema import ANOMALY_TYPES
 from metric_tracker_env.scoring import soft_f1
 from metric_tracker_env.tasks import build_config
@@ -22,7 +23,6 @@ from metric_tracker_env.world.episode import EpisodeData
 from metric_tracker_env.world.labels import CellClass
 from metric_tracker_env.world.source import EpisodeSource
 
-VIEWS: dict[View, type[BoardView] | type[FocusView]] = {"focus": FocusView, "board": BoardView}
 NEVER = 127  # a level that no family reaches
 # As plain numbers: the members of an enum are looked up a hundred times slower in Python 3.11.
 DATE, REPORT, SUBMIT = int(Op.DATE), int(Op.REPORT), int(Op.SUBMIT)
@@ -40,7 +40,7 @@ def scan_levels() -> np.ndarray:
 
 
 class Outcome(NamedTuple):
-    """How the episodes of n lanes ended; (n,) each."""
+    """How the episodes of n lanes ended, and which they were; (n,) each."""
 
     score: np.ndarray  # float64, of the submitted draft
     precision: np.ndarray  # float64
@@ -53,6 +53,60 @@ class Outcome(NamedTuple):
     expected: np.ndarray  # int64 rows
     cost: np.ndarray  # int64 units spent
     tool_calls: np.ndarray  # int64
+    episode_seed: np.ndarray  # int64, of the lane's stream of episodes
+    episode_number: np.ndarray  # int64, which episode of the stream
+
+
+class Kept(NamedTuple):
+    """Episodes that have ended on n lanes, which play others by now."""
+
+    lanes: np.ndarray  # (n,) int64
+    played: Played
+    reported: np.ndarray  # (n, D, E) bool
+
+
+def cells(chosen: np.ndarray) -> list[tuple[int, int]]:
+    """(D, E) bool -> (day, entity) of each, by date."""
+    day, entity = np.nonzero(chosen)
+    return list(zip(day.tolist(), entity.tolist(), strict=True))
+
+
+class EngineState(NamedTuple):
+    """What a pickle holds of an engine."""
+
+    config: EnvConfig
+    lanes: int
+    supply: SupplyState
+    arrays: tuple[np.ndarray, ...]
+    kept: tuple[np.ndarray, list[EpisodeConfig], np.ndarray]  # lanes, names of their episodes, reported, see Kept
+
+
+def outcome_of(
+    matched: np.ndarray,
+    submitted: np.ndarray,
+    expected: np.ndarray,
+    cost: np.ndarray,
+    tool_calls: np.ndarray,
+    seed: np.ndarray,
+    number: np.ndarray,
+) -> Outcome:
+    """How drafts ended; (n,) each."""
+    score = soft_f1(matched, submitted, expected)
+    return Outcome(
+        score=score,
+        precision=np.where(submitted, matched / np.maximum(submitted, 1), expected == 0),
+        recall=np.where(expected, matched / np.maximum(expected, 1), submitted == 0),
+        f1=score,
+        matched=matched,
+        missing=expected - matched,
+        extra=submitted - matched,
+        submitted=submitted,
+        expected=expected,
+        cost=cost,
+        tool_calls=tool_calls,
+        episode_seed=seed,
+        episode_number=number,
+    )
 
 
 class Engine:
@@ -63,16 +117,56 @@ class Engine:
         mask: (B, A) bool, legal actions, changed in place by every step.
         table: The actions.
         layout: The parts of the observation.
+        size: Number of actions.
     """
+
+    views: ClassVar[Mapping[View, type[BoardView | FocusView]]] = {"focus": FocusView, "board": BoardView}
 
     def __init__(self, config: EnvConfig, lanes: int) -> None:
         self.config, self.lanes = config, lanes
         self.table = ActionTable(config.generator, config.costs, config.view)
-        self._supply = EpisodeSupply(config, lanes)
-        self._play = Play(config, self.table, lanes, self._supply)
-        self._view = VIEWS[config.view](self._play)
-        self._lane, self._one = np.zeros(1, np.int64), np.zeros(1, np.int64)
-        self._scan_levels = scan_levels()
+        self.size = len(self.table)
+        self._wanted = np.repeat(scan_levels()[:, None], config.generator.num_days, axis=1)  # (scans, D, 8) int8
+        self._attach(EpisodeSupply(config, lanes), self.views[config.view](config, self.table))
+        nothing = np.zeros(0, np.int64)
+        self._kept = Kept(nothing, self._supply.played(nothing), np.zeros((0, 0, 0), bool))
+
+    def _attach(self, supply: EpisodeSupply, view: BoardView | FocusView) -> None:
+        """Make the arrays of lanes that were never dealt an episode."""
+        self._supply = supply
+        self._play = Play(self.config, self.lanes, supply.data)
+        self._view = view.of(self._play)
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """All arrays that say what has happened in the episodes under way, and what is shown of it."""
+        return (*self._play.arrays, *self._view.arrays)
+
+    def _put(self, supply: SupplyState, arrays: tuple[np.ndarray, ...]) -> None:
+        """Go on from where another engine of the same configuration and as many lanes is."""
+        self._supply.put(supply)
+        write(self.arrays, arrays)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        """An engine that plays on by itself; it shares what depends on the configuration alone."""
+        other = object.__new__(type(self))
+        memo[id(self)] = other
+        vars(other).update(vars(self))
+        other._attach(self._supply.fresh(), self._view)
+        other._put(self._supply.state(), self.arrays)
+        return other
+
+    def __getstate__(self) -> EngineState:
+        """What cannot be made again from the configuration, and the configuration."""
+        lanes, played, reported = self._kept
+        names = [played.name(place) for place in range(len(lanes))]
+        return EngineState(self.config, self.lanes, self._supply.state(), self.arrays, (lanes, names, reported))
+
+    def __setstate__(self, state: EngineState) -> None:
+        Engine.__init__(self, state.config, state.lanes)
+        self._put(state.supply, state.arrays)
+        lanes, names, reported = state.kept
+        self._kept = Kept(lanes, self._supply.played_again(names), reported)
 
     @property
     def observations(self) -> np.ndarray:
@@ -102,20 +196,44 @@ class Engine:
     def step_cost(self, value: float) -> None:
         self.config = self._play.config = build_config(config=self.config, options={"step_cost": value})
 
+    def set_episode_options(self, changes: Mapping[str, object]) -> None:
+        """Change what all episodes to come hold, and ``config`` with it; those under way stay as they are.
+
+        Args:
+            changes: Fields of ``EpisodeOptions``.
+
+        Raises:
+            ValueError: for a bad value, or incidents that do not fit; nothing has changed then.
+        """
+        config = build_config(config=self.config, options=changes)
+        if config == self.config:
+            return  # what was made ahead is as it should be
+        self._supply.configure(config)
+        self.config = self._play.config = config
+
     @property
     def playing(self) -> np.ndarray:
         """(B,) bool: an episode is under way."""
         return self._play.playing
+
+    @property
+    def steps(self) -> np.ndarray:
+        """(B,) int64: steps of each lane's episode, played or ended."""
+        return self.config.step_limit - self._play.steps_left
 
     def source(self, changes: dict[str, object]) -> EpisodeSource | None:
         """The source of episodes with options changed; None when nothing is changed."""
         return self._supply.source(changes)
 
     def deal(
-        self, lanes: np.ndarray, special: EpisodeSource | None = None, seeds: list[int | None] | None = None
+        self, lanes: np.ndarray, special: EpisodeSource | None = None, seeds: Sequence[int | None] | None = None
     ) -> None:
         """Begin the next episode on lanes, see ``EpisodeSupply.deal``; an error changes nothing."""
         self._supply.deal(lanes, special, seeds)
+        self._begin(lanes)
+
+    def _begin(self, lanes: np.ndarray) -> None:
+        """Episodes begin on lanes; their data are in place."""
         self._play.clear(lanes)
         self._view.load(lanes)
 
@@ -161,31 +279,6 @@ class Engine:
         self._view.on_step()
         return reward, done, illegal
 
-    def step_one(self, action: int) -> tuple[float, bool, bool]:
-        """``step`` for an engine with one lane that plays, with fewer NumPy calls: reward, terminated, illegal."""
-        play, table, lane = self._play, self.table, self._lane
-        legal = self.mask.item(0, action)
-        play.steps_left -= 1
-        op, reward = 0, 0.0
-        if legal:
-            self._one[0] = action
-            op, cost = table.op.item(action), table.cost.item(action)
-            if cost:
-                play.budget -= cost
-                play.tool_calls += 1
-                reward -= cost * self.config.step_cost
-                (self._use_date_tools if op == DATE else self._scan)(lane, self._one)
-                self._view.on_pay(lane)
-            elif op == REPORT:
-                reward += self._report(lane, self._one).item()
-        done = op == SUBMIT or play.steps_left.item() == 0
-        if done:
-            play.playing[0] = False
-            if self.config.reward == "terminal":
-                reward += self._score(lane).item()
-        self._view.on_step()
-        return reward, done, not legal
-
     def call(self, lane: int, units: int, shown: np.ndarray | None = None, refused: bool = False) -> tuple[float, bool]:
         """A tool call in words, on a lane that plays: reward and terminated.
 
@@ -208,9 +301,9 @@ class Engine:
         play.playing[lane] = not done
         return 0.0 - units * self.config.step_cost, done
 
-    def end(self, lane: int) -> None:
-        """End the episode of a lane, as ``submit`` does."""
-        self._play.playing[lane] = False
+    def end(self, lanes: int | np.ndarray) -> None:
+        """End the episodes of lanes as they stand, without the reward of ``submit``."""
+        self._play.playing[lanes] = False
 
     def revealed(self, lane: int) -> np.ndarray:
         """(D, E) bool: the cells that tools have revealed on a lane; a view, which changes as it plays."""
@@ -221,7 +314,7 @@ class Engine:
         play, table = self._play, self.table
         tools = table.argument.take(actions)
         days = self._days(lanes, actions)
-        row, source = lanes * play.days + days, play.slot.take(lanes) * play.days + days
+        row = lanes * play.days + days
         before, shown = play.revealed.take(row, axis=0), table.reveals.take(tools, axis=0)
         seen, fresh = before | shown, shown > before
         play.revealed[row] = seen
@@ -229,15 +322,15 @@ class Engine:
         first = (tools == 0) > opened
         opened |= first
         play.opened[row] = opened
-        self._view.on_date(Evidence(lanes, days, row, source, tools, seen, fresh, opened, first))
+        self._view.on_date(Evidence(lanes, days, row, tools, seen, fresh, opened, first))
         play.focus[lanes] = days
 
     def _scan(self, lanes: np.ndarray, actions: np.ndarray) -> None:
         """Scans and surveys: tell which dates show which families."""
         play, table = self._play, self.table
-        scans = actions - table.scan_start
-        wanted = self._scan_levels.take(scans, axis=0)[:, None]
-        known = play.data.levels.take(play.slot.take(lanes), axis=0) >= wanted
+        scans = table.argument.take(actions)
+        wanted = self._wanted.take(scans, axis=0)
+        known = play.data.levels.take(lanes, axis=0) >= wanted
         known = np.maximum(play.known.take(lanes, axis=0), known * wanted)
         play.known[lanes] = known
         play.flagged_dates.reshape(play.lanes, -1)[lanes] = known.view(np.int64)[:, :, 0] != 0
@@ -257,37 +350,25 @@ class Engine:
         days, entities = self._days(lanes, actions), self.table.argument[actions]
         dense = self.config.reward == "dense"
         before = self._score(lanes) if dense else 0.0
-        play.reported.reshape(-1)[(lanes * play.days + days) * play.entities + entities] = True
-        source = (play.slot[lanes] * play.days + days) * play.entities + entities
+        cell = (lanes * play.days + days) * play.entities + entities
+        play.reported.reshape(-1)[cell] = True
         play.reports[lanes] += 1
-        play.correct[lanes] += play.data.classes.reshape(-1)[source] == CellClass.EXPECTED
+        play.correct[lanes] += play.data.classes.reshape(-1)[cell] == CellClass.EXPECTED
         self._view.on_report(Reported(lanes, days, entities, actions))
         return self._score(lanes) - before if dense else np.zeros(len(lanes))
 
     def _score(self, lanes: np.ndarray) -> np.ndarray:
         """(n,) float64 score of the drafts; rows from evidence are right in every field, so quality is their number."""
         play = self._play
-        return soft_f1(play.correct[lanes], play.reports[lanes], play.data.expected[play.slot[lanes]])
+        return soft_f1(play.correct[lanes], play.reports[lanes], play.data.expected[lanes])
 
     def outcome(self, lanes: np.ndarray) -> Outcome:
         """How the episodes of lanes that are over ended."""
         play = self._play
-        matched, submitted = play.correct[lanes], play.reports[lanes]
-        expected = play.data.expected[play.slot[lanes]]
-        score = self._score(lanes)
-        return Outcome(
-            score=score,
-            precision=np.where(submitted, matched / np.maximum(submitted, 1), expected == 0),
-            recall=np.where(expected, matched / np.maximum(expected, 1), submitted == 0),
-            f1=score,
-            matched=matched,
-            missing=expected - matched,
-            extra=submitted - matched,
-            submitted=submitted,
-            expected=expected,
-            cost=self.config.budget - play.budget[lanes],
-            tool_calls=play.tool_calls[lanes],
-        )
+        spent, expected = self.config.budget - play.budget[lanes], play.data.expected[lanes]
+        played = self._supply.played(lanes)
+        drafts = play.correct[lanes], play.reports[lanes], expected, spent, play.tool_calls[lanes]
+        return outcome_of(*drafts, played.seed, played.number)
 
     def resolve(self, lane: int, action: int) -> Action:
         """The concrete tool call of an action: stand-ins for dates are replaced by the date they stand for.
@@ -305,8 +386,7 @@ class Engine:
 
     def draft(self, lane: int) -> list[tuple[int, int]]:
         """(day, entity) of the reported cells of a lane, by date."""
-        day, entity = np.nonzero(self._of_lane(self._play.reported, lane))
-        return list(zip(day.tolist(), entity.tolist(), strict=True))
+        return cells(self._of_lane(self._play.reported, lane))
 
     def progress(self, lane: int) -> Progress:
         """What a lane's agent has seen and done, for rendering."""
@@ -328,7 +408,21 @@ class Engine:
 
     def episode(self, lane: int) -> EpisodeData:
         """The episode of a lane with its truth; for the end of it, and for rendering what was revealed."""
-        return self._supply.episode(lane)
+        return self._supply.played(np.array([lane])).episode(0)
+
+    def keep(self, lanes: np.ndarray) -> None:
+        """Keep the ended episodes of these lanes, and of no others, for when the lanes play the next ones already."""
+        if not len(lanes) and not len(self._kept.lanes):
+            return
+        reported = self._play.reported.reshape(self.lanes, self._play.days, -1)
+        self._kept = Kept(lanes, self._supply.played(lanes), reported[lanes])
+
+    def kept(self, lane: int) -> tuple[EpisodeData, list[tuple[int, int]]] | None:
+        """The episode of a lane that was kept, with its truth, and its draft; None if there is none."""
+        place = np.flatnonzero(self._kept.lanes == lane)
+        if not len(place):
+            return None
+        return self._kept.played.episode(place[0]), cells(self._kept.reported[place[0]])
 
 
 class Progress(NamedTuple):
@@ -342,3 +436,9 @@ class Progress(NamedTuple):
     budget: int  # units left
     steps: int
     tool_calls: int  # that cost something
+
+
+def write(into: tuple[np.ndarray, ...], arrays: tuple[np.ndarray, ...]) -> None:
+    """Copy arrays into others of the same shapes."""
+    for mine, other in zip(into, arrays, strict=True):
+        mine[...] = other

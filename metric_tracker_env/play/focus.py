@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from metric_tracker_env.play.actions import Day, Op
+from metric_tracker_env.config import EnvConfig
+from metric_tracker_env.play.actions import ActionTable, Day, Op
 from metric_tracker_env.play.layout import FAMILIES, SCANS, Layout, calendar_features
 from metric_tracker_env.play.observation import (
     FLAG_OF_LEVEL,
     REPORTED_SCALE,
     UNPACK,
     Evidence,
+    Lane,
     Reported,
     Scanned,
     ViewState,
@@ -22,8 +24,9 @@ from metric_tracker_env.schema import DAYS_PER_WEEK
 class FocusView(ViewState):
     """One date in focus, the next flagged date, and the flags of all dates."""
 
-    def __init__(self, play: Play) -> None:
-        days, entities, calendar = play.days, play.entities, DAYS_PER_WEEK + 1
+    def __init__(self, config: EnvConfig, table: ActionTable) -> None:
+        days, entities = config.generator.num_days, config.generator.catalogue.num_entities
+        calendar = DAYS_PER_WEEK + 1
         layout = Layout()
         self._revealed = layout.add("revealed", entities, "1 where a tool has revealed the cell of the date in focus")
         self._deviation = layout.add("deviation", entities, "its signed deviation / threshold, clipped to +-5")
@@ -42,11 +45,10 @@ class FocusView(ViewState):
         }
         at = layout.add_table(days, columns)
         layout.add("globals", 3 + SCANS, "reported rows x 0.1, budget left, steps left, scans made")
-        super().__init__(play, layout, row=layout.size, block=len(play.table))
+        super().__init__(config, table, layout, block=len(table))
         self._table = slice(start, start + days * at["opened"].stop)
         self._opened = start + at["opened"].start + at["opened"].stop * np.arange(days)
-        self._calendar = calendar_features(play.config)
-        table = play.table
+        self._calendar = calendar_features(config)
         inspect = np.flatnonzero((table.op == Op.DATE) & (table.day == Day.FOCUSED))
         self._costs_on_focus = np.concatenate([self._costs[:1], self._costs[inspect]])  # of opening, of further tools
         self._inspected = table.reveals[1:].argmax(axis=1)  # a cell of each further tool; it reveals all or none
@@ -54,12 +56,12 @@ class FocusView(ViewState):
         self._waiting = np.arange(days + 1, dtype=np.float32) * np.float32(1.0 / days)
         self._next = int(np.flatnonzero(table.day == Day.NEXT_FLAGGED)[0])
         self._on_focus = slice(int(inspect[0]), table.report_start + entities)  # further tools, then reports
-        self._fresh = np.isin(table.op, (Op.SCAN, Op.SURVEY, Op.SUBMIT)) & (self._costs <= play.config.budget)
-        self._fresh[:days] = self._open_cost <= play.config.budget
+        self._fresh = np.isin(table.op, (Op.SCAN, Op.SURVEY, Op.SUBMIT)) & (self._costs <= config.budget)
+        self._fresh[:days] = self._open_cost <= config.budget
 
     def load(self, lanes: np.ndarray) -> None:
         """No date is in focus."""
-        self._buffer[lanes] = 0.0
+        self.observations[lanes] = 0.0
         self._load_globals(lanes)
         self.mask[lanes] = self._fresh
 
@@ -71,7 +73,7 @@ class FocusView(ViewState):
         affordable = self._costs_on_focus <= play.budget.take(lanes)[:, None]
         legal = np.empty((len(lanes), len(self._inspected) + entities), bool)
         reportable = legal[:, -entities:]
-        np.greater(data.classes.take(found.source, axis=0) > 0, reported, out=reportable)
+        np.greater(data.classes.take(found.row, axis=0) > 0, reported, out=reportable)
         reportable &= seen
         np.greater(affordable[:, 1:], seen.take(self._inspected, axis=1), out=legal[:, :-entities])
         self.mask[lanes, self._on_focus] = legal
@@ -85,14 +87,14 @@ class FocusView(ViewState):
         shown[:, self._revealed] = seen
         deviation = shown[:, self._deviation]
         np.multiply(seen, UNPACK, out=deviation)
-        deviation *= data.ratios.take(found.source, axis=0)
+        deviation *= data.ratios.take(found.row, axis=0)
         shown[:, self._reportable] = reportable
         shown[:, self._reported] = reported
-        shown[:, self._season.start] = data.season.take(found.source) * UNPACK
+        shown[:, self._season.start] = data.season.take(found.row) * UNPACK
         shown[:, self._focus_flags] = FLAG_OF_LEVEL.take(play.known_on(found.row)[:, :FAMILIES])
         shown[:, self._focus_day] = self._calendar.take(days, axis=0)
-        self._buffer[lanes, : shown.shape[1]] = shown
-        self._buffer[lanes, self._opened.take(days)] = 1.0
+        self.observations[lanes, : shown.shape[1]] = shown
+        self.observations[lanes, self._opened.take(days)] = 1.0
         came = found.first & play.flagged_dates.take(found.row)
         if came.any():
             self._update_next(lanes[came])
@@ -103,19 +105,19 @@ class FocusView(ViewState):
         shown = FLAG_OF_LEVEL.take(told.known)
         # The last column of levels is free, as the one of opened dates comes after the flags.
         shown[:, :, -1] = play.opened.reshape(play.lanes, -1).take(lanes, axis=0)
-        self._buffer[lanes, self._table] = shown.reshape(len(lanes), -1)
-        self._buffer[lanes, self._scans_at + told.scans] = 1.0
+        self.observations[lanes, self._table] = shown.reshape(len(lanes), -1)
+        self.observations[lanes, self._scans_at + told.scans] = 1.0
         self._flat_legal[self._first_action.take(lanes) + told.actions] = False
         focus = play.focus.take(lanes)
-        self._buffer[lanes, self._focus_flags] = shown[np.arange(len(lanes)), focus, :-1] * (focus >= 0)[:, None]
+        self.observations[lanes, self._focus_flags] = shown[np.arange(len(lanes)), focus, :-1] * (focus >= 0)[:, None]
         self._update_next(lanes)
 
     def on_report(self, row: Reported) -> None:
         """Mark the cell as reported."""
         lanes, _, entities, actions = row
-        self._buffer[lanes, self._reportable.start + entities] = 0.0
-        self._buffer[lanes, self._reported.start + entities] = 1.0
-        self._buffer[lanes, self._reported_at] += np.float32(REPORTED_SCALE)
+        self.observations[lanes, self._reportable.start + entities] = 0.0
+        self.observations[lanes, self._reported.start + entities] = 1.0
+        self.observations[lanes, self._reported_at] += np.float32(REPORTED_SCALE)
         self.mask[lanes, actions] = False
 
     def _update_next(self, lanes: np.ndarray) -> None:
@@ -132,5 +134,95 @@ class FocusView(ViewState):
         shown[:, FAMILIES:-1] = self._calendar.take(day, axis=0)
         shown[:, -1] = self._waiting.take(number)
         shown *= some[:, None]
-        self._buffer[lanes, self._next_part] = shown
+        self.observations[lanes, self._next_part] = shown
         self.mask[lanes, self._next] = some & (play.budget.take(lanes) >= self._open_cost)
+
+
+class FocusLane(FocusView, Lane):
+    """The focus of a single lane."""
+
+    def __init__(self, config: EnvConfig, table: ActionTable) -> None:
+        super().__init__(config, table)
+        self._reveals, self._calendars = list(table.reveals), list(self._calendar)
+        inspections = range(self._on_focus.start, table.report_start)
+        # (action, cell that it reveals, cost) of each further tool
+        self._further = list(zip(inspections, self._inspected.tolist(), self._costs_on_focus[1:].tolist(), strict=True))
+
+    def _attach(self, play: Play) -> None:
+        super()._attach(play)
+        shown, days = self._shown, play.days
+        self._revealed_now, self._deviation_now = shown[self._revealed], shown[self._deviation]
+        self._reportable_now, self._reported_now = shown[self._reportable], shown[self._reported]
+        self._flags_now, self._calendar_now = shown[self._focus_flags], shown[self._focus_day]
+        self._next_now = shown[self._next_part]
+        self._next_flags = self._next_now[:FAMILIES]
+        self._next_calendar = self._next_now[FAMILIES:-1]
+        self._flag_table = shown[self._table].reshape(days, -1)
+        self._flags_on = self._flag_table[:, :FAMILIES]
+        self._opened_column = self._flag_table[:, -1]
+        self._levels = play.known[0]
+        self._may_report = self._allowed[self._further[-1][0] + 1 : self._on_focus.stop]
+        self._awaits = np.zeros(days, bool)
+
+    def reveal(self, day: int, tool: int) -> None:
+        """Show the date in focus."""
+        play, allowed = self.play, self._allowed
+        seen, drafted, reportable = play.revealed[day], play.reported[day], self._may_report
+        np.logical_or(seen, self._reveals[tool], out=seen)
+        np.greater(self._confirmed[day], drafted, out=reportable)
+        np.logical_and(reportable, seen, out=reportable)
+        budget, before = play.budget.item(), play.focus.item()
+        for action, cell, cost in self._further:
+            allowed[action] = cost <= budget and not seen[cell]
+        # The date that was in focus may be opened again, the new one not.
+        if before >= 0:
+            allowed[before] = self._open_cost <= budget
+        allowed[day] = False
+
+        self._revealed_now[...] = seen
+        np.multiply(self._deviations[day], self._revealed_now, out=self._deviation_now)
+        self._reportable_now[...] = reportable
+        self._reported_now[...] = drafted
+        self._shown[self._season.start] = self._seasons.item(day)
+        self._flags_now[...] = self._flags_on[day]
+        self._calendar_now[...] = self._calendars[day]
+        if not self._opened_column.item(day):
+            self._opened_column[day] = 1.0
+            if play.flagged_dates.item(day):
+                self._find_next()
+
+    def flag(self, scan: int, action: int) -> None:
+        """Write the flags; the scan is not legal again."""
+        play = self.play
+        self._flag_table[...] = FLAG_OF_LEVEL.take(self._levels)
+        self._opened_column[...] = play.opened
+        self._shown[self._scans_at + scan] = 1.0
+        self._allowed[action] = False
+        focus = play.focus.item()
+        if focus >= 0:
+            self._flags_now[...] = self._flags_on[focus]
+        self._find_next()
+
+    def report(self, day: int, entity: int, action: int) -> None:
+        """Mark the cell as reported."""
+        del day  # the one in focus
+        self._reportable_now[entity] = 0.0
+        self._reported_now[entity] = 1.0
+        self._shown[self._reported_at] += np.float32(REPORTED_SCALE)
+        self._allowed[action] = False
+
+    def _find_next(self) -> None:
+        """Find the next flagged date that was not opened yet."""
+        play = self.play
+        np.greater(play.flagged_dates, play.opened, out=self._awaits)
+        number = np.count_nonzero(self._awaits)
+        if number:
+            day = int(self._awaits.argmax())
+            self._next_flags[...] = self._flags_on[day]
+            self._next_calendar[...] = self._calendars[day]
+            self._next_now[-1] = self._waiting.item(number)
+        else:
+            day = -1
+            self._next_now[...] = 0.0
+        play.next_flagged[0] = day
+        self._allowed[self._next] = number > 0 and play.budget.item() >= self._open_cost

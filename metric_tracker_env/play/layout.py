@@ -62,10 +62,12 @@ class Layout:
         """(..., L) observations -> (..., *shape), the numbers of one part.
 
         Raises:
-            ValueError: for a part that there is not; names those there are.
+            ValueError: for a part that there is not, naming those there are; or for observations of another length.
         """
         if name not in self.parts:
             raise ValueError(f"part {name!r} is not one of {list(self.parts)}")
+        if np.shape(observations)[-1:] != (self.size,):
+            raise ValueError(f"observations of shape {np.shape(observations)} must be arrays (..., {self.size})")
         return observations[..., self.parts[name].places]
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+import copy
+from typing import NamedTuple, Self
 
 import numpy as np
 
+from metric_tracker_env.config import EnvConfig
 from metric_tracker_env.measure import SCAN_MULTIPLIERS
+from metric_tracker_env.play.actions import ActionTable
 from metric_tracker_env.play.layout import Layout, shares
 from metric_tracker_env.play.state import Play
 from metric_tracker_env.play.supply import RATIO_SCALE
@@ -23,7 +25,6 @@ class Evidence(NamedTuple):
     lanes: np.ndarray  # (n,) int64
     days: np.ndarray  # (n,) int64
     row: np.ndarray  # (n,) int64, lane x D + day
-    source: np.ndarray  # (n,) int64, slot x D + day
     tools: np.ndarray  # (n,) int64, rows of ActionTable.reveals
     seen: np.ndarray  # (n, E) bool, revealed on that date now
     fresh: np.ndarray  # (n, E) bool, revealed just now
@@ -50,39 +51,50 @@ class Reported(NamedTuple):
 
 
 class ViewState:
-    """Observation and mask of B lanes in one view; the engine tells it what happened."""
+    """Observation and mask of B lanes in one view; the engine tells it what happened.
 
-    def __init__(self, play: Play, layout: Layout, row: int, block: int) -> None:
-        self.play = play
+    Attributes:
+        observations: (B, L) float32.
+        mask: (B, A) bool, legal actions.
+        arrays: All arrays that say what is shown and legal.
+    """
+
+    play: Play
+    observations: np.ndarray
+    mask: np.ndarray
+    arrays: tuple[np.ndarray, ...]
+
+    def __init__(self, config: EnvConfig, table: ActionTable, layout: Layout, block: int) -> None:
+        """Work out what depends on the configuration alone; ``of`` adds the lanes."""
         self.layout = layout
-        actions = len(play.table)
-        # Lanes are padded to whole rows and blocks, so that a row or block of any lane has one flat index.
-        self._lane_rows, self._lane_blocks = -(-layout.size // row), -(-actions // block)
-        self._buffer = np.zeros((play.lanes, self._lane_rows * row), np.float32)
-        self._legal = np.zeros((play.lanes, self._lane_blocks * block), bool)
-        self._rows, self._blocks = self._buffer.reshape(-1, row), self._legal.reshape(-1, block)
-        self._flat_legal = self._legal.reshape(-1)
-        self._first_action = np.arange(play.lanes) * self._legal.shape[1]
-        self.observations = self._buffer[:, : layout.size]
-        self.mask = self._legal[:, :actions]
-        self._costs = play.table.cost
+        self._actions = len(table)
+        # Masks are padded to whole blocks, so that a block of any lane has one flat index.
+        self._lane_blocks, self._block = -(-self._actions // block), block
+        self._costs = table.cost
         self._dearest = int(self._costs.max())
         # (dearest, actions): what as many units can still pay.
-        self._payable = np.zeros((self._dearest, self._legal.shape[1]), bool)
-        self._payable[:, :actions] = self._costs <= np.arange(self._dearest)[:, None]
-        self._steps_left, self._budget_left = shares(play.config.step_limit), shares(play.config.budget)
+        self._payable = np.zeros((self._dearest, self._lane_blocks * block), bool)
+        self._payable[:, : self._actions] = self._costs <= np.arange(self._dearest)[:, None]
+        self._steps_left, self._budget_left = shares(config.step_limit), shares(config.budget)
         start = layout.parts["globals"].start
         self._reported_at, self._budget_at, self._steps_at, self._scans_at = start, start + 1, start + 2, start + 3
         self._globals = slice(start, start + layout.parts["globals"].width)
 
-    def __reduce__(self) -> tuple[object, ...]:
-        # The other arrays are views of these two, and a copy would cut them off.
-        return restored, (type(self), self.play, self._buffer, self._legal)
+    def of(self, play: Play) -> Self:
+        """The view of a play, with nothing shown yet; shares what depends on the configuration alone."""
+        other = copy.copy(self)
+        other._attach(play)
+        return other
 
-    def put(self, buffer: np.ndarray, legal: np.ndarray) -> None:
-        """Take over observations and masks."""
-        self._buffer[:] = buffer
-        self._legal[:] = legal
+    def _attach(self, play: Play) -> None:
+        """Make the arrays of lanes, and the slices of them that are used."""
+        self.play = play
+        self.observations = np.zeros((play.lanes, self.layout.size), np.float32)
+        self._legal = np.zeros((play.lanes, self._lane_blocks * self._block), bool)
+        self.arrays = (self.observations, self._legal)
+        self._blocks, self._flat_legal = self._legal.reshape(-1, self._block), self._legal.reshape(-1)
+        self._first_action = np.arange(play.lanes) * self._legal.shape[1]
+        self.mask = self._legal[:, : self._actions]
 
     def legal(self, actions: np.ndarray) -> np.ndarray:
         """(B,) bool: whether one action on each lane is legal."""
@@ -106,25 +118,60 @@ class ViewState:
 
     def on_step(self) -> None:
         """The step is over."""
-        self._buffer[:, self._steps_at] = self._steps_left.take(self.play.steps_left)
+        self.observations[:, self._steps_at] = self._steps_left.take(self.play.steps_left)
 
     def on_pay(self, lanes: np.ndarray) -> None:
         """The budgets of lanes have changed; called when everything else of the action is written."""
         budget = self.play.budget.take(lanes)
-        self._buffer[lanes, self._budget_at] = self._budget_left.take(budget)
+        self.observations[lanes, self._budget_at] = self._budget_left.take(budget)
         short = budget < self._dearest
         if short.any():
             lanes = lanes[short]
             self._legal[lanes] = self._legal.take(lanes, axis=0) & self._payable.take(budget[short], axis=0)
 
     def _load_globals(self, lanes: np.ndarray) -> None:
-        self._buffer[lanes, self._globals] = 0.0
-        self._buffer[lanes, self._budget_at] = 1.0
-        self._buffer[lanes, self._steps_at] = 1.0
+        self.observations[lanes, self._globals] = 0.0
+        self.observations[lanes, self._budget_at] = 1.0
+        self.observations[lanes, self._steps_at] = 1.0
 
 
-def restored(view: Callable[[Play], ViewState], play: Play, buffer: np.ndarray, legal: np.ndarray) -> ViewState:
-    """A copied or unpickled view."""
-    made = view(play)
-    made.put(buffer, legal)
-    return made
+class Lane(ViewState):
+    """A view of a single lane, told of one action at a time: the rules of the view, on slices that are bound once."""
+
+    def _attach(self, play: Play) -> None:
+        super()._attach(play)
+        self._shown, self._allowed = self.observations[0], self.mask[0]
+        cells = play.revealed.shape  # (D, E)
+        self._deviations = np.zeros(cells, np.float32)
+        self._seasons = np.zeros(play.days, np.float32)
+        self._confirmed = np.zeros(cells, bool)  # the cell's detection method flags it
+
+    def begin(self) -> None:
+        """The data of an episode are in place."""
+        data = self.play.data
+        np.multiply(data.ratios, UNPACK, out=self._deviations)
+        np.multiply(data.season, UNPACK, out=self._seasons)
+        np.greater(data.classes, 0, out=self._confirmed)
+
+    def reveal(self, day: int, tool: int) -> None:
+        """``on_date``: a tool reveals cells of a date."""
+        raise NotImplementedError
+
+    def flag(self, scan: int, action: int) -> None:
+        """``on_scan``: what is known of all dates has changed."""
+        raise NotImplementedError
+
+    def report(self, day: int, entity: int, action: int) -> None:
+        """``on_report``: a cell was reported."""
+        raise NotImplementedError
+
+    def tick(self, steps_left: int) -> None:
+        """``on_step``: the step is over."""
+        self._shown[self._steps_at] = self._steps_left.item(steps_left)
+
+    def pay(self, budget: int) -> None:
+        """``on_pay``: what is left of the budget has changed; called when everything else is written."""
+        self._shown[self._budget_at] = self._budget_left.item(budget)
+        if budget < self._dearest:
+            legal = self._flat_legal
+            np.logical_and(legal, self._payable[budget], out=legal)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from metric_tracker_env.config import EnvConfig
-from metric_tracker_env.play.actions import ActionTable
-from metric_tracker_env.play.supply import LEVEL_COLUMNS, EpisodeSupply
+from metric_tracker_env.play.supply import LEVEL_COLUMNS, LaneData
 
 
 class Play:
-    """What has happened in the episodes of B lanes, and the data that they are about."""
+    """What has happened in the episodes of B lanes, and the data that they are about.
 
-    def __init__(self, config: EnvConfig, table: ActionTable, lanes: int, supply: EpisodeSupply) -> None:
-        self.config, self.table, self.lanes = config, table, lanes
+    Attributes:
+        arrays: All arrays that say what has happened.
+    """
+
+    def __init__(self, config: EnvConfig, lanes: int, data: LaneData) -> None:
+        self.config, self.lanes = config, lanes
         self.days, self.entities = config.generator.num_days, config.generator.catalogue.num_entities
-        self.data, self.slot = supply.data, supply.slot  # lane i plays row slot[i] of the data
+        self.data = data  # row i is lane i's
         # A date of a lane is a row, lane x D + day.
         self.revealed = np.zeros((lanes * self.days, self.entities), bool)
         self.reported = np.zeros((lanes * self.days, self.entities), bool)
@@ -31,6 +34,7 @@ class Play:
         self.reports = np.zeros(lanes, np.int64)  # rows in the draft
         self.correct = np.zeros(lanes, np.int64)  # of them expected
         self.playing = np.zeros(lanes, bool)  # an episode is under way
+        self.arrays = tuple(value for value in vars(self).values() if isinstance(value, np.ndarray))
 
     def known_on(self, row: np.ndarray) -> np.ndarray:
         """(n, 8) int8: what is known of dates, rows lane x D + day."""

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from metric_tracker_env.config import EnvConfig, EpisodeConfig, GenerationError
 from metric_tracker_env.measure import SCAN_MULTIPLIERS, scan_strength, seasonal_baseline
-from metric_tracker_env.world.episode import EpisodeData, episode_of_key
+from metric_tracker_env.world.episode import EpisodeData, make_episode
 from metric_tracker_env.world.rng import KeyStream
 from metric_tracker_env.world.source import CHUNK, EpisodeBatch, EpisodeSource
 
 RATIO_CLIP = 5.0  # thresholds; observed deviations are clipped here
 RATIO_SCALE = 32_000 / RATIO_CLIP  # steps of int16 a threshold: a resolution of 0.00016
 LEVEL_COLUMNS = 8  # one for each family, and padding: the families of a date are one 64-bit word
+ALL = slice(None)
 AHEAD = 4096  # episodes that are kept ahead at most, spread over the lanes; at least one a lane
 
 
@@ -58,11 +62,14 @@ class LaneData:
             expected=batch.expected.sum(axis=(0, 2)),
         )
 
-    def put(self, rows: np.ndarray, other: LaneData) -> None:
-        """Write other episodes into ``rows`` of this."""
-        for field in fields(self):
-            whole, part = getattr(self, field.name), getattr(other, field.name)
-            whole.reshape(len(self.expected), -1)[rows] = part.reshape(len(rows), -1)
+    def put(self, rows: np.ndarray | slice | int, other: LaneData, others: np.ndarray | slice = ALL) -> None:
+        """Write episodes of another, all or those in its rows ``others``, into ``rows`` of this."""
+        for mine, theirs in zip(self._by_episode(), other._by_episode(), strict=True):
+            mine[rows] = theirs[others]
+
+    def _by_episode(self) -> list[np.ndarray]:
+        """The arrays with one row an episode."""
+        return [array.reshape(len(self.expected), -1) for array in vars(self).values()]
 
 
 def _by_date(cells: np.ndarray) -> np.ndarray:
@@ -76,29 +83,90 @@ def _packed(ratios: np.ndarray) -> np.ndarray:
     return np.clip(scaled, -RATIO_CLIP * RATIO_SCALE, RATIO_CLIP * RATIO_SCALE, out=scaled).astype(np.int16)
 
 
+class Played(NamedTuple):
+    """Which episodes are or were played, from which each can be made again; (n,) each."""
+
+    seed: np.ndarray  # int64, of the lane's stream of episodes
+    number: np.ndarray  # int64, which episode of the stream
+    made_by: np.ndarray  # EpisodeSource
+
+    def name(self, place: int) -> EpisodeConfig:
+        """The configuration that names one of them."""
+        source: EpisodeSource = self.made_by[place]
+        return source.episode.model_copy(update={"seed": int(self.seed[place]), "number": int(self.number[place])})
+
+    def episode(self, place: int) -> EpisodeData:
+        """One of them, made again, with its truth."""
+        return make_episode(self.made_by[place], self.name(place))
+
+
+class SupplyState(NamedTuple):
+    """What of a supply cannot be made again from the configuration."""
+
+    streams: KeyStream
+    next: np.ndarray  # (B,) int64, number of the episode that each lane plays next
+    special: dict[int, EpisodeConfig]  # options of the episodes that lanes play, where not the configured ones
+    data: LaneData  # the episodes that the lanes play
+
+
 class EpisodeSupply:
     """Hands each lane its next episode; episode n of a lane depends on the lane's seed and n alone.
 
     Attributes:
-        data: The episodes that the lanes play and those made ahead: a ring of rows for each lane.
-        slot: (B,) int64, row of ``data`` with the episode that each lane plays.
+        data: The episodes that the lanes play; row i is lane i's.
     """
 
     def __init__(self, config: EnvConfig, lanes: int) -> None:
-        self._config = config
+        self._config, self._lanes = config, lanes
         self._source = EpisodeSource(config.generator, config.episode_config())
         self._special: dict[EpisodeConfig, EpisodeSource] = {}
-        self._streams = KeyStream([0] * lanes)
-        self._next = np.zeros(lanes, np.int64)  # number of the episode that each lane plays next
-        self._first = np.zeros(lanes, np.int64)  # place in the lane's ring of its episode 0
-        self._left = np.zeros(lanes, np.int64)  # episodes made ahead for each lane, from the next one on
-        self._key = np.zeros(lanes, np.uint64)  # of the episode that each lane plays
-        self._played: dict[int, EpisodeSource] = {}  # its source, where that is not the configured one
-        self._ring = 1 + max(1, min(CHUNK, AHEAD // lanes))
+        self._ring = max(1, min(CHUNK, AHEAD // lanes))
+        self._none = self._room(0)
+        self._clear(KeyStream([0] * lanes))
+
+    def _clear(self, streams: KeyStream) -> None:
+        """Lanes that were never dealt an episode."""
+        self._streams = streams
+        self._next = np.zeros(self._lanes, np.int64)
+        self._made_by = np.full(self._lanes, self._source, object)  # source of the episode that each lane plays
+        self.data = self._room(self._lanes)
+        self._ahead = self._none  # episode n of a lane lies in place n % ring of the lane's own ring
+        self._left = np.zeros(self._lanes, np.int64)  # episodes made ahead for each lane, from the next one on
         self._batch = 0  # a refill makes a multiple of as many episodes; 0 for just those that are asked for
-        days, entities = config.generator.num_days, config.generator.catalogue.num_entities
-        self.data = LaneData.empty(lanes * self._ring, days, entities)
-        self.slot = np.arange(lanes) * self._ring
+
+    def _room(self, episodes: int) -> LaneData:
+        generator = self._config.generator
+        return LaneData.empty(episodes, generator.num_days, generator.catalogue.num_entities)
+
+    def fresh(self) -> EpisodeSupply:
+        """A supply of the same configuration, which it shares, for as many lanes that were never dealt an episode."""
+        other = copy.copy(self)
+        other._special = dict(self._special)
+        other._clear(self._streams)
+        return other
+
+    def state(self) -> SupplyState:
+        """What ``put`` takes over; what was made ahead is left out, as the keys make it again."""
+        special = {lane: made.episode for lane, made in enumerate(self._made_by) if made is not self._source}
+        return SupplyState(self._streams, self._next, special, self.data)
+
+    def put(self, state: SupplyState) -> None:
+        """Go on from the state of another supply."""
+        self._streams = state.streams.copy()
+        self._next[:] = state.next
+        for lane, request in state.special.items():
+            self._made_by[lane] = self._source_of(request)
+        self.data.put(ALL, state.data)
+
+    def configure(self, config: EnvConfig) -> None:
+        """Make the episodes to come by another configuration of the same generator; those under way stay.
+
+        Raises:
+            ValueError: if its incidents do not fit; nothing has changed then.
+        """
+        self._source = EpisodeSource(config.generator, config.episode_config())
+        self._config = config
+        self._left[:] = 0  # what was made ahead is not what is wanted now
 
     def source(self, changes: dict[str, object]) -> EpisodeSource | None:
         """The source of episodes with changed options; None for none.
@@ -106,9 +174,12 @@ class EpisodeSupply:
         Raises:
             ValueError: for an unknown option, a bad value, or incidents that do not fit.
         """
-        if not changes:
-            return None
-        request = self._config.episode_config(**changes)
+        return self._source_of(self._config.episode_config(**changes)) if changes else None
+
+    def _source_of(self, request: EpisodeConfig) -> EpisodeSource:
+        """The source of episodes with these options."""
+        if request == self._source.episode:
+            return self._source
         if request not in self._special:
             if len(self._special) >= 64:
                 self._special.clear()
@@ -116,7 +187,7 @@ class EpisodeSupply:
         return self._special[request]
 
     def deal(
-        self, lanes: np.ndarray, special: EpisodeSource | None = None, seeds: list[int | None] | None = None
+        self, lanes: np.ndarray, special: EpisodeSource | None = None, seeds: Sequence[int | None] | None = None
     ) -> None:
         """Give each lane its next episode.
 
@@ -128,63 +199,75 @@ class EpisodeSupply:
         Raises:
             GenerationError: if explicit generators cannot be applied; nothing has changed then.
         """
-        before = self._streams, self._next, self._first, self._left, self._batch
+        at = lanes if len(lanes) > 1 else int(lanes[0])  # one lane is dealt to in a third of the time
+        before = self._streams, self._next, self._left
         given = [(lane, seed) for lane, seed in zip(lanes.tolist(), seeds or (), strict=False) if seed is not None]
         if given:
             self._restart(given)
-        key = self._streams.keys(lanes, self._next[lanes])
         try:
             if special is not None:
-                made = LaneData.of(special, special.generate(key, hourly=False))
-                self.data.put(self._rows(lanes, self._next[lanes]), made)
-                self._left[lanes] = np.maximum(self._left[lanes], 1)
-                self._played.update(dict.fromkeys(lanes.tolist(), special))
+                keys = self._streams.keys(lanes, self._next[lanes])
+                self.data.put(lanes, LaneData.of(special, special.generate(keys, hourly=False)))
+                self._left[lanes] = np.maximum(self._left[lanes], 1)  # the configured one is passed over
             else:
-                if not self._left[lanes].all():
+                if not self._left[at].all():
                     self._refill(lanes)
-                if self._played:
-                    for lane in lanes.tolist():
-                        self._played.pop(lane, None)
+                self.data.put(at, self._ahead, self._places(at, self._next[at]))
         except GenerationError:
-            self._streams, self._next, self._first, self._left, self._batch = before
+            self._streams, self._next, self._left = before
+            self._left[[lane for lane, _ in given]] = 0  # episodes of the new seeds may lie in their places
             raise
-        self._key[lanes] = key
-        self.slot[lanes] = self._rows(lanes, self._next[lanes])
-        self._next[lanes] += 1
-        self._left[lanes] -= 1
+        self._made_by[at] = self._source if special is None else special
+        self._next[at] += 1
+        self._left[at] -= 1
 
     def _restart(self, given: list[tuple[int, int]]) -> None:
         """Start the streams of some lanes anew, in copies; what was made ahead for them is dropped."""
         anew = np.array([lane for lane, _ in given])
-        self._streams, self._next = self._streams.copy(), self._next.copy()
-        self._first, self._left = self._first.copy(), self._left.copy()
+        self._streams, self._next, self._left = self._streams.copy(), self._next.copy(), self._left.copy()
         self._streams.reseed(anew, [seed for _, seed in given])
         self._next[anew] = 0
-        self._first[anew] = self.slot[anew] + 1  # behind the row that is played, which stays if an error follows
         self._left[anew] = 0
         self._batch = 0  # a lane that is seeded anew for each episode never pays for more than it plays
 
-    def _rows(self, lanes: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-        """Rows of ``data`` for episodes ``numbers`` of lanes."""
-        return lanes * self._ring + (self._first[lanes] + numbers) % self._ring
+    def _places(self, lanes: np.ndarray | int, numbers: np.ndarray) -> np.ndarray:
+        """Places among those made ahead for episodes ``numbers`` of lanes."""
+        return lanes * self._ring + numbers % self._ring
 
     def _refill(self, wanted: np.ndarray) -> None:
         """Make an episode for those ``wanted`` that have none ahead; later whole batches, the emptiest lanes first."""
         if self._batch:
-            ahead, lanes = np.nonzero(np.arange(self._ring - 1)[:, None] >= self._left)
+            ahead, lanes = np.nonzero(np.arange(self._ring)[:, None] >= self._left)
             count = -(-np.count_nonzero(self._left == 0) // self._batch) * self._batch
             ahead, lanes = ahead[:count], lanes[:count]
         else:
             lanes = wanted[self._left[wanted] == 0]
             ahead = np.zeros_like(lanes)
         keys = self._streams.keys(lanes, self._next[lanes] + ahead)
-        rows = self._rows(lanes, self._next[lanes] + ahead)  # free until they are counted as left
+        places = self._places(lanes, self._next[lanes] + ahead)  # free until they are counted as left
+        if self._ahead is self._none:
+            self._ahead = self._room(self._lanes * self._ring)
         for first in range(0, len(keys), CHUNK):
             part = slice(first, first + CHUNK)
-            self.data.put(rows[part], LaneData.of(self._source, self._source.generate(keys[part], hourly=False)))
-        self._left += np.bincount(lanes, minlength=len(self._left))
+            self._ahead.put(places[part], LaneData.of(self._source, self._source.generate(keys[part], hourly=False)))
+        self._left += np.bincount(lanes, minlength=self._lanes)
         self._batch = min(CHUNK, 2 * len(keys))
 
-    def episode(self, lane: int) -> EpisodeData:
-        """The episode that a lane plays, made again from its key."""
-        return episode_of_key(self._played.get(lane, self._source), int(self._key[lane]))
+    def played(self, lanes: np.ndarray) -> Played:
+        """The episodes that lanes play."""
+        return Played(self._streams.seeds[lanes], self._next[lanes] - 1, self._made_by[lanes])
+
+    def name(self, lane: int) -> tuple[int, int]:
+        """Seed and number of the episode that a lane plays."""
+        return self._streams.seeds.item(lane), self._next.item(lane) - 1
+
+    def played_again(self, names: Sequence[EpisodeConfig]) -> Played:
+        """Episodes by their names, from sources of this supply."""
+        made_by = np.empty(len(names), object)
+        for place, name in enumerate(names):
+            made_by[place] = self._source_of(name.model_copy(update={"seed": 0, "number": 0}))
+        return Played(
+            np.array([name.seed for name in names], np.int64),
+            np.array([name.number for name in names], np.int64),
+            made_by,
+        )

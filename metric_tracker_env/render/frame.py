@@ -1,7 +1,7 @@
 """A scene as an RGB array.
 
 Everything is placed in pixels of a sheet whose size follows from the funnel and the calendar alone, so that all frames
-of an environment are equally large.
+of an environment are equally large; a scale makes them all larger or smaller.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import threading
 
 import numpy as np
 
-from metric_tracker_env.render.layout import FAMILY_NAMES, MONTHS, Places, background, entity_names, places
+from metric_tracker_env.render.layout import MONTHS, Places, background, entity_names, places
 from metric_tracker_env.render.scene import DraftRow, Scene
 from metric_tracker_env.render.sheet import (
     EMPTY,
@@ -30,7 +30,7 @@ from metric_tracker_env.render.sheet import (
     colours,
     rgb,
 )
-from metric_tracker_env.schema import ANOMALY_TYPES
+from metric_tracker_env.schema import FAMILIES
 from metric_tracker_env.world.labels import CellClass
 
 # Why a row is wrong, by what its cell is.
@@ -43,14 +43,15 @@ WRONG_BECAUSE = {
 _drawing = threading.Lock()  # matplotlib asks its users to serialise access to artists
 
 
-def frame(scene: Scene) -> np.ndarray:
+def frame(scene: Scene, scale: float = 1.0) -> np.ndarray:
     """Draw a scene: counts, board and scans by date on the left, budget, draft and legend on the right.
 
     Args:
         scene: What to draw.
+        scale: Size of the frame, as a multiple of its own; lettering and lines grow with it.
 
     Returns:
-        (H, W, 3) uint8; the size depends on the funnel and the calendar alone.
+        (H, W, 3) uint8; the size depends on the funnel, the calendar and the scale alone.
 
     Raises:
         ImportError: without matplotlib; names the extra to install.
@@ -58,7 +59,7 @@ def frame(scene: Scene) -> np.ndarray:
     catalogue, dates = scene.catalogue, scene.generator.date_names
     at = places(catalogue, len(dates))
     with _drawing:
-        under, sheet = background(catalogue, dates), Sheet(at.width, at.height)
+        under, sheet = background(catalogue, dates, scale), Sheet(at.width, at.height, scale)
         _columns(sheet, at, scene)
         _curves(sheet, at, scene)
         _cells(sheet, at, scene)
@@ -197,7 +198,7 @@ def _item(sheet: Sheet, at: Places, scene: Scene, item: DraftRow, y: float) -> N
         sheet.marks(x + 5, y, right, FOUND if right else WRONG)
     else:
         sheet.boxes([(x, y - 5, 10, 9)], "none", MISSED, 2.0)
-    family = FAMILY_NAMES[ANOMALY_TYPES.index(item.row.anomaly_type)]
+    family = FAMILIES[item.row.anomaly_type].label
     size = f"{item.ratio:+.1f}" if abs(item.ratio) < 100 else f"{item.ratio:+.0f}"
     if scene.truth is not None and not right:
         size = f"{WRONG_BECAUSE[CellClass(scene.truth.classes[item.day, item.entity.index])]}, {size}"

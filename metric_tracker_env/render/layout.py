@@ -25,7 +25,7 @@ from metric_tracker_env.render.sheet import (
     Sheet,
     colours,
 )
-from metric_tracker_env.schema import ANOMALY_TYPES, ENTITY_TYPES, Catalogue, EntityType
+from metric_tracker_env.schema import ANOMALY_TYPES, ENTITY_TYPES, FAMILIES, Catalogue, EntityType
 
 GROUP_NAMES: dict[EntityType, str] = {
     "event_count": "counts",
@@ -34,15 +34,6 @@ GROUP_NAMES: dict[EntityType, str] = {
     "hourly_mix": "mix",
     "data_quality": "data quality",
 }
-FAMILY_NAMES = (
-    "rate drop",
-    "rate spike",
-    "count drop",
-    "count spike",
-    "funnel break",
-    "hourly mix shift",
-    "data quality issue",
-)
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 NAME_LENGTH = 34
 
@@ -153,10 +144,10 @@ def _shortened(name: str, length: int) -> str:
 
 
 @lru_cache(maxsize=4)
-def background(catalogue: Catalogue, dates: tuple[str, ...]) -> Any:
+def background(catalogue: Catalogue, dates: tuple[str, ...], scale: float) -> Any:
     """What no step changes, drawn and kept; only read from then on."""
     at, names = places(catalogue, len(dates)), entity_names(catalogue)
-    sheet = Sheet(at.width, at.height)
+    sheet = Sheet(at.width, at.height, scale)
     sheet.text(20, 27, "Metric tracker", 15, bold=True)
     sheet.text(196, 28.5, f"{dates[0]} to {dates[-1]}: which cells are the root causes of incidents?", 10, SOFT)
 
@@ -198,8 +189,8 @@ def background(catalogue: Catalogue, dates: tuple[str, ...]) -> Any:
                 sheet.text(20, (top + bottom) / 2, GROUP_NAMES[kind], 7.5, SOFT, "center", turned=True)
 
     _heading(sheet, at, at.scans_top - 15, "Scans", "dates that a scan of a family has flagged")
-    for family, name in enumerate(FAMILY_NAMES):
-        sheet.text(at.left - 10, at.scans_top + (family + 0.5) * at.scan, name, 8, align="right")
+    for number, family in enumerate(FAMILIES.values()):
+        sheet.text(at.left - 10, at.scans_top + (number + 0.5) * at.scan, family.label, 8, align="right")
     _legend(sheet, at)
     return sheet.kept()
 

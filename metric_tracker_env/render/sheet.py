@@ -40,15 +40,23 @@ def rgb(colour: str) -> tuple[float, float, float]:
 
 
 class Sheet:
-    """A figure with one invisible axes in pixels; lets one draw many marks of a kind at once."""
+    """A figure with one invisible axes in pixels; lets one draw many marks of a kind at once.
 
-    def __init__(self, width: int, height: int) -> None:
+    Args:
+        width: Pixels at scale 1; so is ``height``, and so are all places and lengths that are given to a sheet.
+        height: See ``width``.
+        scale: Pixels that are drawn for each of them; the drawn width and height are even, as video encoders ask.
+    """
+
+    def __init__(self, width: int, height: int, scale: float = 1.0) -> None:
         try:
             from matplotlib.backends.backend_agg import FigureCanvasAgg
             from matplotlib.figure import Figure
         except ImportError as error:
             raise ImportError(INSTALL_HINT) from error
-        figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor=PAPER)
+        dpi = DPI * scale
+        size = [2 * round(length * scale / 2) / dpi for length in (width, height)]
+        figure = Figure(figsize=(size[0], size[1]), dpi=dpi, facecolor=PAPER)
         self._canvas = FigureCanvasAgg(figure)
         self._axes: Axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
         self._axes.set_axis_off()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -9,42 +10,59 @@ from typing import Any, cast
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
+from stable_baselines3.common.vec_env import VecMonitor
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvIndices, VecEnvStepReturn
 
+from metric_tracker_env.base_env import check_render_mode, refuse_fixed
 from metric_tracker_env.config import EnvConfig
 from metric_tracker_env.vector_env import MetricTrackerVectorEnv
 
 # What the lanes have in common: the same for each of them.
 SHARED = ("config", "step_cost", "actions", "observation_layout", "render_mode", "metadata")
+METHODS = ("action_masks", "render", "set_episode_options")
 
 
-class MetricTrackerVecEnv(VecEnv):
+class MetricTrackerVecEnv(VecMonitor):
     """Many lanes of ``MetricTrackerEnv`` in one engine, as stable-baselines3 takes them.
 
     Equal, bit for bit, to ``DummyVecEnv`` over as many ``gymnasium.make`` environments, seeds included: lane i of
     ``seed(s)`` is seeded s + i. An episode that ends is followed by the lane's next one in the same step; its last
-    observation is ``infos[i]["terminal_observation"]`` and the score stands in ``infos[i]``.
+    observation is ``infos[i]["terminal_observation"]`` and the score stands in ``infos[i]``. It is SB3's own
+    ``VecMonitor`` of the lanes, so that return and length of each episode are logged, in ``infos[i]["episode"]``.
 
     Args:
         num_envs: Number of lanes.
-        task: See ``MetricTrackerEnv``; so are ``config``, ``render_mode`` and the options.
+        task: See ``MetricTrackerEnv``; so are ``config``, ``render_mode``, ``render_scale`` and the options.
+        max_episode_steps: See ``MetricTrackerVectorEnv``.
+        filename: Of a log of the episodes, as ``VecMonitor`` writes it; None for none.
+        info_keywords: What of ``infos[i]`` to log beside return and length, for example ``("score", "cost")``.
     """
 
     def __init__(
         self,
         num_envs: int = 1,
-        task: str | None = None,
+        task: str | Path | None = None,
         config: EnvConfig | Mapping[str, object] | str | Path | None = None,
         render_mode: str | None = None,
+        render_scale: float = 1.0,
+        max_episode_steps: int | None = None,
+        filename: str | None = None,
+        info_keywords: tuple[str, ...] = (),
         **options: Any,
     ) -> None:
+        check_render_mode(render_mode)
         self.envs = MetricTrackerVectorEnv(
-            num_envs, AutoresetMode.SAME_STEP, True, task, config, render_mode, **options
+            num_envs,
+            AutoresetMode.SAME_STEP,
+            task=task,
+            config=config,
+            render_mode=render_mode,
+            render_scale=render_scale,
+            max_episode_steps=max_episode_steps,
+            **options,
         )
-        self._actions: np.ndarray | None = None
-        self._started = False
-        super().__init__(self.envs.num_envs, self.envs.single_observation_space, self.envs.single_action_space)
-        self.metadata = self.envs.metadata
+        super().__init__(Lanes(self.envs), filename, info_keywords)
+        self.reset_infos = self.venv.reset_infos
 
     @property
     def config(self) -> EnvConfig:
@@ -64,6 +82,20 @@ class MetricTrackerVecEnv(VecEnv):
     def step_cost(self, value: float) -> None:
         self.envs.step_cost = value
 
+    def set_episode_options(self, task: str | Path | None = None, **options: Any) -> None:
+        """Change what all episodes to come hold, here or with ``env_method``; see ``MetricTrackerEnv``.
+
+        Raises:
+            UnknownOptionError: for an unknown option; a TypeError and a ValueError.
+            ValueError: for an unknown task, one of another generator, a bad value, or incidents that do not fit;
+                nothing has changed then.
+        """
+        self.envs.set_episode_options(task, **options)
+
+    def action_masks(self) -> np.ndarray:
+        """(num_envs, A) bool: legal actions."""
+        return self.envs.action_masks()
+
     def reset(self) -> np.ndarray:
         """Begin an episode on every lane, with the seeds and options given since the last reset.
 
@@ -73,6 +105,32 @@ class MetricTrackerVecEnv(VecEnv):
         Raises:
             ValueError: for bad seeds or options; they are dropped, and nothing else has changed.
         """
+        return cast(np.ndarray, super().reset())
+
+    def __setattr__(self, name: str, value: object) -> None:
+        refuse_fixed(name)
+        super().__setattr__(name, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What SB3 keeps of the class cannot be pickled, and is the same for every object.
+        return {name: value for name, value in vars(self).items() if name != "class_attributes"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, class_attributes=dict(inspect.getmembers(type(self))))
+
+
+class Lanes(VecEnv):
+    """The lanes themselves, without a monitor."""
+
+    def __init__(self, envs: MetricTrackerVectorEnv) -> None:
+        self.envs = envs
+        self._actions: np.ndarray | None = None
+        self._started = False
+        super().__init__(envs.num_envs, envs.single_observation_space, envs.single_action_space)
+        self.metadata = envs.metadata
+
+    def reset(self) -> np.ndarray:
+        """See ``MetricTrackerVecEnv``."""
         seeds, options = self._seeds, self._options
         self._reset_seeds()
         self._reset_options()
@@ -115,11 +173,13 @@ class MetricTrackerVecEnv(VecEnv):
         if self._actions is None:
             raise gym.error.ResetNeeded("step_wait was called without step_async; give actions first")
         actions, self._actions = self._actions, None
-        observations, rewards, dones, _, told = self.envs.step(actions)
-        masks = told["action_mask"]
+        observations, rewards, terminated, truncated, told = self.envs.step(actions)
+        dones, masks = terminated | truncated, told["action_mask"]
         infos: list[dict[str, Any]] = [
-            {"action_mask": mask, "illegal_action": illegal, "TimeLimit.truncated": False}
-            for mask, illegal in zip(masks, told["illegal_action"].tolist(), strict=True)
+            {"action_mask": mask, "illegal_action": illegal, "TimeLimit.truncated": cut_off}
+            for mask, illegal, cut_off in zip(
+                masks, told["illegal_action"].tolist(), (truncated & ~terminated).tolist(), strict=True
+            )
         ]
         if "final_info" in told:
             final = told["final_info"]
@@ -131,10 +191,6 @@ class MetricTrackerVecEnv(VecEnv):
                     infos[lane][name] = value if isinstance(value, np.ndarray) else value.item()
                 infos[lane]["terminal_observation"] = told["final_obs"][lane]
         return observations, rewards.astype(np.float32), dones, infos
-
-    def action_masks(self) -> np.ndarray:
-        """(num_envs, A) bool: legal actions."""
-        return self.envs.action_masks()
 
     def close(self) -> None:
         """Close the lanes."""
@@ -168,33 +224,45 @@ class MetricTrackerVecEnv(VecEnv):
         """
         if attr_name != "step_cost":
             raise AttributeError(
-                f"attribute {attr_name!r} of a lane cannot be set, only 'step_cost', as the lanes are one engine; give "
-                "options when making the environment, or episode options with set_options"
+                f"attribute {attr_name!r} of a lane cannot be set, only 'step_cost'; give options when making the "
+                "environment, or change those of the episodes to come with env_method('set_episode_options', ...)"
             )
-        lanes = self._lanes(indices)
-        if set(lanes) != set(range(self.num_envs)):
-            raise ValueError(f"indices {lanes[:8]} are not all {self.num_envs} lanes, which share one step_cost")
-        self.step_cost = value
+        self._all_of(self._lanes(indices), "step_cost")
+        self.envs.step_cost = value
 
     def env_method(
         self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
     ) -> list[Any]:
-        """Call ``action_masks`` or ``render`` of each lane.
+        """Call ``action_masks`` or ``render`` of each lane, or ``set_episode_options`` of all lanes.
 
         Raises:
             AttributeError: for another method.
-            TypeError: for arguments; these methods take none.
+            TypeError: for arguments where a method takes none, or unknown ones.
+            ValueError: for the options of some lanes only, or bad ones; nothing has changed then.
         """
         if method_name not in METHODS:
             raise AttributeError(f"lanes have no method {method_name!r}; they have {list(METHODS)}")
+        lanes = self._lanes(indices)
+        if method_name == "set_episode_options":
+            self._all_of(lanes, "options")
+            self.envs.set_episode_options(*method_args, **method_kwargs)
+            return [None for _ in lanes]
         if method_args or method_kwargs:
             raise TypeError(f"{method_name} takes no arguments, not {method_args} {method_kwargs}")
-        lanes = self._lanes(indices)
         if method_name == "action_masks":
             masks = self.envs.action_masks()
             return [masks[lane] for lane in lanes]
         frames = self.envs.render()
         return [None if frames is None else frames[lane] for lane in lanes]
+
+    def _all_of(self, lanes: list[int], shared: str) -> None:
+        """Refuse lanes that are not all of them.
+
+        Raises:
+            ValueError: naming them and what all lanes share.
+        """
+        if set(lanes) != set(range(self.num_envs)):
+            raise ValueError(f"indices {lanes[:8]} are not all {self.num_envs} lanes, which share their {shared}")
 
     def env_is_wrapped(
         self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None
@@ -213,14 +281,11 @@ class MetricTrackerVecEnv(VecEnv):
         return [int(lane) for lane in self._get_indices(indices)]
 
 
-METHODS = ("action_masks", "render")
-
-
 class _OfLane:
     """A method of one lane, as ``get_attr`` returns it."""
 
-    def __init__(self, lanes: MetricTrackerVecEnv, method: str, lane: int) -> None:
+    def __init__(self, lanes: Lanes, method: str, lane: int) -> None:
         self._lanes, self._method, self._lane = lanes, method, lane
 
-    def __call__(self) -> Any:
-        return self._lanes.env_method(self._method, indices=self._lane)[0]
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._lanes.env_method(self._method, *args, indices=self._lane, **kwargs)[0]

@@ -1,8 +1,8 @@
-"""The MCP server: the tools of an ``Investigation`` for any MCP client, over stdio or streamable HTTP.
+"""The MCP server: the tools of a ``Session`` for any MCP client, over stdio or streamable HTTP.
 
-Each session has an investigation of its own, which begins with the tool ``begin`` and ends with the session: over
-stdio with the client, over HTTP when the client deletes it or has said nothing for the idle time. The other tools,
-their schemas and their answers are those of the investigation.
+Each client has a session of its own, whose episodes begin with the tool ``begin`` and which ends with the connection:
+over stdio when the client goes, over HTTP when it deletes the session or has said nothing for the idle time. The other
+tools, their schemas and their answers are those of the session.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from metric_tracker_env.config import ConfigModel, Seed
-from metric_tracker_env.investigation import Investigation, call_by_name, call_schemas
 from metric_tracker_env.serve.command_line import ANYWHERE, LOOPBACK, add_address, add_limits, limits_of, run
 from metric_tracker_env.serve.limits import (
     FAILED,
@@ -42,6 +41,7 @@ from metric_tracker_env.serve.limits import (
     TokenBucket,
     in_words,
 )
+from metric_tracker_env.session import Answer, Session, call_schemas
 from metric_tracker_env.tasks import TASKS, build_config, get_task
 
 NAME = "metric_tracker_env"
@@ -67,7 +67,7 @@ class NoArguments(ConfigModel):
     """What ``begin`` takes where the server chooses the episodes."""
 
 
-class Session:
+class Client:
     """What one client plays.
 
     Args:
@@ -79,16 +79,17 @@ class Session:
 
     def __init__(self, task: str, once: bool, limits: ServeLimits, seeds: Iterator[int] | None = None) -> None:
         self._task, self._once, self._limits, self._seeds = task, once, limits, seeds
-        self._investigation: Investigation | None = None
+        # Of seeds that follow each other, one that is told tells the next.
+        self._session = Session(task, names_episodes=seeds is None)
         self._bucket: TokenBucket | None = None
         self._turn = anyio.Lock()  # a client may send several calls at once
 
-    async def call(self, tool: str, arguments: Mapping[str, object]) -> str:
-        """Call a tool, after those that came before: the answer as JSON text."""
+    async def call(self, tool: str, arguments: Mapping[str, object]) -> Answer:
+        """Call a tool, after those that came before."""
         async with self._turn:
             return await self._call(tool, arguments)
 
-    async def _call(self, tool: str, arguments: Mapping[str, object]) -> str:
+    async def _call(self, tool: str, arguments: Mapping[str, object]) -> Answer:
         now = anyio.current_time()
         if self._bucket is None:
             self._bucket = TokenBucket(self._limits.calls_per_second, self._limits.call_burst, now)
@@ -98,21 +99,19 @@ class Session:
         if tool == BEGIN:
             # Making an engine takes tens of milliseconds, in which other sessions go on.
             return await anyio.to_thread.run_sync(self._begin, arguments)
-        if self._investigation is None:
+        if not self._session.standing.begun:
             return refusal(f"no episode is under way; {BEGIN} begins one")
-        return call_by_name(self._investigation, tool, arguments)
+        return self._session.call(tool, arguments)
 
-    def _begin(self, arguments: Mapping[str, object]) -> str:
-        if self._once and self._investigation is not None:
+    def _begin(self, arguments: Mapping[str, object]) -> Answer:
+        if self._once and self._session.standing.begun:
             return refusal("this server gives a session one episode, which has begun")
         try:
             seed, task = self._chosen(arguments)
-            investigation = self._investigation or Investigation(task)
-            brief = investigation.reset(seed=seed, task=task)
+            brief = self._session.begin(seed, task)
         except ValueError as error:
             return refusal(in_words(error))
-        self._investigation = investigation
-        return json.dumps({"ok": True, "result": {"brief": brief}})
+        return told({"ok": True, "result": {"brief": brief}})
 
     def _chosen(self, arguments: Mapping[str, object]) -> tuple[int | None, str]:
         """Seed and task of the next episode.
@@ -127,9 +126,14 @@ class Session:
         return given.seed, self._task if given.task is None else get_task(given.task).name
 
 
-def refusal(error: str) -> str:
-    """The answer to a call that the server refuses, in the form of the tools' own."""
-    return json.dumps({"ok": False, "error": error})
+def told(what: Mapping[str, Any]) -> Answer:
+    """An answer of the server's own, in the form of the tools'."""
+    return Answer(json.dumps(what), what)
+
+
+def refusal(error: str) -> Answer:
+    """The answer to a call that the server refuses."""
+    return told({"ok": False, "error": error})
 
 
 class Endpoint:
@@ -175,7 +179,7 @@ class McpServer:
         self._task, self._once = task, once
         self._seeds = None if seed is None else itertools.count(seed)
         self._tools = tools_of(task, BeginArguments if seed is None else NoArguments)
-        self.server: Server[Session, Any] = Server(
+        self.server: Server[Client, Any] = Server(
             NAME, version=version(NAME), instructions=INSTRUCTIONS, lifespan=self._session
         )
         self.server.list_tools()(self._list)
@@ -183,11 +187,11 @@ class McpServer:
         self.server.call_tool(validate_input=False)(self._call)
 
     @asynccontextmanager
-    async def _session(self, _: Server[Session, Any]) -> AsyncIterator[Session]:
+    async def _session(self, _: Server[Client, Any]) -> AsyncIterator[Client]:
         """The session of one client, from its connection to its end."""
         self.open_sessions += 1
         try:
-            yield Session(self._task, self._once, self.limits, self._seeds)
+            yield Client(self._task, self._once, self.limits, self._seeds)
         finally:
             self.open_sessions -= 1
 
@@ -200,8 +204,8 @@ class McpServer:
         except Exception:
             LOG.exception("a call of an MCP session failed")
             answer = refusal(FAILED)
-        refused = not json.loads(answer)["ok"]
-        return types.CallToolResult(content=[types.TextContent(type="text", text=answer)], isError=refused)
+        content = types.TextContent(type="text", text=answer.text)
+        return types.CallToolResult(content=[content], isError=not answer.ok)
 
     def app(self, *hosts: str) -> App:
         """The ASGI application, whose MCP endpoint is ``/mcp``.
@@ -242,7 +246,7 @@ class McpServer:
 
 
 def tools_of(task: str, arguments: type[ConfigModel] = BeginArguments) -> list[types.Tool]:
-    """``begin`` with its arguments and the calls of an investigation, as MCP lists tools."""
+    """``begin`` with its arguments and the calls of a session, as MCP lists tools."""
     begin = types.Tool(
         name=BEGIN,
         description="Begin an episode, which ends one that is under way. Returns: The brief.",

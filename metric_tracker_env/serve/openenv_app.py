@@ -131,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--task",
         choices=list(TASKS),
-        help="task to play unless a reset names one; without either, the defaults of MetricTracker-v0",
+        help="task to play unless a reset names one; without either, the default configuration",
     )
     add_limits(parser)
     given = parser.parse_args(arguments)

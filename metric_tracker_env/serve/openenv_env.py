@@ -1,4 +1,4 @@
-"""The OpenEnv environment: an ``Investigation`` behind ``reset``, ``step`` and ``state``, with typed messages."""
+"""The OpenEnv environment: a ``Session`` behind ``reset``, ``step`` and ``state``, with typed messages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
@@ -14,16 +13,9 @@ from openenv.core.env_server.interfaces import Environment
 from openenv.core.env_server.types import Action, EnvironmentMetadata, Observation, State
 from pydantic import ConfigDict, Field
 
-from metric_tracker_env.config import EpisodeOptions, GeneratorConfig
-from metric_tracker_env.investigation import (
-    Investigation,
-    call_by_name,
-    call_schemas,
-    config_of,
-    standing_of,
-)
+from metric_tracker_env.config import EpisodeOptions
 from metric_tracker_env.serve.limits import FAILED, LOG, in_words
-from metric_tracker_env.tasks import get_task
+from metric_tracker_env.session import NOT_BEGUN, Session
 
 NAME = "metric_tracker_env"
 DESCRIPTION = (
@@ -34,10 +26,6 @@ RESET_ARGUMENTS = ("seed", "episode_id", "task", *EpisodeOptions.model_fields)
 MAX_EPISODE_ID = 255  # characters, as OpenEnv's own request model has it
 MAX_TOLD = 1000  # characters of an error that repeats what was given
 REFUSED = "refused: "  # begins the text of an error that is meant for the client
-
-
-# What an investigation answers before its first episode; making one just to say so would cost its engine.
-NOT_BEGUN = '{"ok":false,"error":"no episode is under way; reset begins one"}'
 
 
 class InvestigationAction(Action):
@@ -83,12 +71,6 @@ class RefusedError(ValueError):
         super().__init__(f"{REFUSED}{short}")
 
 
-@lru_cache(maxsize=16)
-def schemas(config: GeneratorConfig) -> list[dict[str, Any]]:
-    """The tools of a configuration; making them takes tens of milliseconds."""
-    return call_schemas(config)
-
-
 @contextmanager
 def failures_told() -> Iterator[None]:
     """Log an exception that no client caused, and put one that tells nothing in its place.
@@ -122,16 +104,13 @@ class InvestigationEnvironment(Environment[InvestigationAction, InvestigationObs
 
     def __init__(self, task: str | None = None) -> None:
         super().__init__()
-        if task is not None:
-            get_task(task)
-        self._task = task
-        self._investigation: Investigation | None = None
+        self._task, self._session = task, Session(task)
         self._episode_id: str | None = None
 
     def reset(
         self, /, seed: int | None = None, episode_id: str | None = None, task: str | None = None, **options: Any
     ) -> InvestigationObservation:
-        """Begin an episode; see ``Investigation.reset``.
+        """Begin an episode; see ``Session.begin``.
 
         Args:
             seed: Of the episode; None goes on with the session's stream of episodes, or starts one.
@@ -153,13 +132,11 @@ class InvestigationEnvironment(Environment[InvestigationAction, InvestigationObs
             raise RefusedError(f"episode_id {episode_id!r} must be a text of at most {MAX_EPISODE_ID} characters")
         with failures_told():
             try:
-                investigation = self._investigation or Investigation(task=self._task if task is None else task)
-                brief = investigation.reset(seed=seed, task=task, **options)
+                brief = self._session.begin(seed, task, **options)
             except ValueError as error:
                 raise RefusedError(f"reset: {in_words(error)}") from error
-            self._investigation, self._episode_id = investigation, episode_id
-            standing = standing_of(investigation)
-            tools = schemas(config_of(investigation).generator)  # pyright: ignore[reportArgumentType] - it is frozen
+            self._episode_id = episode_id
+            standing, tools = self._session.standing, self._session.schemas
         return InvestigationObservation(
             brief=brief, tools=tools, budget_left=standing.budget_left, calls_left=standing.calls_left
         )
@@ -184,16 +161,15 @@ class InvestigationEnvironment(Environment[InvestigationAction, InvestigationObs
         unknown = [name for name in options if name != "request_id"]
         if unknown:
             raise RefusedError(f"step has no argument {', '.join(map(repr, unknown))}; allowed: action")
-        if self._investigation is None:
-            # Over, so that a loop until the end ends when a lost connection took its session with it.
-            return InvestigationObservation(answer=NOT_BEGUN, done=True)
         with failures_told():
-            before = standing_of(self._investigation).reward
-            answer = call_by_name(self._investigation, action.tool, action.arguments)
-            standing = standing_of(self._investigation)
+            if not self._session.standing.begun:
+                # Over, so that a loop until the end ends when a lost connection took its session with it.
+                return InvestigationObservation(answer=NOT_BEGUN.text, done=True)
+            answer = self._session.call(action.tool, action.arguments)
+            standing = self._session.standing
         return InvestigationObservation(
-            answer=answer,
-            reward=standing.reward - before,
+            answer=answer.text,
+            reward=answer.reward,
             done=standing.done,
             budget_left=standing.budget_left,
             calls_left=standing.calls_left,
@@ -216,9 +192,9 @@ class InvestigationEnvironment(Environment[InvestigationAction, InvestigationObs
     @property
     def state(self) -> InvestigationState:
         """Where the session stands."""
-        if self._investigation is None:
+        standing = self._session.standing
+        if not standing.begun:
             return InvestigationState()
-        standing = standing_of(self._investigation)
         return InvestigationState(
             episode_id=self._episode_id,
             step_count=standing.steps,
@@ -234,4 +210,4 @@ class InvestigationEnvironment(Environment[InvestigationAction, InvestigationObs
 
     def close(self) -> None:
         """Let go of the engine."""
-        self._investigation = None
+        self._session = Session(self._task)

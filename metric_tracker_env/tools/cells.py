@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from metric_tracker_env import measure
 from metric_tracker_env.schema import ENTITY_TYPES, AnomalyType, EntityType, MetricRecord
 from metric_tracker_env.submission import shown
 from metric_tracker_env.tools.registry import ToolError
-from metric_tracker_env.tools.results import Comparison
+from metric_tracker_env.tools.results import NORMAL, Comparison
 from metric_tracker_env.view import MetricView
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -26,11 +26,15 @@ UNITS: dict[EntityType, str] = {
 
 def comparison(view: MetricView, day: int, entity: int) -> Comparison:
     """One cell: its row, threshold, ratio and whether it is flagged."""
+    row: dict[str, Any] = view.row(day, entity).model_dump()
+    flagged = bool(view.flagged[entity, day])
+    if not flagged:
+        row["anomaly_type"] = NORMAL
     return Comparison(
-        **view.row(day, entity).model_dump(),
+        **row,
         threshold=measure.rounded(view.thresholds[entity]),
         ratio=measure.rounded(view.ratios[entity, day]),
-        is_anomaly=bool(view.flagged[entity, day]),
+        is_anomaly=flagged,
     )
 
 

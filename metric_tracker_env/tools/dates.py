@@ -83,7 +83,7 @@ class DateTools(ViewTools):
 
         Returns:
             Observed, baseline, delta and detection threshold in percent; delta in thresholds, the type of
-            anomaly, its severity, and whether it is an anomaly.
+            anomaly ("normal" for none), its severity, and whether it is an anomaly.
         """
         entity = self._view.catalogue.entity("conversion_rate", entity_name)
         return comparison(self._view, self._view.config.day_index(date), entity.index)
@@ -98,7 +98,7 @@ class DateTools(ViewTools):
 
         Returns:
             Observed, baseline, delta and detection threshold in events a day; delta in thresholds, the type of
-            anomaly, its severity, and whether it is an anomaly.
+            anomaly ("normal" for none), its severity, and whether it is an anomaly.
         """
         entity = self._view.catalogue.entity("event_count", entity_name)
         return comparison(self._view, self._view.config.day_index(date), entity.index)

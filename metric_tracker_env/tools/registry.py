@@ -153,6 +153,18 @@ def tool(
     return register
 
 
+def available_analysis_methods() -> list[MethodSpec]:
+    """Name, description and parameters of every tool."""
+    return [
+        MethodSpec(name=spec.name, description=spec.description, parameters=spec.parameters) for spec in TOOLS.values()
+    ]
+
+
+def available_payload_generation_methods() -> list[MethodSpec]:
+    """The tools that ``payload_generator`` collects the rows of."""
+    return [method for method in available_analysis_methods() if method.name in FAMILY_OF_METHOD]
+
+
 def tool_schemas(config: GeneratorConfig) -> list[dict[str, Any]]:
     """The tools in OpenAI's function form, with the names and dates of a configuration.
 

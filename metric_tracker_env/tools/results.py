@@ -14,18 +14,38 @@ from metric_tracker_env.schema import (
     EntityType,
     MetricRecord,
     MetricSubmissionRow,
+    Severity,
     StrictModel,
 )
+from metric_tracker_env.submission import Fault, Key
 
 RowStatus = Literal["confirmed", "not_flagged", "fields_differ", "not_shown", "duplicate", "invalid"]
+NORMAL = "normal"  # the anomaly type of a cell that has none
 
 
-class Comparison(MetricSubmissionRow):
-    """One cell against its baseline: its submission row, and whether its detection method confirms it."""
+class Comparison(StrictModel):
+    """One cell against its baseline, and whether its detection method confirms it.
 
+    The first nine fields are those of a row; where the detection method confirms the cell, they are the row to submit.
+    """
+
+    date: str
+    entity_type: EntityType
+    entity_name: str
+    anomaly_type: AnomalyType | Literal["normal"]
+    detection_method: DetectionMethod
+    baseline_value: float
+    observed_value: float
+    delta_value: float
+    severity: Severity
     threshold: float = Field(description="Smallest deviation that is flagged, in the entity's unit.")
     ratio: float = Field(description="delta_value / threshold, signed.")
     is_anomaly: bool = Field(description="Whether the detection method confirms an anomaly here.")
+
+    @property
+    def key(self) -> Key:
+        """The cell: (date, entity_type, entity_name)."""
+        return self.date, self.entity_type, self.entity_name
 
 
 class FunnelStepComparison(Comparison):
@@ -230,6 +250,7 @@ class PreviewedRow(StrictModel):
     number: int
     status: RowStatus
     issue: str | None
+    faults: tuple[Fault, ...] = Field(description="Fields that are not as they should be, as data.")
 
 
 class SubmissionPreview(StrictModel):
@@ -237,5 +258,10 @@ class SubmissionPreview(StrictModel):
 
     submitted: int
     confirmed: int
+    not_flagged: int
+    fields_differ: int
+    not_shown: int
+    duplicate: int
+    invalid: int
     rows: tuple[PreviewedRow, ...]
     next_offset: int | None = Field(description="The offset that gives the next rows; None after the last.")

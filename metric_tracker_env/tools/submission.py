@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+from typing import NamedTuple, get_args
+
 from metric_tracker_env.measure import rounded
 from metric_tracker_env.schema import NAME_FIELDS, VALUE_FIELDS, MetricSubmissionRow
-from metric_tracker_env.submission import check_rows
+from metric_tracker_env.submission import Fault, InvalidRow, Key, check_rows
 from metric_tracker_env.tools.arguments import FAMILY_OF_METHOD, PAGE, FamilyMethods, Limit, Offset, SubmittedRows
 from metric_tracker_env.tools.cells import family_cells, listed, next_offset
 from metric_tracker_env.tools.registry import ViewTools, tool
@@ -29,21 +33,21 @@ class SubmissionTools(ViewTools):
 
         Returns:
             For each row, numbered from 1: confirmed (its detection method flags the cell and its fields are what the
-            tools report), not_flagged, fields_differ, not_shown, duplicate or invalid, and the issue in words.
+            tools report), not_flagged, fields_differ, not_shown, duplicate or invalid, and the issue in words and as
+            data; and how many rows there are of each.
         """
-        first: dict[tuple[str, str, str], int] = {}
-        found: list[PreviewedRow] = []
+        first: dict[Key, int] = {}
+        judged: list[Judged] = []
         for number, row in enumerate(check_rows(rows, self._view.config), start=1):
-            status, issue = self._preview(row, first)
-            if not isinstance(row, str):
+            judged.append(self._judge(number, row, first))
+            if isinstance(row, MetricSubmissionRow):
                 first.setdefault(row.key, number)
-            found.append(PreviewedRow(number=number, status=status, issue=issue))
-        confirmed = sum(item.status == "confirmed" for item in found)
+        counts = Counter(item.status for item in judged)
         return SubmissionPreview(
-            submitted=len(found),
-            confirmed=confirmed,
-            rows=tuple(found[offset : offset + limit]),
-            next_offset=next_offset(len(found), limit, offset),
+            submitted=len(judged),
+            **{status: counts[status] for status in get_args(RowStatus)},
+            rows=tuple(_previewed(item) for item in judged[offset : offset + limit]),
+            next_offset=next_offset(len(judged), limit, offset),
         )
 
     @tool(cost="free")
@@ -71,24 +75,43 @@ class SubmissionTools(ViewTools):
         rows = tuple(view.row(day, entity) for day, entity in page.cells)
         return SubmissionPayload(rows=rows, total=page.total, next_offset=page.next_offset)
 
-    def _preview(
-        self, row: MetricSubmissionRow | str, first: dict[tuple[str, str, str], int]
-    ) -> tuple[RowStatus, str | None]:
-        """Status and issue of one checked row, given the numbers of the rows before it by key."""
-        if isinstance(row, str):
-            return "invalid", row
+    def _judge(self, number: int, row: MetricSubmissionRow | InvalidRow, first: Mapping[Key, int]) -> Judged:
+        """What there is to say of one checked row, given the numbers of the rows before it by key."""
+        if isinstance(row, InvalidRow):
+            return Judged(number, row, "invalid", row.issue)
         if row.key in first:
-            return "duplicate", f"names the cell of row {first[row.key]} again"
+            return Judged(number, row, "duplicate", f"names the cell of row {first[row.key]} again")
         view = self._view
         day, entity = view.config.day_index(row.date), view.catalogue.entity(row.entity_type, row.entity_name)
+        method = entity.detection_method
         if view.visible is not None and not view.visible[entity.index, day]:
-            return "not_shown", f"no tool has shown this cell yet; {entity.detection_method} does"
+            return Judged(number, row, "not_shown", f"no tool has shown this cell yet; {method} does")
         data = view.row(day, entity.index)
         differ = [field for field in VALUE_FIELDS if rounded(getattr(row, field)) != getattr(data, field)]
         # Only who has looked up the values is told the rest: a free tool must not replace the others.
         differ = differ or [field for field in NAME_FIELDS if getattr(row, field) != getattr(data, field)]
         if differ:
-            return "fields_differ", f"{', '.join(differ)} not as {entity.detection_method} reports"
+            return Judged(number, row, "fields_differ", f"{', '.join(differ)} not as {method} reports", tuple(differ))
         if not view.flagged[entity.index, day]:
-            return "not_flagged", f"{entity.detection_method} does not flag this cell"
-        return "confirmed", None
+            return Judged(number, row, "not_flagged", f"{method} does not flag this cell")
+        return Judged(number, row, "confirmed", None)
+
+
+class Judged(NamedTuple):
+    """A row of a preview, and what there is to say of it."""
+
+    number: int
+    row: MetricSubmissionRow | InvalidRow
+    status: RowStatus
+    issue: str | None
+    differ: tuple[str, ...] = ()  # fields whose values are not those of the data
+
+
+def _previewed(item: Judged) -> PreviewedRow:
+    number, row, status, issue, differ = item
+    if isinstance(row, InvalidRow):
+        faults = row.faults
+    else:
+        wrong = [(field, getattr(row, field)) for field in differ]
+        faults = tuple(Fault(type="wrong", row=number, key=row.key, field=field, given=given) for field, given in wrong)
+    return PreviewedRow(number=number, status=status, issue=issue, faults=faults)

@@ -21,7 +21,7 @@ from metric_tracker_env.schema import (
     SyntheticGeneratorApplication,
 )
 from metric_tracker_env.view import MetricView, describe_cell
-from metric_tracker_env.world import rng
+from metric_tracker_env.world import labels, rng
 from metric_tracker_env.world.calendar import event_kind
 from metric_tracker_env.world.labels import CellClass
 from metric_tracker_env.world.source import EpisodeBatch, EpisodeSource
@@ -155,11 +155,29 @@ class EpisodeData:
         return describe_cell(self.generator_config, self.deviations, day, entity)
 
     @cached_property
-    def incident_of_day(self) -> dict[int, int]:
-        """Root entity index of the incident on each day index that has one."""
-        plan = self._batch.plan
-        where = np.flatnonzero(plan.active[0])
-        return dict(zip(plan.day[0, where].tolist(), plan.entity[0, where].tolist(), strict=True))
+    def incidents_of_day(self) -> dict[int, tuple[int, ...]]:
+        """Root entity indices of the incidents on each day index that has some."""
+        found: dict[int, tuple[int, ...]] = {}
+        for place in np.flatnonzero(self._batch.plan.active[0]):
+            day, root = int(self._batch.plan.day[0, place]), int(self._batch.plan.entity[0, place])
+            found[day] = (*found.get(day, ()), root)
+        return found
+
+    def causes(self, day: int, entity: int) -> tuple[int, ...]:
+        """Root entity indices of the incidents that a cell follows from: those of its date that pull it where it went.
+
+        All incidents of the date where none of them does so by itself.
+        """
+        catalogue, plan = self.generator_config.catalogue, self._batch.plan
+        row = catalogue.measure_of_entity[entity]
+        nothing = np.zeros((catalogue.num_steps - 1, 1))
+        values = [
+            measure.measures(catalogue, daily[day][:, None], np.zeros(1), nothing)
+            for daily in (self.twin_daily, self.daily)
+        ]
+        went = np.sign(values[1][row, 0] - values[0][row, 0])
+        pulling = (labels.pulls(catalogue, plan, 0)[row] == went) & (plan.day[0] == day)
+        return tuple(plan.entity[0, pulling].tolist()) or self.incidents_of_day[day]
 
     @cached_property
     def anomaly_schedule(self) -> list[PlannedAnomaly]:
@@ -256,26 +274,31 @@ class MetricDataGenerator:
     def generate_episode(self, episode_config: EpisodeConfig | None = None) -> EpisodeData:
         """Generate one episode: the one that an environment with the same options plays after ``reset(seed=seed)``.
 
+        With ``number`` n it is the one after n further resets without a seed. ``generate_episode(episode.config)``
+        makes an episode again, bit for bit, wherever it was played.
+
         Raises:
             ValueError: if more incidents are asked for than fit, or they cannot be realised.
         """
         episode = episode_config or EpisodeConfig()
-        return episode_of_key(self._source(episode), rng.episode_key(episode.seed), episode)
+        return make_episode(self._source(episode), episode)
 
     def generate_batch(self, episode_config: EpisodeConfig, seeds: list[int]) -> EpisodeBatch:
-        """Generate one episode a seed, as arrays; ``episode_config.seed`` is not used."""
-        keys = np.array([rng.episode_key(EpisodeConfig(seed=seed).seed) for seed in seeds], np.uint64)
+        """Generate episode ``episode_config.number`` of each seed, as arrays; ``episode_config.seed`` is not used."""
+        number = episode_config.number
+        keys = np.array([rng.episode_key(EpisodeConfig(seed=seed).seed, number) for seed in seeds], np.uint64)
         return self._source(episode_config).generate(keys)
 
     def _source(self, episode: EpisodeConfig) -> EpisodeSource:
-        """The source of a request; the seed is not part of it."""
-        request = episode.model_copy(update={"seed": 0})
+        """The source of a request; seed and number are not part of it."""
+        request = episode.model_copy(update={"seed": 0, "number": 0})
         if request not in self._sources:
             self._sources[request] = EpisodeSource(self.config, request)
         return self._sources[request]
 
 
-def episode_of_key(source: EpisodeSource, key: int, config: EpisodeConfig | None = None) -> EpisodeData:
-    """The episode of one key, with ``config`` as its label (the source's, unless given)."""
+def make_episode(source: EpisodeSource, config: EpisodeConfig) -> EpisodeData:
+    """The episode that ``config`` names, from the source of its options."""
+    key = rng.episode_key(config.seed, config.number)
     batch, applications = source.generate_with_records(np.array([key], np.uint64))
-    return EpisodeData(source.config, config or source.episode, batch, applications)
+    return EpisodeData(source.config, config, batch, applications)

@@ -56,10 +56,11 @@ def shift_traffic(before: np.ndarray, moved: np.ndarray) -> np.ndarray:
 
 
 class Incidents(NamedTuple):
-    """The hours that n incidents change; nothing is written to the planes yet."""
+    """The hours of the n dates that incidents change; nothing is written to the planes yet."""
 
-    cell: np.ndarray  # (n,) int64, ``b * D + d``, lane by lane
+    cell: np.ndarray  # (n,) int64, ``b * D + d``, each once
     lane: np.ndarray  # (n,) int64
+    at: np.ndarray  # (k,) int64, which of the n dates each active incident of the plan is on
     impossible: np.ndarray  # (m,) int64, which of the n have impossible counts
     place: np.ndarray  # (H, n) int64, places in the flat planes of one step
     counts: np.ndarray  # (S, H, n), events an hour after the incidents
@@ -82,23 +83,66 @@ class Incidents(NamedTuple):
 
 
 def inject(config: GeneratorConfig, difficulty: Difficulty, planes: np.ndarray, plan: Plan) -> Incidents:
-    """What a plan makes of clean hourly planes (S, H, B, D), which stay as they are."""
+    """What a plan makes of clean hourly planes (S, H, B, D), which stay as they are.
+
+    Incidents that share a date must touch different links of the chain (``Catalogue.touched``). They are applied one
+    after the other in the order of the chain, so that each scales what the one before it left; impossible counts come
+    last, as the others put an hour's funnel in order.
+    """
     steps, hours, episodes, days = planes.shape
     spot = np.flatnonzero(plan.active)
-    lane = spot // plan.active.shape[1]
-    cell = lane * days + plan.day.reshape(-1)[spot]
+    cell = spot // plan.active.shape[1] * days + plan.day.reshape(-1)[spot]
+    at, turns = np.arange(len(spot)), [np.arange(len(spot))]
+    taken = np.zeros(episodes * days, bool)
+    taken[cell] = True
+    if np.count_nonzero(taken) < len(cell):
+        cell, at = np.unique(cell, return_inverse=True)
+        turns = _turns(at, chain_order(config.catalogue)[plan.entity.reshape(-1)[spot]])
     place = np.arange(0, hours * episodes * days, episodes * days)[:, None] + cell
     new = np.empty((steps, hours, len(cell)), planes.dtype)
     for plane, counts in zip(planes, new, strict=True):
         plane.reshape(-1).take(place, out=counts, mode="clip")
-    family = plan.family.reshape(-1)[spot]
-    mixed = np.flatnonzero(family == MIX_FAMILY)
+    if len(turns) == 1:
+        _move(difficulty, plan, spot, new)
+    else:
+        for turn in turns:
+            part = new.take(at[turn], axis=2)
+            _move(difficulty, plan, spot[turn], part)
+            new[:, :, at[turn]] = part
+    wrong = np.flatnonzero(plan.family.reshape(-1)[spot] == QUALITY_FAMILY)
+    if len(wrong):
+        _log_impossible(config.catalogue, difficulty, plan, spot[wrong], at[wrong], new)
+    return Incidents(cell, cell // days, at, at[wrong], place, new)
+
+
+def chain_order(catalogue: Catalogue) -> np.ndarray:
+    """(E,) int64: the first link that an entity's incident touches, from the traffic down the chain."""
+    return np.array([min(links) for links in catalogue.touched])
+
+
+def _turns(at: np.ndarray, order: np.ndarray) -> list[np.ndarray]:
+    """The incidents of each turn: the first of every date, then the second of those that have one, and so on.
+
+    Args:
+        at: (k,) int64, date of each incident.
+        order: (k,) int64, place of each among those of its date.
+    """
+    row = np.lexsort((order, at))
+    sorted_at = at[row]
+    turn = np.arange(len(row)) - np.searchsorted(sorted_at, sorted_at)
+    return [row[turn == number] for number in range(int(turn.max()) + 1)]
+
+
+def _move(difficulty: Difficulty, plan: Plan, spot: np.ndarray, new: np.ndarray) -> None:
+    """What n incidents, at flat places ``spot`` of the plan, make of the hours of their dates (S, H, n), in place."""
+    steps, hours, _ = new.shape
+    mixed = np.flatnonzero(plan.family.reshape(-1)[spot] == MIX_FAMILY)
     before = new.take(mixed, axis=2)
     factor = plan.factor.reshape(-1, steps).take(spot, axis=0).T
     # Cumulative rounding: the day moves by the factor even where an hour has too few events to.
     for hour in range(1, hours):
         new[:, hour] += new[:, hour - 1]
-    new *= factor.astype(planes.dtype, order="C")[:, None]
+    new *= factor.astype(new.dtype, order="C")[:, None]
     np.rint(new, out=new)
     for hour in range(hours - 1, 0, -1):
         new[:, hour] -= new[:, hour - 1]
@@ -111,13 +155,16 @@ def inject(config: GeneratorConfig, difficulty: Difficulty, planes: np.ndarray, 
     if len(mixed):
         moved = (plan.sign * plan.size).reshape(-1)[spot[mixed]] * SHARE_THRESHOLD[difficulty]
         new[:, :, mixed] = shift_traffic(before.astype(np.float64), moved)
-    impossible = np.flatnonzero(family == QUALITY_FAMILY)
-    if len(impossible):
-        at = spot[impossible]
-        ranks = plan.hours.reshape(-1, hours)[at].astype(np.int32) * hours + np.arange(hours, dtype=np.int32)
-        picked = np.sort(ranks, axis=1)[:, : IMPOSSIBLE_HOURS[difficulty]] % hours  # faster than a stable argsort
-        step = (1 + plan.entity.reshape(-1)[at] - config.catalogue.slices["data_quality"].start)[:, None]
-        upstream = new[step - 1, picked, impossible[:, None]]
-        extra = np.maximum(np.rint(upstream * plan.size.reshape(-1)[at][:, None].astype(planes.dtype)), 1.0)
-        new[step, picked, impossible[:, None]] = upstream + extra
-    return Incidents(cell, lane, impossible, place, new)
+
+
+def _log_impossible(
+    catalogue: Catalogue, difficulty: Difficulty, plan: Plan, spot: np.ndarray, at: np.ndarray, new: np.ndarray
+) -> None:
+    """Put counts above their upstream counts: n incidents, at flat places ``spot``, on dates ``at`` of (S, H, ...)."""
+    hours = new.shape[1]
+    ranks = plan.hours.reshape(-1, hours)[spot].astype(np.int32) * hours + np.arange(hours, dtype=np.int32)
+    picked = np.sort(ranks, axis=1)[:, : IMPOSSIBLE_HOURS[difficulty]] % hours  # faster than a stable argsort
+    step = (1 + plan.entity.reshape(-1)[spot] - catalogue.slices["data_quality"].start)[:, None]
+    upstream = new[step - 1, picked, at[:, None]]
+    extra = np.maximum(np.rint(upstream * plan.size.reshape(-1)[spot][:, None].astype(new.dtype)), 1.0)
+    new[step, picked, at[:, None]] = upstream + extra

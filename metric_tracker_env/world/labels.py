@@ -6,7 +6,8 @@ from enum import IntEnum
 
 import numpy as np
 
-from metric_tracker_env.measure import Deviations
+from metric_tracker_env.measure import Deviations, measures
+from metric_tracker_env.schema import Catalogue
 from metric_tracker_env.world.injection import Incidents
 from metric_tracker_env.world.layer import Layer
 from metric_tracker_env.world.plan import Plan
@@ -37,8 +38,8 @@ def label(
     Args:
         plan: Incidents that were injected.
         final: Deviations of the final data.
-        incidents: Where they are, n active dates.
-        moves: (M, n) float64, how far the measures of those dates are from the clean twin's.
+        incidents: The n dates that have some.
+        moves: (M, n) float64, how far the measures of their dates are from the clean twin's.
         layer: What events and gaps did to the twin; None without a world.
         measure_of_entity: (E,) int64.
 
@@ -66,10 +67,25 @@ def label(
         mark(layer.lane, layer.lane * days + layer.day, layer.moves, CellClass.EXPLAINED)
     index, flagged, move = (a.reshape(-1) for a in mark(incidents.lane, incidents.cell, moves, CellClass.CONSEQUENCE))
     spot = np.flatnonzero(plan.active)
-    root = plan.entity.reshape(-1)[spot] * len(spot) + np.arange(len(spot))
+    root = plan.entity.reshape(-1)[spot] * len(incidents.cell) + incidents.at
     sign = plan.sign.reshape(-1)[spot]
     confirmed = flagged[root] & (sign * final.ratios.reshape(-1)[index[root]] > 0) & (sign * move[root] >= MIN_MOVE)
     flat[index[root[confirmed]]] = CellClass.EXPECTED
     passed = np.zeros_like(plan.active)
     passed.reshape(-1)[spot] = confirmed
     return classes, passed
+
+
+def pulls(catalogue: Catalogue, plan: Plan, lane: int) -> np.ndarray:
+    """(M, K) int8: which way each incident of an episode pulls each measure of its date by itself, or 0."""
+    factor, entity = plan.factor[lane].T.copy(), plan.entity[lane]
+    mixed = entity == catalogue.slices["hourly_mix"].start
+    wrong = np.flatnonzero(entity >= catalogue.slices["data_quality"].start)
+    pair = entity[wrong] - catalogue.slices["data_quality"].start
+    factor[1 + pair, wrong] += plan.size[lane, wrong]  # what is logged too often
+    excesses = np.zeros((catalogue.num_steps - 1, len(mixed)))
+    excesses[pair, wrong] = 1.0
+    alone = measures(catalogue, factor, factor[0], excesses)
+    usual = measures(catalogue, np.ones_like(factor), np.ones_like(factor[0]), np.zeros_like(excesses))
+    alone[catalogue.share_row] += mixed * plan.sign[lane]
+    return (np.sign(np.round(alone - usual, 9)) * plan.active[lane]).astype(np.int8)

@@ -31,17 +31,19 @@ class Layer:
     moves: np.ndarray  # (M, n) float64, how far they moved the measures from the bare ones
 
     def take(self, episodes: np.ndarray) -> Layer:
-        """The layer of some episodes, in rising order."""
-        place = np.full(len(self.links), NOTHING)
-        place[episodes] = np.arange(len(episodes))
-        kept = np.flatnonzero(place[self.lane] >= 0)
+        """The layer of some episodes, in any order."""
+        order = np.argsort(self.lane, kind="stable")
+        first, end = (np.searchsorted(self.lane[order], episodes, side=side) for side in ("left", "right"))
+        number = end - first
+        kept = np.arange(number.sum()) + np.repeat(first - np.cumsum(number) + number, number)
+        kept = order[kept]
         return Layer(
             self.events.take(episodes),
             self.gaps.take(episodes),
             self.event_of_day[episodes],
             self.gap_of_day[episodes],
             self.links[episodes],
-            place[self.lane[kept]],
+            np.repeat(np.arange(len(episodes)), number),
             self.day[kept],
             self.moves[:, kept],
         )
@@ -82,7 +84,7 @@ class Twin(NamedTuple):
             part.write_some(self.planes, read[part.cell])
 
     def take(self, episodes: np.ndarray) -> Twin:
-        """The data of some episodes, in rising order."""
+        """The data of some episodes, in any order."""
         if self.layer is None:
             return Twin(self.planes.take(episodes, axis=2), self.values.take(episodes, axis=1))
         for part in self.unwritten:
@@ -141,7 +143,8 @@ def lose_hours(planes: np.ndarray, gaps: Gaps) -> Incidents:
     hour = np.arange(hours)[:, None]
     kept = (hour < gaps.first[lane, rank]) | (hour > gaps.last[lane, rank])
     counts = np.stack([plane.reshape(-1).take(place) for plane in planes]) * kept
-    return Incidents(cell, lane, np.zeros(0, np.int64), place, counts)
+    nothing = np.zeros(0, np.int64)
+    return Incidents(cell, lane, nothing, nothing, place, counts)
 
 
 def replace_measures(values: np.ndarray, cell: np.ndarray, after: np.ndarray) -> np.ndarray:

@@ -99,6 +99,11 @@ class Plan(PerEpisode):
         if len(impossible):
             spot, attempt = spot[impossible], attempt[impossible]
             lane = spot // self.places
-            start = (attempt * self.places + spot - lane * self.places) * RANK_WORDS
-            ranks = rng.words_at(keys[lane], stream, start, RANK_WORDS).T.copy()
-            self.hours.reshape(-1, HOURS_PER_DAY)[spot] = ranks.astype("<u8", copy=False).view("<u2")
+            turn = attempt * self.places + spot - lane * self.places
+            self.hours.reshape(-1, HOURS_PER_DAY)[spot] = hour_ranks(keys[lane], turn, stream)
+
+
+def hour_ranks(keys: np.ndarray, turn: np.ndarray, stream: Stream = Stream.RANKS) -> np.ndarray:
+    """(n, H) uint16 random ranks of the hours: (n,) keys, and (n,) int64 which of a key's rankings each is."""
+    words = rng.words_at(keys, stream, turn * RANK_WORDS, RANK_WORDS).T.copy()
+    return words.astype("<u8", copy=False).view("<u2")

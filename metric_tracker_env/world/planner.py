@@ -92,9 +92,10 @@ class Planner:
     def _retry(self, keys: np.ndarray, values: np.ndarray, plan: Plan, attempts: np.ndarray, spot: np.ndarray) -> None:
         """Draw the incidents at ``spot``, (n,) places in the flat (B, K) plan, until they fit on dates of their own.
 
-        Of the next ``RETRIES`` draws of an incident the first that fits is taken.
+        Draws come in rounds of ``RETRIES`` for each incident that is left; the first that fits is taken. Rounds are
+        looked at several together, ever more: the few incidents that need many are not worth the calls for each.
         """
-        places, days = self.high, self.config.num_days
+        places, days, rounds = self.high, self.config.num_days, 1
         table = self._proposer.table
         while len(spot):
             lane, attempt = spot // places, attempts.reshape(-1)[spot]
@@ -105,22 +106,29 @@ class Planner:
                     f"{self.episode.anomaly_count}: no date and entity passed in {MAX_ATTEMPTS} draws; "
                     "ask for fewer anomalies or less noise"
                 )
-            attempts.reshape(-1)[spot] = attempt + RETRIES
             plan.day.reshape(-1)[spot] = -1
-            turn = np.repeat(attempt, RETRIES) + np.tile(np.arange(RETRIES), len(spot))
-            lanes = np.repeat(lane, RETRIES)
-            start = (turn * places + np.repeat(spot - lane * places, RETRIES)) * WORDS_PER_DRAW
+            rounds = min(rounds, -(-(MAX_ATTEMPTS - int(attempt.max())) // RETRIES))
+            looked = rounds * RETRIES
+            turn = np.repeat(attempt, looked) + np.tile(np.arange(looked), len(spot))
+            lanes = np.repeat(lane, looked)
+            start = (turn * places + np.repeat(spot - lane * places, looked)) * WORDS_PER_DRAW
             unit = rng.unit(rng.words_at(keys[lanes], Stream.REDRAW, start, WORDS_PER_DRAW))
             day = self.candidates[(unit[0] * len(self.candidates)).astype(np.int64)]
-            variant, size = self._proposer.draw(np.repeat(family, RETRIES), unit[1], unit[2])
+            variant, size = self._proposer.draw(np.repeat(family, looked), unit[1], unit[2])
             size *= np.where(table.elastic.take(variant), 1.0 + STRETCH * np.maximum(turn - STRETCH_AFTER, 0), 1.0)
             targets = self._proposer.targets(values, lanes, variant, size)
             proposed = self._proposer.propose(values, targets, day[:, None])
             free = (plan.day[lanes] != day[:, None]).all(axis=1)
-            fits = (proposed.fits[:, 0] & free).reshape(-1, RETRIES)
-            chosen = np.arange(len(spot)) * RETRIES + fits.argmax(axis=1)
+            fits = (proposed.fits[:, 0] & free).reshape(-1, looked)
+            first = fits.argmax(axis=1)
+            # An episode's first round with a fit is its last here: what is taken there is free no longer.
+            its_round = np.where(fits.any(axis=1), first // RETRIES, rounds)
+            last = np.full(len(keys), rounds - 1)
+            np.minimum.at(last, lane, its_round)
+            attempts.reshape(-1)[spot] = attempt + (last[lane] + 1) * RETRIES
+            chosen = np.arange(len(spot)) * looked + first
             # Two incidents of an episode may choose one date: the first keeps it.
-            cell = np.where(fits.any(axis=1), lane * days + day[chosen], -1 - np.arange(len(spot)))
+            cell = np.where(its_round == last[lane], lane * days + day[chosen], -1 - np.arange(len(spot)))
             done = np.zeros(len(spot), bool)
             done[np.unique(cell, return_index=True)[1]] = True
             done &= cell >= 0
@@ -128,6 +136,7 @@ class Planner:
             factors = self._proposer.factors(targets, proposed)[chosen, 0]
             self._accept(keys, plan, spot[done], 1 + turn[chosen], day[chosen], targets.take(chosen), factors)
             spot = spot[~done]
+            rounds *= 2
 
     def _accept(
         self,

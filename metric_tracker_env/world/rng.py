@@ -12,6 +12,9 @@ from enum import IntEnum
 
 import numpy as np
 
+from metric_tracker_env.config import MAX_SEED
+from metric_tracker_env.world.workspace import Workspace
+
 GAMMA = np.uint64(0x9E3779B97F4A7C15)
 MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 MIX_2 = np.uint64(0x94D049BB133111EB)
@@ -97,15 +100,13 @@ class Draws16:
         first = np.array(streams, np.uint64)[:, None] << np.uint64(STREAM_SHIFT)
         self._start = (first + np.arange(rows, dtype=np.uint64) * np.uint64(self._words)) * GAMMA
         self._step = np.arange(1, self._words + 1, dtype=np.uint64) * GAMMA
-        self._buffers = (np.empty(0, np.uint64), np.empty(0, np.uint64))
+        self._state, self._scratch = Workspace(), Workspace()
 
     def draw(self, keys: np.ndarray, streams: slice) -> np.ndarray:
         """(b,) keys -> (streams, rows, b, columns) uint16, a view that the next call overwrites."""
         start = self._start[streams]
-        size = start.size * len(keys) * self._words
-        if len(self._buffers[0]) < size:
-            self._buffers = (np.empty(size, np.uint64), np.empty(size, np.uint64))
-        state, scratch = (buffer[:size].reshape(start.size, -1) for buffer in self._buffers)
+        shape = start.size, len(keys) * self._words
+        state, scratch = (memory.array(shape, np.uint64) for memory in (self._state, self._scratch))
         np.add(start.reshape(-1, 1), np.add.outer(keys, self._step).reshape(-1), out=state)
         drawn = mix(state, scratch).astype("<u8", copy=False).view("<u2")
         return drawn.reshape(*start.shape, len(keys), self._words * DRAWS_PER_WORD)[..., : self._columns]
@@ -115,9 +116,13 @@ class KeyStream:
     """The episode keys of lanes: key n of a lane is a function of the lane's seed and n.
 
     A key tells nothing of the next one: both halves of the 128-bit state stay hidden.
+
+    Attributes:
+        seeds: (B,) int64, of each lane.
     """
 
     def __init__(self, seeds: list[int]) -> None:
+        self.seeds = np.array(seeds, np.int64)
         state = [np.random.SeedSequence(seed).generate_state(2, np.uint64) for seed in seeds]
         self._state = np.array(state, dtype=np.uint64).reshape(len(seeds), 2)
 
@@ -129,15 +134,21 @@ class KeyStream:
 
     def reseed(self, lanes: np.ndarray, seeds: list[int]) -> None:
         """Start the streams of some lanes anew."""
-        self._state[lanes] = KeyStream(seeds)._state
+        anew = KeyStream(seeds)
+        self.seeds[lanes], self._state[lanes] = anew.seeds, anew._state
 
     def copy(self) -> KeyStream:
         """The same streams, to go back to."""
         other = KeyStream([])
-        other._state = self._state.copy()
+        other.seeds, other._state = self.seeds.copy(), self._state.copy()
         return other
 
 
-def episode_key(seed: int) -> int:
-    """Key of the first episode of a seed: what ``reset(seed=seed)`` plays and ``generate_episode`` makes."""
-    return int(KeyStream([seed]).keys(np.zeros(1, np.int64), np.zeros(1, np.int64))[0])
+def episode_key(seed: int, number: int = 0) -> int:
+    """Key of episode ``number`` of a seed; the first, 0, is what ``reset(seed=seed)`` plays."""
+    return int(KeyStream([seed]).keys(np.zeros(1, np.int64), np.full(1, number, np.int64))[0])
+
+
+def fresh_seed(count: int = 1) -> int:
+    """A seed that nobody has chosen, from the operating system's entropy; so are the ``count - 1`` that follow it."""
+    return int(np.random.SeedSequence().generate_state(1, np.uint64)[0]) % (MAX_SEED + 2 - count)

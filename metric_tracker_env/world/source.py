@@ -4,32 +4,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
 from metric_tracker_env import measure
 from metric_tracker_env.config import EpisodeConfig, GenerationError, GeneratorConfig, check_fits
 from metric_tracker_env.measure import Deviations
-from metric_tracker_env.schema import (
-    SyntheticGeneratorApplication,
-)
+from metric_tracker_env.schema import SyntheticGeneratorApplication
 from metric_tracker_env.world import rng
+from metric_tracker_env.world.explicit import plan_explicit
 from metric_tracker_env.world.injection import Incidents, inject
 from metric_tracker_env.world.labels import CellClass, label
 from metric_tracker_env.world.layer import Layer, LayerMaker, Twin, replace_measures
 from metric_tracker_env.world.plan import Plan
-from metric_tracker_env.world.planner import Planner, wanted_families
+from metric_tracker_env.world.planner import RETRIES, Planner, wanted_families
 from metric_tracker_env.world.proposals import Proposer
 from metric_tracker_env.world.rng import Stream
 from metric_tracker_env.world.spans import SpanPlanner
-from metric_tracker_env.world.stddev_shift import plan_generators
 from metric_tracker_env.world.traffic import CleanTraffic
+from metric_tracker_env.world.workspace import keep_freed
 
-ALLOCATOR_HINT_BYTES = 8 << 20  # about what a chunk allocates
-Backend = Literal["pandas", "polars", "pyarrow"]
+CHUNK_BYTES = 8 << 20  # about what a chunk allocates
 
 DATA_DRAWS = 64  # clean data that are tried for explicit generators
+TRIES_GROWTH, MAX_TRIES = 4, 16  # redraws of an incident that are worked out together, when it fails again and again
 CHUNK = 256  # episodes generated at a time: enough to amortise NumPy calls, few enough for the cache
 WORLD_CHUNK = 512  # likewise in a world, which takes three times the calls
 
@@ -46,6 +44,19 @@ class EpisodeBatch:
     redraws: np.ndarray  # (B,) int64, incidents drawn again because they did not pass on the final data
     given_up: np.ndarray  # (B,) int64, incidents of a world that found no place
     layer: Layer | None  # known events and lost hours; None without a world
+
+    def take(self, episodes: np.ndarray) -> EpisodeBatch:
+        """The batch of some episodes."""
+        return EpisodeBatch(
+            self.planes.take(episodes, axis=2),
+            self.twin_daily.take(episodes, axis=1),
+            Deviations(*(values.take(episodes, axis=1) for values in self.final)),
+            self.plan.take(episodes),
+            self.classes.take(episodes, axis=1),
+            self.redraws.take(episodes),
+            self.given_up.take(episodes),
+            None if self.layer is None else self.layer.take(episodes),
+        )
 
     def put(self, episodes: np.ndarray, part: EpisodeBatch) -> None:
         """Replace the incidents of some episodes and what follows from them."""
@@ -86,9 +97,7 @@ class EpisodeSource:
         """
         check_fits(config, episode)
         self.config, self.episode = config, episode
-        # Freeing a large block once makes glibc keep freed memory up to twice its size (its dynamic mmap
-        # threshold); else a dropped chunk goes back to the system, and page faults double the next one's time.
-        np.empty(ALLOCATOR_HINT_BYTES, np.uint8)
+        keep_freed(CHUNK_BYTES)  # else page faults double the time of a chunk
         self._traffic = CleanTraffic(config, episode.difficulty)
         proposer = Proposer(config, episode.difficulty)
         self._layers: LayerMaker | None = None
@@ -138,15 +147,17 @@ class EpisodeSource:
         """Explicit generators on the clean data of (1,) keys: applied as asked or refused."""
         twin = self._twin(keys)
         deviations = measure.deviations(self.config.catalogue, self.episode.difficulty, twin.values)
-        plan, applications = plan_generators(self.config, self.episode, int(keys[0]), deviations)
+        plan, applications = plan_explicit(self.config, self.episode, int(keys[0]), twin.planes[0, :, 0], deviations)
         incidents = inject(self.config, self.episode.difficulty, twin.planes, plan)
         batch, passed = self._measure(twin, plan, incidents)
         for application, confirmed in zip(applications, passed[0], strict=True):
             if not confirmed:
+                date, name = application.date, application.metric_name
+                beside = [repr(a.metric_name) for a in applications if a.date == date and a.metric_name != name]
                 raise GenerationError(
-                    f"anomaly_generators: {application.metric_name!r} on {application.date} goes "
-                    f"{application.direction} but its detection method does not confirm that beside the other "
-                    "anomalies; raise stddev_factor, or choose another date or fewer anomalies"
+                    f"anomaly_generators: {name!r} on {date} goes {application.direction} but its detection method "
+                    f"does not confirm that beside {' and '.join(beside) or 'the anomalies of other dates'}; "
+                    "make it larger, or choose another date or fewer anomalies"
                 )
         incidents.write(twin.planes)
         actual = batch.final.values[:, 0]
@@ -186,14 +197,65 @@ class EpisodeSource:
                 incidents.write(twin.planes)
             return batch
         again = np.flatnonzero(failed.any(axis=1))
-        part, tried, clean = plan.take(again), attempts[again], twin.take(again)
-        planner.redraw(keys[again], clean, part, tried, failed[again])
-        repaired = self._settle(planner, keys[again], clean, part, tried, hourly)
-        repaired.redraws += failed[again].sum(axis=1)
+        part = plan.take(again), attempts[again], failed[again]
+        repaired = self._repair(planner, keys[again], twin.take(again), *part, hourly)
         if hourly:
             incidents.write(twin.planes)
         batch.put(again, repaired)
         return batch
+
+    def _repair(
+        self,
+        planner: Planner | SpanPlanner,
+        keys: np.ndarray,
+        twin: Twin,
+        plan: Plan,
+        attempts: np.ndarray,
+        failed: np.ndarray,
+        hourly: bool,
+        tries: int = 1,
+    ) -> EpisodeBatch:
+        """Draw the ``failed`` (B, K) incidents again, from the clean data of their episodes, until all pass.
+
+        A few episodes need many redraws, and NumPy calls for each would cost more than all else. So where one incident
+        of an episode failed, its next ``tries`` redraws are worked out together, each as if those before it had failed.
+        """
+        number = np.where(failed.sum(axis=1) == 1, tries, 1)
+        end = np.cumsum(number)
+        first, of = end - number, np.repeat(np.arange(len(keys)), number)
+        trial = np.arange(len(of))
+        tried = attempts[of] + RETRIES * (trial - first[of])[:, None] * failed[of]
+        part, clean = plan.take(of), twin.take(of)
+        try:
+            planner.redraw(keys[of], clean, part, tried, failed[of])
+        except GenerationError:
+            if tries == 1:
+                raise
+            return self._repair(planner, keys, twin, plan, attempts, failed, hourly)
+        incidents = inject(self.config, self.episode.difficulty, clean.planes, part)
+        batch, passed = self._measure(clean, part, incidents)
+        batch.given_up[:] = part.given_up(tried)
+        fails = part.active & part.last & ~passed
+        if hourly:
+            incidents.write(clean.planes)
+        # The first trial that does not fail as the one before it counts, or else the last.
+        same = (fails == failed[of]).all(axis=1)
+        chosen = np.minimum.reduceat(np.where(same, end[of] - 1, trial), first)
+        found = np.ones(len(of), np.int64)  # trials may find the same redraw, which is one
+        found[1:] = (tried[1:] != tried[:-1]).any(axis=1)
+        redraws = np.cumsum(found)
+        result = batch.take(chosen)
+        result.redraws = (1 + redraws[chosen] - redraws[first]) * failed.sum(axis=1)
+        left = np.flatnonzero(fails[chosen].any(axis=1))
+        if len(left):
+            at = chosen[left]
+            further = min(tries * TRIES_GROWTH, MAX_TRIES)
+            deeper = self._repair(
+                planner, keys[left], twin.take(left), part.take(at), tried[at], fails[at], hourly, further
+            )
+            deeper.redraws += result.redraws[left]
+            result.put(left, deeper)
+        return result
 
     def _twin(self, keys: np.ndarray, hourly: bool = True) -> Twin:
         """The clean twin of (B,) keys: the data without incidents."""

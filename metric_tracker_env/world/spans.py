@@ -107,7 +107,7 @@ class SpanPlanner:
         lane, at = np.nonzero(plan.active)
         taken[lane, plan.day[lane, at]] |= np.uint16(1 << TAKEN)
         announced = _Announced(twin.layer.events, self._proposer.table)
-        used = attempts.reshape(-1, longest)[:, 0].copy()
+        used = attempts.reshape(-1, longest).max(axis=1)
         attempts.reshape(-1, longest)[spot] = (used[spot] + RETRIES)[:, None]
         for draws in together:
             if not len(spot):

@@ -6,14 +6,13 @@ every machine and in every batch.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from metric_tracker_env.config import GeneratorConfig
 from metric_tracker_env.schema import HOURS_PER_DAY, Difficulty
 from metric_tracker_env.world import rng
 from metric_tracker_env.world.rng import DRAW_LEVELS, Draws16, Stream
+from metric_tracker_env.world.workspace import Workspace
 
 BLOCK = 1 << 16  # draws made at a time: fewer calls for few episodes, within the cache for many
 FLOAT32_LIMIT = 1 << 20  # daily counts below this are exact in float32 with room for a cumulative sum
@@ -58,7 +57,7 @@ class CleanTraffic:
         self._least = (means * (1.0 - noise + noise / DRAW_LEVELS)).astype(self.dtype)
         streams = [Stream.HOURS + step for step in range(len(means))]
         self._draws = Draws16(streams, HOURS_PER_DAY, config.num_days)
-        self._used = np.empty(0, self.dtype)  # memory of planes that are not kept
+        self._memory = Workspace()  # of planes that are not kept
 
     def planes(self, keys: np.ndarray, fresh: bool = True) -> tuple[np.ndarray, np.ndarray]:
         """Counts of (B,) uint64 keys.
@@ -72,7 +71,7 @@ class CleanTraffic:
         """
         steps, episodes, days = len(self._slope), len(keys), self.config.num_days
         shape = (steps, HOURS_PER_DAY, episodes, days)
-        planes = np.empty(shape, self.dtype) if fresh else self._workspace(shape)
+        planes = np.empty(shape, self.dtype) if fresh else self._memory.array(shape, self.dtype)
         daily = np.empty((steps, episodes, days), self.dtype)
         traffic = daily_traffic(self.config, keys, self._mean).astype(self.dtype)
         together = max(1, BLOCK // planes[0].size)
@@ -87,13 +86,6 @@ class CleanTraffic:
                 else:
                     self._split(traffic, planes[0], daily[0])
         return planes, daily
-
-    def _workspace(self, shape: tuple[int, ...]) -> np.ndarray:
-        """Memory that is used again, so that it stays in the cache."""
-        size = math.prod(shape)
-        if len(self._used) < size:
-            self._used = np.empty(size, self.dtype)
-        return self._used[:size].reshape(shape)
 
     @staticmethod
     def _split(traffic: np.ndarray, out: np.ndarray, daily: np.ndarray) -> None:

@@ -180,7 +180,7 @@ def variant_table(config: GeneratorConfig, difficulty: Difficulty) -> VariantTab
     alone = np.zeros(len(variants), np.int64)
     least, most = np.full(len(variants), -np.inf), np.full(len(variants), np.inf)
     for row, variant in enumerate(variants):
-        links, alone[row] = links_of(config, variant.entity)
+        links, alone[row] = catalogue.links_of(variant.entity)
         if variant.family == QUALITY_FAMILY:
             least[row] = most[row] = 1.0
             continue
@@ -212,17 +212,3 @@ def variant_table(config: GeneratorConfig, difficulty: Difficulty) -> VariantTab
         count=count,
         families=np.flatnonzero(count),
     )
-
-
-def links_of(config: GeneratorConfig, entity: int) -> tuple[list[int], int]:
-    """Links of the chain that an incident of this entity multiplies, and its lone step if it is an inner count."""
-    catalogue, steps = config.catalogue, config.catalogue.num_steps
-    kind = catalogue.entities[entity].entity_type
-    if kind == "event_count":
-        return [entity], entity
-    if kind == "conversion_rate":
-        denominator, numerator = catalogue.spans[entity - steps]
-        return list(range(denominator + 1, numerator + 1)), 0
-    if kind in {"funnel_step", "data_quality"}:
-        return [1 + entity - catalogue.slices[kind].start], 0
-    return [], 0

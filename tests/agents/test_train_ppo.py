@@ -11,24 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers_models import LAST_RUN, arrays_of
+from helpers_tasks import FIRST_TRAINING, own_task
 
 from agents import train_ppo
-from agents.evaluation.evaluate import evaluate, held_out_seeds
-from agents.players.models import read_card
+from agents.evaluation.evaluate import evaluate
+from agents.players.models.card import read_card
+from agents.tasks import SEEDS_PER_RUN, held_out_seeds, task_of
 from agents.train_ppo import Options, generalised_advantages, train
-from agents.training.settings import MAX_RUN_SEED, SEEDS_PER_RUN
 from metric_tracker_env import MetricTrackerVectorEnv
 from metric_tracker_env.tasks import TRAINING_SEEDS, build_config
 
 TASK = "easy_single_spike"
 SMALL = Options(task=TASK, total_steps=500, num_envs=4, num_steps=64, minibatch_size=64, update_epochs=2, hidden=16)
 LEARNS = Options(task=TASK, total_steps=60_000, num_envs=128, minibatch_size=512, ent_coef=0.1, hidden=64)
-
-
-def weights_of(folder: Path) -> list[np.ndarray]:
-    """The arrays of a saved model."""
-    with np.load(folder / "weights.npz") as file:
-        return [file[name] for name in sorted(file.files) if name != "activation"]
 
 
 def test_advantages_by_hand() -> None:
@@ -68,7 +64,7 @@ def test_a_run_leaves_a_model_that_plays(tmp_path: Path) -> None:
 def test_training_is_reproducible(tmp_path: Path) -> None:
     """The same seed gives the same weights, another seed others."""
     first, again, other = (
-        weights_of(train(replace(SMALL, seed=seed, output=tmp_path / name)))
+        arrays_of(train(replace(SMALL, seed=seed, output=tmp_path / name)))
         for name, seed in (("first", 0), ("again", 0), ("other", 1))
     )
     assert all(np.array_equal(one, two) for one, two in zip(first, again, strict=True))
@@ -84,9 +80,9 @@ def test_it_learns(tmp_path: Path) -> None:
     assert after > before + 0.3
 
 
-@pytest.mark.parametrize("seed", [0, 1, MAX_RUN_SEED])
+@pytest.mark.parametrize("seed", [0, 1, LAST_RUN])
 def test_seeds_are_of_the_training_range(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The lanes of a run are seeded from its own part of the training range."""
+    """The lanes of a run are seeded from its own part of the training range, that of an own task too."""
     seeds: list[Any] = []
     reset = MetricTrackerVectorEnv.reset
 
@@ -95,9 +91,14 @@ def test_seeds_are_of_the_training_range(seed: int, tmp_path: Path, monkeypatch:
         return reset(envs, **given)
 
     monkeypatch.setattr(MetricTrackerVectorEnv, "reset", recorded)
-    train(replace(SMALL, total_steps=1, seed=seed, output=tmp_path))
+    train(replace(SMALL, total_steps=1, seed=seed, output=tmp_path / "run"))
     assert [s for s in seeds if s is not None] == [TRAINING_SEEDS.start + seed * SEEDS_PER_RUN]
     assert TRAINING_SEEDS.start + (seed + 1) * SEEDS_PER_RUN <= TRAINING_SEEDS.stop
+    seeds.clear()
+    own = own_task(tmp_path)
+    folder = train(replace(SMALL, task=str(own), total_steps=1, episodes=100, output=tmp_path / "own"))
+    assert [s for s in seeds if s is not None] == [FIRST_TRAINING]
+    assert read_card(folder).config == build_config(config=task_of(own).config, options={"reward": "dense"})
 
 
 BAD_OPTIONS = [
@@ -113,7 +114,7 @@ BAD_OPTIONS = [
     ({"hidden": -1}, "hidden -1 is not"),
     ({"threads": 0}, "threads 0 is not an integer from 1 to 256"),
     ({"seed": -1}, "seed -1 is not an integer from 0 to 952"),
-    ({"seed": MAX_RUN_SEED + 1}, "seed 953 is not an integer from 0 to 952"),
+    ({"seed": LAST_RUN + 1}, "seed 953 is not an integer from 0 to 952"),
     ({"episodes": 0}, "episodes 0 is not an integer from 1 to 100000"),
     ({"gamma": 1.5}, "gamma 1.5 is not a number from 0 to 1"),
     ({"gae_lambda": -0.1}, "gae_lambda -0.1 is not"),

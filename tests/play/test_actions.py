@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import VIEWS, bare, generator_configs
+from helpers_env import VIEWS, bare, generator_configs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -242,6 +242,23 @@ def test_texts_that_are_no_action(text: str) -> None:
     """A text that is not one whole tool call is refused with the text and an example."""
     with pytest.raises(ValueError, match=r"rows_for_date\(date='|submit\(\)"):
         table("focus").parse(text)
+
+
+def test_a_text_may_leave_out_quotes_and_zeros() -> None:
+    """Words without quotes are text, and a number may be written in any way."""
+    actions = table("focus")
+    for text, call in (
+        ("detect_funnel_break(date=focused)", Action("detect_funnel_break", {"date": "focused"})),
+        (
+            "get_funnel_break_rows(threshold_multiplier=1)",
+            Action("get_funnel_break_rows", {"threshold_multiplier": 1.0}),
+        ),
+        (
+            "get_funnel_break_rows( threshold_multiplier=+.70 )",
+            Action("get_funnel_break_rows", {"threshold_multiplier": 0.7}),
+        ),
+    ):
+        assert actions.decode(actions.parse(text)) == call
 
 
 @pytest.mark.parametrize("view", ["focus", "board"])

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import (
+from gymnasium.spaces import Box
+from gymnasium.vector import AutoresetMode
+from helpers_env import (
     REWARDS,
     VIEWS,
     SlowModel,
@@ -17,8 +19,6 @@ from conftest import (
     pick_lanes,
     play,
 )
-from gymnasium.spaces import Box
-from gymnasium.vector import AutoresetMode
 
 from metric_tracker_env import MetricTrackerEnv, MetricTrackerVectorEnv, SharedAnalysisToolkit, score_submission
 from metric_tracker_env.config import Reward, View

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 
 import numpy as np
 import pytest
-from conftest import VIEWS, bare, generator_configs, make_lanes, play
 from gymnasium.spaces import Box
+from helpers_env import VIEWS, bare, generator_configs, make_lanes, play
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,6 +33,15 @@ def test_parts_tile_the_observation(view: View) -> None:
     assert_tiles(env.observation_layout)
     assert env.observation_space.shape == (env.observation_layout.size,)
     assert env.observation_space.dtype == np.float32
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_observations_of_another_length_are_refused(view: View) -> None:
+    """layout.view takes observations of its own length only, whatever else of them there is."""
+    layout = bare(view=view).observation_layout
+    for shape in ((), (0,), (layout.size - 1,), (layout.size + 1,), (layout.size, 1), (3, layout.size + 5)):
+        with pytest.raises(ValueError, match=rf"{re.escape(str(shape))} must be arrays \(\.\.\., {layout.size}\)"):
+            layout.view(np.zeros(shape, np.float32), "flags")
 
 
 @settings(max_examples=20, deadline=None, derandomize=True)
@@ -61,6 +71,15 @@ def test_view_takes_a_part_out_of_any_batch(view: View) -> None:
         assert layout.view(batch, name).shape == (3, *part.shape)
         assert np.array_equal(layout.view(batch, name)[2], part.places - 7)
         assert layout.view(batch[None], name).shape == (1, 3, *part.shape)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_part_that_there_is_not_is_refused(view: View) -> None:
+    """An unknown part is named with those there are."""
+    env = bare(view=view)
+    observation, _ = env.reset(seed=0)
+    with pytest.raises(ValueError, match=r"part 'truth' is not one of \['.*'globals'\]"):
+        env.observation_layout.view(observation, "truth")
 
 
 @pytest.mark.parametrize("view", VIEWS)

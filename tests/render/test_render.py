@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers import HumanRendering, RecordEpisodeStatistics, RecordVideo
+from helpers_env import ENV_ID
 
 from metric_tracker_env import (
     EnvConfig,
@@ -29,17 +30,16 @@ from metric_tracker_env import (
     MetricTrackerEnv,
     render,
 )
-from metric_tracker_env.env import RENDER_MODES
+from metric_tracker_env.base_env import RENDER_MODES
 from metric_tracker_env.play.engine import Progress
 from metric_tracker_env.schema import ANOMALY_TYPES
 from metric_tracker_env.world.labels import CellClass
 
-ID = "metric_tracker_env:MetricTracker-v0"
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def make(**options: Any) -> MetricTrackerEnv:
-    env = gym.make(ID, **options).unwrapped
+    env = gym.make(ENV_ID, **options).unwrapped
     assert isinstance(env, MetricTrackerEnv)
     return env
 
@@ -77,7 +77,7 @@ def cell_of(data: EpisodeData, cell_class: CellClass, skip: int = 0) -> tuple[in
 @pytest.mark.parametrize("mode", RENDER_MODES)
 def test_every_declared_mode_renders_through_make(mode: str, view: str) -> None:
     """Each declared mode gives its kind of picture after reset, after a step and at the end."""
-    env = gym.make(ID, render_mode=mode, view=view)
+    env = gym.make(ENV_ID, render_mode=mode, view=view)
     assert mode in env.metadata["render_modes"]
     _, info = env.reset(seed=1)
     submit = int(np.flatnonzero(info["action_mask"])[-1])
@@ -99,11 +99,39 @@ def test_every_declared_mode_renders_through_make(mode: str, view: str) -> None:
 @pytest.mark.parametrize("view", ["focus", "board"])
 def test_gymnasium_checker_renders_without_a_warning(view: str) -> None:
     """Gymnasium's environment checker, render checks included, has nothing to say."""
-    env = gym.make(ID, view=view, disable_env_checker=True)
+    env = gym.make(ENV_ID, view=view, disable_env_checker=True)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         check_env(env.unwrapped)
     assert [str(item.message) for item in caught] == []
+
+
+@pytest.mark.parametrize("scale", [0.1, 0.25, 1 / 3, 0.7, 1, np.float32(1.5), 4.0])
+def test_a_frame_size_that_is_chosen(scale: float) -> None:
+    """render_scale makes frames larger or smaller, of even size, with the same picture; lanes draw the same."""
+    env, plain = make(render_mode="rgb_array", render_scale=scale), make(render_mode="rgb_array")
+    for each in (env, plain):
+        each.reset(seed=1)
+        each.step(3)
+    frame, full = np.asarray(env.render()), np.asarray(plain.render())
+    assert frame.shape == (*(2 * round(length * float(scale) / 2) for length in full.shape[:2]), 3)
+    assert frame.mean() == pytest.approx(full.mean(), abs=3 if scale >= 0.3 else 10)
+    assert (frame.shape == full.shape) == np.array_equal(frame, full)
+    envs = gym.make_vec(ENV_ID, num_envs=1, render_mode="rgb_array", render_scale=scale)
+    envs.reset(seed=1)
+    envs.step(np.array([3]))
+    frames = envs.render()
+    assert frames is not None
+    assert np.array_equal(np.asarray(frames[0]), frame)
+
+
+@pytest.mark.parametrize("scale", [0, 0.05, 4.5, -1, True, "1", None, float("nan"), float("inf")], ids=repr)
+def test_frame_sizes_that_are_refused(scale: Any) -> None:
+    """A scale that is no number within the limits is refused with its value and the limits."""
+    for maker in (gym.make, gym.make_vec):
+        with pytest.raises(ValueError, match=r"render_scale .* not a number from 0\.1 to 4") as caught:
+            maker(ENV_ID, render_scale=scale)
+        assert repr(scale) in str(caught.value)
 
 
 def test_frames_of_an_episode_are_equally_large() -> None:
@@ -254,7 +282,7 @@ def test_any_funnel_can_be_drawn(generator: GeneratorConfig, over: bool) -> None
 def test_a_vector_environment_renders_a_tuple() -> None:
     """Each lane is drawn as the single environment of its seed."""
     for mode in RENDER_MODES:
-        lanes = gym.make_vec(ID, num_envs=2, render_mode=mode)
+        lanes = gym.make_vec(ENV_ID, num_envs=2, render_mode=mode)
         lanes.reset(seed=5)
         lanes.step(np.array([3, 4]))
         pictures = lanes.render()
@@ -270,7 +298,7 @@ def test_a_vector_environment_renders_a_tuple() -> None:
 
 def test_record_video_and_statistics(tmp_path: Path) -> None:
     """RecordVideo writes a film of an episode, RecordEpisodeStatistics its return."""
-    env = gym.make(ID, render_mode="rgb_array")
+    env = gym.make(ENV_ID, render_mode="rgb_array")
     env = RecordEpisodeStatistics(
         RecordVideo(env, str(tmp_path / "films"), episode_trigger=lambda _: True, name_prefix="play")
     )
@@ -291,7 +319,7 @@ def test_human_rendering(monkeypatch: pytest.MonkeyPatch) -> None:
         warnings.simplefilter("ignore")  # pygame itself imports deprecated modules
         importlib.import_module("pygame")
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    env = HumanRendering(gym.make(ID, render_mode="rgb_array"))
+    env = HumanRendering(gym.make(ENV_ID, render_mode="rgb_array"))
     assert env.render_mode == "human"
     env.reset(seed=4)
     for action in (0, int(env.action_space.n) - 1):  # pyright: ignore[reportAttributeAccessIssue]
@@ -323,9 +351,9 @@ def test_importing_the_package_and_drawing_text_loads_no_matplotlib() -> None:
     """Only a frame loads matplotlib, and pyplot is never loaded."""
     program = (
         "import sys, gymnasium\n"
-        f"env = gymnasium.make({ID!r}, render_mode='ansi'); env.reset(seed=1); env.render()\n"
+        f"env = gymnasium.make({ENV_ID!r}, render_mode='ansi'); env.reset(seed=1); env.render()\n"
         "assert 'matplotlib' not in sys.modules\n"
-        f"env = gymnasium.make({ID!r}, render_mode='rgb_array'); env.reset(seed=1); env.render()\n"
+        f"env = gymnasium.make({ENV_ID!r}, render_mode='rgb_array'); env.reset(seed=1); env.render()\n"
         "assert 'matplotlib' in sys.modules and 'matplotlib.pyplot' not in sys.modules\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

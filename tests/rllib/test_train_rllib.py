@@ -21,13 +21,16 @@ from uuid import uuid4
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
+from helpers_models import LAST_RUN
+from helpers_tasks import FIRST_TRAINING, own_task
 
 from agents import train_rllib
-from agents.evaluation.evaluate import evaluate, held_out_seeds
-from agents.players.models import load_model, read_card
+from agents.evaluation.evaluate import evaluate
+from agents.players.models.card import read_card
+from agents.players.models.saved import load_model
+from agents.tasks import SEEDS_PER_RUN, held_out_seeds, task_of
 from agents.train_rllib import MaskedVectorEnv, Options, Run, begin, first_seed, lanes, read_run, train
-from agents.training.settings import MAX_RUN_SEED, SEEDS_PER_RUN
-from metric_tracker_env import MetricTrackerEnv, MetricTrackerVectorEnv
+from metric_tracker_env import MetricTrackerEnv, MetricTrackerVectorEnv, get_task
 from metric_tracker_env.tasks import TRAINING_SEEDS, build_config
 
 ROOT = Path(__file__).parents[2]
@@ -127,6 +130,24 @@ def second(folder: Path, first: Session) -> Session:
     taken = read_run(folder).steps
     del first
     return watched(replace(SMALL, resume_from=folder, total_steps=taken + 600, num_env_runners=1))
+
+
+def test_a_curriculum() -> None:
+    """The options of the episodes to come are changed on every env runner, and episodes are played with them."""
+    options = replace(SMALL, num_env_runners=1, train_batch_size=256)
+    with train_rllib.ray_started(options):
+        algorithm = train_rllib.build_algorithm_config(options, get_task(options.task), FIRST_SEED).build_algo()
+        try:
+            algorithm.env_runner_group.foreach_env_runner(
+                lambda runner: runner.env and runner.env.unwrapped.lanes.set_episode_options(difficulty="hard")
+            )
+            algorithm.train()
+            told = algorithm.env_runner_group.foreach_env_runner(
+                lambda runner: runner.env.unwrapped.lanes.config.difficulty, local_env_runner=False
+            )
+            assert told == ["hard"]
+        finally:
+            algorithm.stop()
 
 
 # What is played
@@ -251,8 +272,8 @@ BAD = [
     ({"task": "no_such"}, "task 'no_such' is not one of"),
     ({"total_steps": 0}, "total_steps 0 is not an integer from 1 to"),
     ({"total_steps": 1.5}, "total_steps 1.5 is not an integer"),
-    ({"seed": -1}, f"seed -1 is not an integer from 0 to {MAX_RUN_SEED}"),
-    ({"seed": MAX_RUN_SEED + 1}, f"seed {MAX_RUN_SEED + 1} is not an integer from 0 to {MAX_RUN_SEED}"),
+    ({"seed": -1}, f"seed -1 is not an integer from 0 to {LAST_RUN}"),
+    ({"seed": LAST_RUN + 1}, f"seed {LAST_RUN + 1} is not an integer from 0 to {LAST_RUN}"),
     ({"reward": "sparse"}, "reward"),
     ({"episodes": 0}, "episodes 0 is not an integer from 1 to 100000"),
     ({"checkpoints": 0}, "checkpoints 0 is not an integer from 1 to 1000"),
@@ -332,13 +353,29 @@ def test_an_option_that_is_not_given_is_the_runs_own(
     assert asked[0] == replace(kept, total_steps=5000, episodes=7)
 
 
+def test_an_own_task_is_the_runs_own(tmp_path: Path) -> None:
+    """A run of a task's file begins at its seeds, and goes on with it whatever has become of the file."""
+    own = own_task(tmp_path)
+    options = replace(SMALL, task=str(own), seed=0, episodes=10, output=tmp_path / "run")
+    run = begin(options)
+    assert (run.task, run.options) == (task_of(own), options)
+    assert first_seed(options, run) == FIRST_TRAINING
+    assert train_rllib.training_config(options, run.task).scenario_family == "funnel_break"
+    (tmp_path / "run" / "checkpoint").mkdir(parents=True)
+    train_rllib.write_run(tmp_path / "run", run)
+    own.unlink()
+    assert begin(replace(options, resume_from=tmp_path / "run")) == run
+    with pytest.raises(ValueError, match="too few for 6000 lanes"):
+        first_seed(replace(options, num_envs=2000), run)
+
+
 def test_seeds_of_runs_and_sessions_are_apart() -> None:
     """No session of any run has a seed of another one, and all have seeds for training."""
     spans: list[range] = []
-    for seed in (0, 1, MAX_RUN_SEED):
+    for seed in (0, 1, LAST_RUN):
         options = replace(SMALL, seed=seed, num_env_runners=3, num_envs=5)
         for spent in (0, 20, SEEDS_PER_RUN - 20):  # 20 lanes with those of the driver
-            first = first_seed(options, Run("", "", options, seeds=spent))
+            first = first_seed(options, Run("", "", options, get_task(TASK), seeds=spent))
             spans.append(range(first, first + lanes(options)))
     assert all(len(span) == 20 and span[0] in TRAINING_SEEDS and span[-1] in TRAINING_SEEDS for span in spans)
     assert len({seed for span in spans for seed in span}) == 20 * len(spans)

@@ -57,7 +57,7 @@ def test_network_reads_the_board_of_the_environment() -> None:
     assert network.features * network.days == layout.parts["globals"].start
     assert layout.parts["globals"].width == GLOBALS
     assert network.actions == table.block
-    assert len(table) - table.scan_start == GLOBAL_ACTIONS
+    assert len(table) - 28 * table.block == GLOBAL_ACTIONS
     rows = observations[:, : layout.parts["globals"].start].reshape(2, 28, -1)
     assert np.array_equal(rows[:, :, -8:], layout.view(observations, "calendar"))
 

@@ -13,14 +13,21 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch as th
-from conftest import ENV_ID, REWARDS, VIEWS, assert_same, make
+from helpers_env import ENV_ID, REWARDS, SUBMIT, VIEWS, assert_same, make
 from sb3_contrib import MaskablePPO
 from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_supported
 from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.evaluation import evaluate_policy
-from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.monitor import Monitor, load_results
 from stable_baselines3.common.utils import check_for_correct_spaces
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, VecNormalize, VecVideoRecorder
+from stable_baselines3.common.vec_env import (
+    DummyVecEnv,
+    VecEnv,
+    VecMonitor,
+    VecNormalize,
+    VecVideoRecorder,
+    is_vecenv_wrapped,
+)
 
 from metric_tracker_env import EnvConfig, MetricTrackerEnv
 from metric_tracker_env.sb3 import MetricTrackerVecEnv
@@ -28,9 +35,18 @@ from metric_tracker_env.sb3 import MetricTrackerVecEnv
 LANES = 3
 
 
-def both(lanes: int = LANES, **options: Any) -> tuple[MetricTrackerVecEnv, DummyVecEnv]:
-    """The native environment, and DummyVecEnv over single ones."""
-    return MetricTrackerVecEnv(lanes, **options), DummyVecEnv([lambda: make(**options) for _ in range(lanes)])
+def both(lanes: int = LANES, **options: Any) -> tuple[MetricTrackerVecEnv, VecMonitor]:
+    """The native environment, and DummyVecEnv over single ones in a monitor."""
+    dummy = VecMonitor(DummyVecEnv([lambda: make(**options) for _ in range(lanes)]))
+    dummy.reset_infos = dummy.venv.reset_infos
+    return MetricTrackerVecEnv(lanes, **options), dummy
+
+
+def without_clock(infos: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Infos of lanes without the seconds that the monitor tells."""
+    for info in infos:
+        assert info.get("episode", {"t": 0.0}).pop("t") >= 0.0
+    return infos
 
 
 def assert_same_play(native: VecEnv, dummy: VecEnv, steps: int, choose: Callable[[np.ndarray], np.ndarray]) -> int:
@@ -41,8 +57,10 @@ def assert_same_play(native: VecEnv, dummy: VecEnv, steps: int, choose: Callable
         assert_same(masks, get_action_masks(dummy))
         actions = choose(masks)
         ours, theirs = native.step(actions), dummy.step(actions)
-        for one, other, name in zip(ours, theirs, ("observations", "rewards", "dones", "infos"), strict=True):
+        for one, other, name in zip(ours[:3], theirs[:3], ("observations", "rewards", "dones"), strict=True):
             assert_same(one, other, name)
+        assert_same(without_clock(list(ours[3])), without_clock(list(theirs[3])), "infos")
+        assert [("episode" in info) for info in ours[3]] == ours[2].tolist()
         assert_same(native.reset_infos, dummy.reset_infos, "reset_infos")
         ended += int(ours[2].sum())
     return ended
@@ -116,7 +134,7 @@ def test_training_is_the_same_as_on_dummy_vec_env(algorithm: Any) -> None:
         settings = {"n_steps": 32, "batch_size": 32, "n_epochs": 2}
     weights = []
     for env in both(task="easy_single_spike"):
-        model = algorithm("MlpPolicy", VecMonitor(env), seed=5, device="cpu", **settings)
+        model = algorithm("MlpPolicy", env, seed=5, device="cpu", **settings)
         model.learn(32 * LANES * 3)
         assert model.ep_info_buffer
         weights.append([value.numpy() for value in model.policy.state_dict().values()])
@@ -154,8 +172,8 @@ def test_save_and_load(tmp_path: Path) -> None:
 
 
 def test_wrappers_of_sb3(tmp_path: Path) -> None:
-    """VecMonitor counts episodes and carries the score; VecNormalize scales, and its statistics are kept in a file."""
-    env = VecMonitor(MetricTrackerVecEnv(4), str(tmp_path / "log"), info_keywords=("score", "cost"))
+    """The lanes log episodes with their score; VecNormalize scales, and its statistics are kept in a file."""
+    env = MetricTrackerVecEnv(4, filename=str(tmp_path / "log"), info_keywords=("score", "cost"))
     scaled = VecNormalize(env)
     scaled.seed(0)
     observations, ended = scaled.reset(), []
@@ -177,11 +195,14 @@ def test_wrappers_of_sb3(tmp_path: Path) -> None:
     assert again.obs_rms is not None
     assert np.array_equal(again.obs_rms.mean, scaled.obs_rms.mean)  # pyright: ignore
     scaled.close()
+    logged = load_results(str(tmp_path))
+    assert logged["score"].tolist() == [info["score"] for info in ended]
+    assert logged["l"].tolist() == [info["episode"]["l"] for info in ended]
 
 
 def test_evaluate_policy() -> None:
-    """SB3's own evaluation plays the lanes to their ends."""
-    env = VecMonitor(MetricTrackerVecEnv(4))
+    """SB3's own evaluation plays the lanes to their ends, and takes returns and lengths from them without a warning."""
+    env = MetricTrackerVecEnv(4)
     env.seed(0)
     model = PPO("MlpPolicy", env, n_steps=8, batch_size=32, seed=0, device="cpu")
     returns, lengths = evaluate_policy(model, env, n_eval_episodes=10, return_episode_rewards=True)
@@ -208,6 +229,7 @@ def test_attributes_of_lanes() -> None:
     assert all(mask.dtype == bool and mask.shape == (1003,) for mask in masks)
     assert_same(env.get_attr("action_masks", indices=1)[0](), masks[1])
     assert_same(env.env_method("action_masks", indices=[2])[0], masks[2])
+    assert is_vecenv_wrapped(env, VecMonitor)
     assert env.env_is_wrapped(Monitor) == [False] * 3
     assert env.env_is_wrapped(Monitor, indices=0) == [False]
 
@@ -219,7 +241,7 @@ def test_lanes_tell_no_truth() -> None:
     single = {name for name in dir(MetricTrackerEnv) if not name.startswith("_")}
     told = {name for name in single if env.has_attr(name)}
     shared = {"actions", "config", "metadata", "observation_layout", "render_mode", "step_cost"}
-    assert told == shared | {"action_masks", "render"}
+    assert told == shared | {"action_masks", "render", "set_episode_options"}
     for name in ("episode", "grade", "np_random_seed"):
         with pytest.raises(AttributeError, match=f"{name!r}"):
             env.env_method(name)
@@ -267,7 +289,9 @@ def test_pickle_goes_on_alike() -> None:
     again = pickle.loads(pickle.dumps(env))
     for _ in range(60):
         actions = choose(env.action_masks())
-        assert_same(env.step(actions), again.step(actions))
+        ours, theirs = env.step(actions), again.step(actions)
+        assert_same(ours[:3], theirs[:3])
+        assert_same(without_clock(list(ours[3])), without_clock(list(theirs[3])))
 
 
 def test_the_step_cost_of_all_lanes_can_be_changed() -> None:
@@ -298,12 +322,14 @@ def test_bad_actions_change_nothing() -> None:
     for lanes in (env, untouched):
         lanes.seed(2)
         lanes.reset()
-    for bad in (np.zeros(3, int), np.zeros(2), np.array([0, 75]), np.array([-1, 0])):
+    for bad in (np.zeros(3, int), np.zeros(2), np.array([0, SUBMIT + 1]), np.array([-1, 0])):
         with pytest.raises(ValueError, match="action"):
             env.step(bad)
     with pytest.raises(gym.error.ResetNeeded, match="step_async"):
         env.step_wait()
-    assert_same(env.step(np.array([74, 1])), untouched.step(np.array([74, 1])))
+    ours, theirs = env.step(np.array([SUBMIT, 1])), untouched.step(np.array([SUBMIT, 1]))
+    assert_same(ours[:3], theirs[:3])
+    assert_same(without_clock(list(ours[3])), without_clock(list(theirs[3])))
 
 
 def test_bad_use_is_refused() -> None:
@@ -334,8 +360,11 @@ def test_bad_use_is_refused() -> None:
     for lanes in (0, -1, 1.5, True):
         with pytest.raises(ValueError, match="num_envs"):
             MetricTrackerVecEnv(lanes)  # pyright: ignore
-    with pytest.raises(ValueError, match="unknown option 'lanes'"):
-        MetricTrackerVecEnv(2, lanes=3)
+    for kind in (TypeError, ValueError):
+        with pytest.raises(kind, match=r"unexpected keyword argument 'lanes'; allowed: .*'step_limit'"):
+            MetricTrackerVecEnv(2, lanes=3)
+    with pytest.raises(AttributeError, match="'budget' cannot be set"):
+        env.budget = 3
 
 
 def test_error_names_the_extra() -> None:

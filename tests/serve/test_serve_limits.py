@@ -93,9 +93,38 @@ def test_a_limit_has_a_default_a_description_and_no_nonsense(name: str) -> None:
             ServeLimits.model_validate({name: value})
 
 
+GIB = 2**30
+BOUNDS: dict[str, tuple[float, float, float]] = {  # least, default, most
+    "max_sessions": (1, 64, 10_000),
+    "max_connections": (1, 256, 100_000),
+    "max_body_bytes": (1024, 262_144, GIB),
+    "max_message_bytes": (1024, 262_144, GIB),
+    "idle_seconds": (1e-3, 600.0, 86_400),
+    "body_seconds": (1e-3, 30.0, 3600),
+    "calls_per_second": (1e-3, 100.0, 1e6),
+    "call_burst": (1, 200, 1_000_000),
+    "requests_per_second": (1e-3, 100.0, 1e6),
+    "request_burst": (1, 400, 1_000_000),
+}
+
+
+@pytest.mark.parametrize("name", ServeLimits.model_fields)
+def test_a_limit_goes_from_its_least_to_its_most(name: str) -> None:
+    """The least and the most of each limit are accepted, and what lies beyond them is not."""
+    least, default, most = BOUNDS[name]
+    assert getattr(ServeLimits(), name) == default
+    for value in (least, most):
+        assert getattr(ServeLimits.model_validate({name: value}), name) == value
+    for value in (0 if least < 1 else int(least) - 1, most + 1):
+        with pytest.raises(ValidationError, match=name):
+            ServeLimits.model_validate({name: value})
+
+
 def test_an_unknown_limit_is_refused() -> None:
     """A limit that there is not is refused with those that there are."""
-    with pytest.raises(ValidationError, match=r"unknown key 'max_session'; allowed: .*'max_sessions'"):
+    with pytest.raises(
+        ValidationError, match=r"unknown key 'max_session' .*'max_sessions'.*; allowed: .*'max_sessions'"
+    ):
         ServeLimits.model_validate({"max_session": 3})
 
 
@@ -176,12 +205,48 @@ def test_a_body_beyond_the_limit_is_refused(parts: list[Message], headers: list[
     assert "2048" in error["message"]
 
 
+@pytest.mark.parametrize("value", [b"abc", b"", b"-5", b"1e9", b"0x10", b"9,9", b" 99999", b"+99999", b"\xb2"])
+def test_a_length_that_is_no_number_is_none(value: bytes) -> None:
+    """A Content-Length that is no whole number is passed over, and the body is held to the limit as it comes."""
+    headers = [(b"content-length", value), (b"x-length", b"99999")]
+    sent, left = called(LimitsMiddleware(echo, SMALL), [body(b"some")], {"headers": headers})
+    assert (sent[0]["status"], sent[1]["body"], left) == (200, b"some", 0)
+    sent, _ = called(LimitsMiddleware(failing(None), SMALL), [body(b"x" * 2049)], {"headers": headers})
+    assert told(sent)[0] == 413
+
+
+def test_a_declared_length_of_just_the_limit_is_read() -> None:
+    """A length that is the limit is let in, one byte more is not, whatever the case of the header's name."""
+    for length, status in ((2048, 200), (2049, 413)):
+        headers = [(b"CONTENT-Length", str(length).encode())]
+        sent, _ = called(LimitsMiddleware(echo, SMALL), [body(b"x")], {"headers": headers})
+        assert sent[0]["status"] == status
+
+
 def test_a_body_that_does_not_arrive_is_refused() -> None:
     """A client that declares a body and does not send it is answered when its time is over."""
     limits = SMALL.model_copy(update={"body_seconds": 0.01})
     sent, _ = called(LimitsMiddleware(echo, limits), [body(b"x", more=True), 5.0, body(b"x")])
     status, error = told(sent)
     assert (status, error["code"]) == (408, "body_too_slow")
+
+
+def test_a_connection_whose_body_may_be_unread_is_closed() -> None:
+    """The answers 408, 413 and 429 ask for that; an answer after the body was read does not."""
+    slow = SMALL.model_copy(update={"body_seconds": 0.01})
+    found = {}
+    for limits, app, messages in (
+        (slow, echo, [body(b"x", more=True), 5.0]),
+        (SMALL, echo, [body(b"x" * 2049)]),
+        (SMALL, failing(None), [body(b"")]),
+    ):
+        sent, _ = called(LimitsMiddleware(app, limits), messages)
+        found[sent[0]["status"]] = dict(sent[0]["headers"]).get(b"connection")
+    app = LimitsMiddleware(echo, SMALL.model_copy(update={"request_burst": 1}), clock=lambda: 0.0)
+    called(app, [body(b"")])
+    sent, _ = called(app, [body(b"")])
+    found[sent[0]["status"]] = dict(sent[0]["headers"]).get(b"connection")
+    assert found == {408: b"close", 413: b"close", 429: b"close", 500: None}
 
 
 def test_a_client_that_goes_is_not_answered() -> None:
@@ -271,9 +336,59 @@ def test_opening_websockets_is_held_to_the_rate(extensions: dict[str, Any] | Non
     if extensions is None:
         assert [message["type"] for message in sent] == ["websocket.close"]
         assert "too many requests" in sent[0]["reason"]
+        assert sent[0]["code"] == 1008
     else:
         assert sent[0]["status"] == 429
         assert json.loads(sent[1]["body"])["error"]["code"] == "too_many_requests"
+
+
+def test_websockets_are_counted_while_they_are_open() -> None:
+    """As many WebSockets as there may be connections are open at once; when one closes there is room again."""
+    limits = ServeLimits(max_connections=2)
+    answers: list[list[str]] = []
+
+    async def holding(scope: Message, receive: Receive, send: Send) -> None:
+        del scope
+        await send({"type": "websocket.accept"})
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+
+    app = LimitsMiddleware(holding, limits)
+    scope = {"type": "websocket", "path": "/", "headers": [], "client": ("127.0.0.1", 5)}
+
+    async def connection(closed: asyncio.Event) -> None:
+        sent: list[str] = []
+        answers.append(sent)
+        asked = False
+
+        async def receive() -> Message:
+            nonlocal asked
+            if asked or len(answers) < 3:
+                await closed.wait()
+                return {"type": "websocket.disconnect"}
+            asked = True
+            return {"type": "websocket.connect"}
+
+        async def send(message: Message) -> None:
+            sent.append(f"{message['type']} {message.get('code', '')}".strip())
+
+        await app(scope, receive, send)
+
+    async def go() -> None:
+        closing = [asyncio.Event() for _ in range(4)]
+        held = [asyncio.create_task(connection(closing[number])) for number in range(2)]
+        await asyncio.sleep(0)
+        await connection(closing[2])  # refused at once
+        closing[0].set()
+        await held[0]
+        held.append(asyncio.create_task(connection(closing[3])))
+        await asyncio.sleep(0)
+        for event in closing:
+            event.set()
+        await asyncio.gather(*held)
+
+    asyncio.run(go())
+    assert answers == [["websocket.accept"], ["websocket.accept"], ["websocket.close 1008"], ["websocket.accept"]]
 
 
 async def accepting(scope: Message, receive: Receive, send: Send) -> None:

@@ -17,16 +17,17 @@ import anyio
 import httpx
 import pytest
 from helpers_serve import listening, wait_for
+from helpers_session import begun, door
 from mcp import ClientSession, McpError, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
 from agents.players.scripts.words import investigate
-from metric_tracker_env import EnvConfig, Investigation
-from metric_tracker_env.investigation import call_by_name, call_schemas
+from metric_tracker_env import EnvConfig, Session
 from metric_tracker_env.serve import mcp_server
 from metric_tracker_env.serve.limits import ServeLimits
 from metric_tracker_env.serve.mcp_server import BEGIN, PATH, McpServer
+from metric_tracker_env.session import call_schemas
 from metric_tracker_env.tasks import HELD_OUT_SEEDS, TASKS
 from metric_tracker_env.tools import TOOLS
 
@@ -90,12 +91,12 @@ async def play(session: ClientSession, task: str, seed: int) -> list[str]:
 
 def in_process(task: str, seed: int) -> list[str]:
     """The answers that the same script gets without a server."""
-    investigation = Investigation(task)
-    investigation.reset(seed=seed)
+    session = Session(task)
+    session.begin(seed)
     script, answers = investigate(TASKS[task].config.generator), []
     asked = next(script, None)
     while asked is not None:
-        answers.append(call_by_name(investigation, *asked))
+        answers.append(session.call(*asked).text)
         try:
             asked = script.send(json.loads(answers[-1]))
         except StopIteration:
@@ -156,12 +157,11 @@ def test_sessions_do_not_mix() -> None:
             for session, seed in ((first, 1), (second, 2)):
                 await call(session, BEGIN, {"task": "hard_mixed", "seed": seed})
             for date in EnvConfig().generator.date_names[5:10]:
-                for session, alone in ((first, investigations[0]), (second, investigations[1])):
-                    assert await call(session, "rows_for_date", {"date": date}) == alone.rows_for_date(date=date)
+                asked: tuple[str, dict[str, Any]] = ("rows_for_date", {"date": date})
+                for session, alone in ((first, doors[0]), (second, doors[1])):
+                    assert await call(session, *asked) == alone(*asked)
 
-    investigations = [Investigation("hard_mixed"), Investigation("hard_mixed")]
-    for seed, investigation in enumerate(investigations, start=1):
-        investigation.reset(seed=seed)
+    doors = [door(begun(seed, task="hard_mixed")) for seed in (1, 2)]
     with serving(McpServer()) as url:
         anyio.run(go)
 
@@ -189,11 +189,10 @@ def test_bad_calls_are_answers() -> None:
                 assert "Traceback" not in answer["error"]
             await call(session, BEGIN, {"task": "medium_mixed", "seed": 3})
             for tool, arguments in (("no_such_tool", {}), ("rows_for_date", {"date": "x"}), ("submit", {"rows": [{}]})):
-                assert await call(session, tool, arguments) == call_by_name(alone, tool, arguments)
+                assert await call(session, tool, arguments) == alone(tool, arguments)
             assert json.loads(await call(session, "list_dates", {}))["budget_left"] == 13
 
-    alone = Investigation("medium_mixed")
-    alone.reset(seed=3)
+    alone = door(begun(3, task="medium_mixed"))
     with serving(McpServer()) as url:
         anyio.run(go)
 
@@ -228,12 +227,29 @@ def test_a_server_may_choose_the_episodes() -> None:
                 assert "unknown key" in json.loads(await call(first, BEGIN, given))["error"]
             for number, session in enumerate((first, second, first)):
                 assert json.loads(await call(session, BEGIN, {}))["ok"]
-                here = Investigation("easy_mixed")
-                here.reset(seed=SEEDS.start + number)
+                here = begun(SEEDS.start + number, task="easy_mixed")
                 opened = await call(session, "rows_for_date", {"date": DATE})
-                assert opened == here.rows_for_date(date=DATE)  # pyright: ignore[reportAttributeAccessIssue]
+                assert opened == here.call("rows_for_date", {"date": DATE}).text
+                end = json.loads(await call(session, "submit", {"rows": []}))
+                assert (end["done"], "episode" in end) == (True, False)  # whose seed would tell the next one
+                assert str(SEEDS.start + number) not in json.dumps(end)
 
     with serving(server) as url:
+        anyio.run(go)
+
+
+def test_a_session_is_briefed_for_its_task_and_told_its_episode() -> None:
+    """``begin`` gives the brief of the task that it names, as in process; the last answer the seed that it gave."""
+
+    async def go() -> None:
+        async with connected(url) as session:
+            for task in ("easy_single_spike", "hard_mixed", "hard_mixed"):
+                told = json.loads(await call(session, BEGIN, {"task": task, "seed": 9}))
+                assert told == {"ok": True, "result": {"brief": Session(task).begin(9)}}
+                end = json.loads(await call(session, "submit", {"rows": []}))
+                assert (end["episode"]["seed"], end["episode"]["number"]) == (9, 0)
+
+    with serving(McpServer()) as url:
         anyio.run(go)
 
 
@@ -340,7 +356,7 @@ def test_a_failure_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         async with connected(url) as session:
             await call(session, BEGIN, {})
             with monkeypatch.context() as patch:
-                patch.setattr(mcp_server, "call_by_name", broken)
+                patch.setattr(Session, "call", broken)
                 answer = await call(session, "list_dates", {})
             assert "secret" not in answer
             assert json.loads(await call(session, "list_dates", {}))["ok"]

@@ -30,12 +30,14 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from agents.players.scripts.words import converse, investigate
-from metric_tracker_env import TASKS, Investigation
-from metric_tracker_env.investigation import CALLS, call_by_name, call_schemas, config_of, episode_of, standing_of
+from metric_tracker_env import TASKS, Session
+from metric_tracker_env.play.engine import Engine
 from metric_tracker_env.serve import openenv_app, openenv_env
 from metric_tracker_env.serve.limits import FAILED, ServeLimits
 from metric_tracker_env.serve.openenv_app import OpenEnvServer, make_server
 from metric_tracker_env.serve.openenv_client import InvestigationAction, InvestigationClient
+from metric_tracker_env.session import CALLS, call_schemas
+from metric_tracker_env.session import session as session_module
 from metric_tracker_env.tasks import HELD_OUT_SEEDS
 
 ROOT = Path(__file__).parents[2]
@@ -157,12 +159,12 @@ def test_schemas_are_those_of_the_messages(server: Live) -> None:
 @pytest.mark.parametrize("task", NAMED)
 def test_the_script_solves_the_task_as_in_process(server: Live, task: str) -> None:
     """The analyst in words gets, word for word, the answers and the grades that it gets in process."""
-    own = Investigation(task=task)
+    own = Session(task)
     generator = TASKS[task].config.generator
     with server.client() as client:
         for seed in range(HELD_OUT_SEEDS.start, HELD_OUT_SEEDS.start + 3):
             begun = client.reset(seed=seed, task=task)
-            assert begun.observation.brief == own.reset(seed=seed)
+            assert begun.observation.brief == own.begin(seed)
             assert begun.observation.tools == call_schemas(generator)
             assert (begun.done, begun.reward, begun.observation.told) == (False, None, {})
             rewards: list[float] = []
@@ -170,23 +172,22 @@ def test_the_script_solves_the_task_as_in_process(server: Live, task: str) -> No
             def call(tool: str, arguments: dict[str, Any], rewards: list[float] = rewards) -> str:
                 result = client.step(InvestigationAction(tool=tool, arguments=arguments))
                 rewards.append(result.reward)
-                standing = standing_of(own)
-                own_answer = call_by_name(own, tool, arguments)
-                assert result.observation.answer == own_answer
-                assert result.done == ("grade" in result.observation.told) == standing_of(own).done
-                assert result.reward == standing_of(own).reward - standing.reward
+                own_answer = own.call(tool, arguments)
+                assert result.observation.answer == own_answer.text
+                assert result.done == ("grade" in result.observation.told) == own_answer.done == own.standing.done
+                assert result.reward == own_answer.reward
                 return result.observation.answer
 
             grade = converse(investigate(generator), call)[-1]["grade"]
-            assert grade == json.loads(json.dumps(standing_of(own).grade, default=dict))
+            assert grade == own.grade().model_dump(mode="json")
             assert grade["score"] > 0.9
-            assert sum(rewards) == pytest.approx(own.get_reward())
+            assert sum(rewards) == pytest.approx(own.standing.reward)
 
 
 def test_a_bad_call_costs_a_unit_as_in_process(server: Live) -> None:
     """A call that names no tool, or gives what the tool does not take, is answered and paid for as in process."""
-    own = Investigation()
-    own.reset(seed=5)
+    own = Session()
+    own.begin(5)
     bad: list[tuple[str, dict[str, Any]]] = [
         ("gopher", {}),
         ("get_reward", {}),
@@ -202,49 +203,50 @@ def test_a_bad_call_costs_a_unit_as_in_process(server: Live) -> None:
         client.reset(seed=5)
         for spent, (tool, arguments) in enumerate(bad, 1):
             observation = client.step(InvestigationAction(tool=tool, arguments=arguments)).observation
-            assert observation.answer == call_by_name(own, tool, arguments)
+            assert observation.answer == own.call(tool, arguments).text
             assert not observation.told["ok"]
-            assert (observation.told["cost"], observation.budget_left) == (1, config_of(own).budget - spent)
+            assert (observation.told["cost"], observation.budget_left) == (1, own.config.budget - spent)
 
 
 def test_sessions_that_take_turns_do_not_mix(server: Live) -> None:
     """Sessions that are played in turns, call by call, each see their own episode and their own budget."""
     plays = [(name, seed) for seed in (11, 12) for name in NAMED]
-    owns = [Investigation(task=name) for name, _ in plays]
+    owns = [Session(name) for name, _ in plays]
     scripts = [investigate(TASKS[name].config.generator) for name, _ in plays]
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(server.client()) for _ in plays]
         wait_for(lambda: server.sessions == len(plays))
         for client, own, (name, seed) in zip(clients, owns, plays, strict=True):
             client.reset(seed=seed, task=name)
-            own.reset(seed=seed)
+            own.begin(seed)
         calls = {number: next(script) for number, script in enumerate(scripts)}
         while calls:
             for number, call in list(calls.items()):
                 answer = caller(clients[number])(*call)
-                assert answer == call_by_name(owns[number], *call)
+                assert answer == owns[number].call(*call).text
                 try:
                     calls[number] = scripts[number].send(json.loads(answer))
                 except StopIteration:
                     del calls[number]
-    assert all(standing_of(own).done for own in owns)
+    assert all(own.standing.done for own in owns)
 
 
 def test_a_session_goes_on_with_its_stream(server: Live) -> None:
     """Resets without a seed play on, and options hold for one episode, as in process."""
-    own = Investigation(task="easy_mixed")
+    own = Session("easy_mixed")
     with server.client() as client:
         plays: list[dict[str, Any]] = [{"seed": 3, "task": "easy_mixed"}, {}, {"scenario_family": "funnel_break"}, {}]
         for options in plays:
             client.reset(**options)
-            own.reset(**options)
-            assert caller(client)("list_suspicious_dates", {}) == own.list_suspicious_dates()
+            own.begin(**options)
+            assert caller(client)("list_suspicious_dates", {}) == own.call("list_suspicious_dates", {}).text
 
 
 def test_the_end_is_told_and_stays(server: Live) -> None:
     """After submit the grade is told once, further calls do nothing, and a reset begins anew."""
     with server.client() as client:
-        assert client.step(InvestigationAction(tool="list_dates")).observation.answer == Investigation().list_dates()
+        early = client.step(InvestigationAction(tool="list_dates"))
+        assert (early.observation.answer, early.done) == (Session().call("list_dates", {}).text, True)
         client.reset(seed=4, episode_id="mine")
         result = client.step(InvestigationAction(tool="submit", arguments={"rows": []}))
         assert (result.done, result.reward, result.observation.told["grade"]["score"]) == (True, 0.0, 0.0)
@@ -267,13 +269,40 @@ def test_the_end_is_told_and_stays(server: Live) -> None:
 def test_the_server_has_a_task_of_its_own() -> None:
     """A server may be started with a task, which a reset without one plays."""
     with live(task="easy_single_spike") as running, running.client() as client:
-        own = Investigation(task="easy_single_spike")
-        assert client.reset(seed=1).observation.brief == own.reset(seed=1)
+        own = Session("easy_single_spike")
+        assert client.reset(seed=1).observation.brief == own.begin(1)
     with pytest.raises(ValueError, match="task 'gopher' is not one of"):
         make_server(task="gopher")
 
 
 # It tells no truth
+
+
+def test_the_end_tells_which_episode_it_was(server: Live) -> None:
+    """Seed, number and options are told with the grade, and a reset with them plays the same episode again."""
+    with server.client() as client:
+        client.reset(seed=21, task="hard_mixed")
+        client.reset(scenario_family="funnel_break", anomaly_count=2)
+        first = client.step(InvestigationAction(tool="list_suspicious_dates")).observation.answer
+        told = client.step(InvestigationAction(tool="submit", arguments={"rows": []})).observation.told["episode"]
+        assert (told["seed"], told["number"]) == (21, 1)
+        assert (told["options"]["scenario_family"], told["options"]["difficulty"]) == ("funnel_break", "hard")
+    with server.client() as client:
+        client.reset(seed=told["seed"], task="hard_mixed")
+        for number in range(told["number"]):
+            client.reset(**(told["options"] if number + 1 == told["number"] else {}))
+        assert client.step(InvestigationAction(tool="list_suspicious_dates")).observation.answer == first
+
+
+def test_the_brief_is_true_of_the_options(server: Live) -> None:
+    """A reset with options of its own is briefed for them, as in process; the next without is briefed as the task."""
+    own = Session("easy_single_spike")
+    with server.client() as client:
+        plays: list[dict[str, Any]] = [{"seed": 1}, {"scenario_family": "funnel_break"}, {"anomaly_count": 4}, {}]
+        briefs = [client.reset(task="easy_single_spike", **options).observation.brief for options in plays]
+        assert briefs == [own.begin(**options) for options in plays]
+    assert ["Conversion rates spike" in brief for brief in briefs] == [True, False, False, True]
+    assert "funnel step that loses" in briefs[1]
 
 
 def told_before_the_end(server: Live, **options: Any) -> list[str]:
@@ -304,18 +333,25 @@ def told_before_the_end(server: Live, **options: Any) -> list[str]:
 
 
 def test_nothing_but_the_tools_tells_of_the_episode(server: Live) -> None:
-    """Whatever its seed, its family and its number of incidents, an episode reads the same until it is looked into."""
+    """Whatever its seed and number of incidents, an episode reads the same until it is looked into.
+
+    A family that a client asks for is told by the brief, which is in the answer to the reset, and by nothing else.
+    """
     first = told_before_the_end(server)
-    assert told_before_the_end(server, scenario_family="funnel_break", anomaly_count=9) == first
+    assert told_before_the_end(server, anomaly_count=9) == first
     assert [text.replace(str(SEED), "") for text in told_before_the_end(server, anomaly_count=1)] == first
+    asked_for = told_before_the_end(server, scenario_family="funnel_break", anomaly_count=9)
+    assert asked_for[1:] == first[1:]
+    brief = json.loads(first[0])["data"]["observation"]["brief"].split("\n\n")
+    assert json.loads(asked_for[0])["data"]["observation"]["brief"].split("\n\n")[1:] == brief[1:]
 
 
 def test_no_answer_holds_the_truth(server: Live) -> None:
     """Neither messages nor endpoints hold the seed, the incidents or the grade of an episode under way."""
-    own = Investigation()
-    own.reset(seed=SEED)
-    own.submit(rows=[])
-    expected = episode_of(own).expected_rows
+    own = Session()
+    own.begin(SEED)
+    own.call("submit", {"rows": []})
+    expected = own.episode().expected_rows
     with server.raw() as open_session:
         asked(open_session, {"type": "reset", "data": {"seed": SEED}})
         told = told_before_the_end(server)
@@ -461,10 +497,10 @@ def test_a_bad_reset_changes_nothing(server: Live) -> None:
             assert told in error["message"], name
             assert len(error["message"]) < 1100, name
             assert asked(connection, {"type": "state"}) == before, name
-        own = Investigation(task="easy_mixed")
-        own.reset(seed=1)
+        own = Session("easy_mixed")
+        own.begin(1)
         answer = json.loads(asked(connection, step("get_funnel_break_rows")))["data"]["observation"]["answer"]
-        assert json.loads(answer)["result"] == json.loads(own.get_funnel_break_rows())["result"]
+        assert json.loads(answer)["result"] == own.call("get_funnel_break_rows", {}).result
 
 
 @pytest.mark.parametrize("name", BAD_RESETS)
@@ -473,9 +509,9 @@ def test_a_bad_first_reset_begins_nothing(server: Live, name: str) -> None:
     with server.raw() as connection:
         error_of(asked(connection, {"type": "reset", "data": {**BAD_RESETS[name][0]}}))
         assert not json.loads(asked(connection, {"type": "state"}))["data"]["begun"]
-        own = Investigation()
+        own = Session()
         brief = json.loads(asked(connection, {"type": "reset", "data": {"seed": 1}}))["data"]["observation"]["brief"]
-        assert brief == own.reset(seed=1)
+        assert brief == own.begin(1)
 
 
 BAD_REQUESTS: list[tuple[str, str, str | bytes | None, int, str]] = [
@@ -529,8 +565,8 @@ def test_a_failure_of_the_server_is_logged_and_not_told(
     with server.raw() as connection, caplog.at_level(logging.ERROR):
         asked(connection, {"type": "reset", "data": {"seed": 1}})
         with monkeypatch.context() as patch:
-            patch.setattr(openenv_env, "call_by_name", fail)
-            patch.setattr(Investigation, "reset", fail)
+            patch.setattr(Session, "call", fail)
+            patch.setattr(Session, "begin", fail)
             for message in (step("list_dates"), {"type": "reset"}):
                 error = error_of(asked(connection, message))
                 assert error == {"message": FAILED, "code": "EXECUTION_ERROR"}
@@ -735,10 +771,10 @@ def test_requests_beyond_the_rate_are_refused() -> None:
 # Ends
 
 
-class Seen(Investigation):
-    """Investigations that were made and are still held by somebody."""
+class Seen(Engine):
+    """Engines that were made and are still held by somebody."""
 
-    alive: ClassVar[weakref.WeakSet[Investigation]] = weakref.WeakSet()
+    alive: ClassVar[weakref.WeakSet[Engine]] = weakref.WeakSet()
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -753,7 +789,7 @@ def leave(connection: ClientConnection) -> None:
 @pytest.mark.parametrize("end", ["close_message", "close_frame", "gone"])
 def test_a_session_that_ends_leaves_nothing(server: Live, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
     """However a client goes, its place is free and its engine is let go; the others play on."""
-    monkeypatch.setattr(openenv_env, "Investigation", Seen)
+    monkeypatch.setattr(session_module, "Engine", Seen)
     with server.raw() as other, contextlib.ExitStack() as entered:
         asked(other, {"type": "reset", "data": {"seed": 1}})
         connections = [entered.enter_context(server.raw()) for _ in range(3)]

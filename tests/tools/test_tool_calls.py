@@ -64,6 +64,8 @@ BAD_CALLS: list[tuple[str, dict[str, object], tuple[str, ...]]] = [
     ("get_funnel_break_rows", {"threshold_multiplier": 1e-300}, ("threshold_multiplier", "0.01")),
     ("get_funnel_break_rows", {"threshold_multiplier": False}, ("threshold_multiplier", "False", "number")),
     ("get_funnel_break_rows", {"metric_name": "visits"}, ("'metric_name'", "unknown", "threshold_multiplier")),
+    ("get_rate_drop_from_median_rows", {"metric_names": []}, ("metric_names", "[]", "at least 1")),
+    ("get_absolute_drop_in_event_count_rows", {"metric_names": []}, ("metric_names", "[]", "at least 1")),
     ("get_rate_drop_from_median_rows", {"metric_name": "visits"}, ("metric_name", "'visits'", "visit_to_signup")),
     ("get_absolute_drop_in_event_count_rows", {"metric_name": "visit_to_order"}, ("metric_name", "signups")),
     ("payload_generator", {"generator_methods": ["rows_for_date"]}, ("generator_methods[0]", *FAMILY_METHODS)),
@@ -86,6 +88,14 @@ def test_bad_call_is_refused_in_words(
     with pytest.raises(ToolError) as direct:
         getattr(tiny, name)(**arguments)
     assert str(direct.value) == str(by_name.value)
+
+
+def test_the_shortest_lists_and_pages_are_accepted(tiny: SharedAnalysisToolkit) -> None:
+    """One name is a list of names, one row is a page, and the last page of any list is empty."""
+    assert tiny.get_rate_drop_from_median_rows(metric_names=["visit_to_order"], limit=1).total == 1
+    assert tiny.get_absolute_drop_in_event_count_rows(metric_names=["orders"], limit=1).total == 1
+    assert len(tiny.list_suspicious_dates(limit=1).dates) == 1
+    assert tiny.payload_generator(["get_funnel_break_rows"], offset=100_000).rows == ()
 
 
 def test_unknown_tool_is_refused(tiny: SharedAnalysisToolkit) -> None:

@@ -38,6 +38,16 @@ KEYWORDS: dict[str, type | tuple[type, ...]] = {
     "maximum": (int, float),
     "exclusiveMinimum": (int, float),
 }
+# What an argument of each name takes, and its default, in whichever tool.
+LIMITS: dict[str, dict[str, Any]] = {
+    "limit": {"minimum": 1, "maximum": 366, "default": 30},
+    "offset": {"minimum": 0, "maximum": 100_000, "default": 0},
+    "threshold_multiplier": {"minimum": 0.01, "maximum": 100, "default": 1.0},
+    "threshold": {"exclusiveMinimum": 0, "maximum": 1e9},
+    "metric_names": {"minItems": 1, "uniqueItems": True, "default": None},
+    "generator_methods": {"minItems": 1, "uniqueItems": True},
+    "rows": {"maxItems": 1000},
+}
 TYPES = {"object", "array", "string", "number", "integer", "null"}
 
 
@@ -117,6 +127,22 @@ def test_every_tool_has_a_schema() -> None:
     }
 
 
+@pytest.mark.parametrize("argument", LIMITS)
+def test_arguments_have_the_limits_of_their_name(argument: str) -> None:
+    """An argument takes the same numbers, and as many items, in every tool that has it; a week of raw data is shown."""
+    found = {
+        name: schema["properties"][argument]
+        for name, schema in parameters_of(DEFAULT).items()
+        if argument in schema["properties"]
+    }
+    assert found
+    for name, schema in found.items():
+        expected = LIMITS[argument] | ({"default": 7} if name == "show_raw_data" else {})
+        told = schema.get("anyOf", [schema])[0] | {key: schema[key] for key in ("default",) if key in schema}
+        words = {"type", "description", "items"}
+        assert {key: value for key, value in told.items() if key not in words} == expected, name
+
+
 def test_names_and_dates_are_those_of_the_configuration() -> None:
     """Enums hold the metrics of the funnel, and the calendar is told with each date."""
     found = parameters_of(TINY_CONFIG)
@@ -128,6 +154,7 @@ def test_names_and_dates_are_those_of_the_configuration() -> None:
     several = found["get_metric_median"]["properties"]["metric_names"]["anyOf"][0]
     assert several["items"]["enum"] == ["visits", "signups", "orders", "visit_to_signup", "visit_to_order"]
     assert len(found["payload_generator"]["properties"]["generator_methods"]["items"]["enum"]) == 7
+    assert found["payload_generator"]["properties"]["generator_methods"]["uniqueItems"] is True
 
 
 def test_rows_have_the_schema_of_a_submission_row() -> None:
@@ -164,6 +191,16 @@ def test_whatever_the_schema_allows_the_tool_accepts(name: str) -> None:
     accepts()
 
 
+@pytest.mark.parametrize("name", list(TOOLS))
+def test_a_tool_is_described_as_data(name: str) -> None:
+    """What describes a tool can be written as JSON, without the model of its arguments, and its text names no class."""
+    spec = TOOLS[name]
+    told = json.loads(spec.model_dump_json())
+    assert set(told) == {"name", "description", "parameters", "cost", "dates_argument"}
+    assert (told["name"], tuple(told["parameters"])) == (name, spec.parameters)
+    assert "class" not in repr(spec)
+
+
 def test_cost_classes_are_the_fields_of_tool_costs() -> None:
     """A cost class is a field of the config's costs, so that each tool has a price."""
     assert set(get_args(CostClass)) == set(ToolCosts.model_fields)
@@ -182,13 +219,14 @@ def test_registry_refuses_duplicates_unknown_costs_and_bare_docstrings() -> None
         raise NotImplementedError
 
     unknown: Any = "cheap"
+    before = list(TOOLS)
     with pytest.raises(ValueError, match="'list_entities' is registered already"):
         tool(cost="free")(list_entities)
     with pytest.raises(ValueError, match=r"describes \[\]; its arguments are \['limit'\]"):
         tool(cost="free")(undescribed)
     with pytest.raises(ValueError, match="'cheap' is not one of"):
         tool(cost=unknown)
-    assert len(TOOLS) == 24
+    assert list(TOOLS) == before
 
 
 def test_parse_docstring_reads_google_style() -> None:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from helpers_view import FRI, MON, SAT, SUN, THU, TINY_CONFIG, TUE, WED, make_view, tiny_view
 
-from metric_tracker_env.schema import ANOMALY_TYPES, MetricSubmissionRow
-from metric_tracker_env.tools import TOOLS, SharedAnalysisToolkit, call_tool
+from metric_tracker_env.schema import ANOMALY_TYPES, MethodSpec, MetricSubmissionRow
+from metric_tracker_env.submission import Fault
+from metric_tracker_env.tools import (
+    TOOLS,
+    SharedAnalysisToolkit,
+    ToolError,
+    available_analysis_methods,
+    available_payload_generation_methods,
+    call_tool,
+)
+from metric_tracker_env.tools.results import Comparison
 
 NAMES_OF_SEED = [
     "task_overview",
@@ -45,7 +55,7 @@ def tiny() -> SharedAnalysisToolkit:
     return SharedAnalysisToolkit(tiny_view())
 
 
-def cells(rows: tuple[MetricSubmissionRow, ...]) -> list[tuple[str, str]]:
+def cells(rows: Sequence[MetricSubmissionRow | Comparison]) -> list[tuple[str, str]]:
     """(date, entity name) of rows, in their order."""
     return [(row.date, row.entity_name) for row in rows]
 
@@ -53,11 +63,11 @@ def cells(rows: tuple[MetricSubmissionRow, ...]) -> list[tuple[str, str]]:
 # The toolkit
 
 
-def test_toolkit_has_the_24_methods_and_nothing_else_public(tiny: SharedAnalysisToolkit) -> None:
-    """The public names of the toolkit are the 24 methods of the original, and each is registered."""
-    assert sorted(name for name in dir(tiny) if not name.startswith("_")) == sorted(NAMES_OF_SEED)
-    assert sorted(TOOLS) == sorted(NAMES_OF_SEED)
+def test_toolkit_has_the_24_methods_of_the_original_and_only_tools_are_public(tiny: SharedAnalysisToolkit) -> None:
+    """The 24 methods of the original are there, and every public name of the toolkit is a registered tool."""
+    assert sorted(name for name in dir(tiny) if not name.startswith("_")) == sorted(TOOLS)
     assert len(NAMES_OF_SEED) == 24
+    assert set(NAMES_OF_SEED) <= TOOLS.keys()
 
 
 def test_cost_classes_are_as_designed() -> None:
@@ -79,6 +89,15 @@ def test_family_scans_know_their_family() -> None:
     assert {spec.family: name for name, spec in TOOLS.items() if spec.family} == dict(
         zip(ANOMALY_TYPES, FAMILY_METHODS, strict=True)
     )
+
+
+def test_the_methods_are_described_under_the_names_of_the_original() -> None:
+    """Every tool with its description and parameters; and the scans, which are what a payload is generated from."""
+    methods = available_analysis_methods()
+    assert [(item.name, item.parameters) for item in methods] == [(n, spec.parameters) for n, spec in TOOLS.items()]
+    assert all(item.description == TOOLS[item.name].description for item in methods)
+    assert {type(item) for item in methods} == {MethodSpec}
+    assert {item.name for item in available_payload_generation_methods()} == set(FAMILY_METHODS)
 
 
 def test_task_overview_tells_the_rules_of_this_difficulty(tiny: SharedAnalysisToolkit) -> None:
@@ -235,6 +254,27 @@ def test_check_impossible_counts_of_friday(tiny: SharedAnalysisToolkit) -> None:
     assert (orders.observed_value, orders.is_anomaly, orders.hours) == (0.0, False, ())
 
 
+def test_one_impossible_event_is_enough() -> None:
+    """An hour with one event more than the step before it is told; one with as many is not."""
+    hourly = np.full((7, 24, 3), (100, 50, 10), dtype=np.int32)
+    hourly[1, 7, 1], hourly[1, 8, 1] = 101, 100
+    first, _ = SharedAnalysisToolkit(make_view(TINY_CONFIG, hourly)).check_impossible_counts(TUE).pairs
+    assert (first.observed_value, first.is_anomaly, first.anomaly_type) == (
+        1.0,
+        True,
+        "instrumentation_data_quality_issue",
+    )
+    assert [(hour.hour, hour.excess) for hour in first.hours] == [(7, 1)]
+
+
+def test_the_share_that_is_kept_of_a_small_rate_is_told() -> None:
+    """A median of half a percent is a median; only of none no share can be told."""
+    hourly = np.full((7, 24, 3), (1000, 5, 1), dtype=np.int32)
+    hourly[1, :, 1] = 2
+    first, _ = SharedAnalysisToolkit(make_view(TINY_CONFIG, hourly)).detect_funnel_break(TUE).steps
+    assert (first.baseline_value, first.observed_value, first.kept_share) == (0.5, 0.2, 0.4)
+
+
 def test_list_suspicious_dates_strongest_first(tiny: SharedAnalysisToolkit) -> None:
     """Four dates: 25 impossible events, 20 points of 4.5, 0.15 of 0.035, 600 visits of 360."""
     found = tiny.list_suspicious_dates()
@@ -310,6 +350,14 @@ def test_get_median_filter_rows_takes_a_multiple_of_the_threshold(tiny: SharedAn
         (SAT, 1.6667, True),
     ]
     assert cells(tiny.get_median_filter_rows("signups", 0.7).rows) == [(WED, "signups"), (SAT, "signups")]
+    assert tiny.get_median_filter_rows("signups") == tiny.get_median_filter_rows("signups", 1.0)
+
+
+def test_a_multiple_that_is_just_reached_is_reached(tiny: SharedAnalysisToolkit) -> None:
+    """Wednesday's orders are 96 below 240, which is 1.92 times their threshold of 50."""
+    assert cells(tiny.get_median_filter_rows("orders", 1.92).rows) == [(WED, "orders")]
+    assert cells(tiny.get_absolute_drop_in_event_count_rows("orders", 1.92).rows) == [(WED, "orders")]
+    assert tiny.get_absolute_drop_in_event_count_rows("orders", 1.93).rows == ()
 
 
 @pytest.mark.parametrize(
@@ -333,6 +381,7 @@ def test_family_scan_finds_its_flagged_cells(
     assert cells(rows) == expected
     assert found["dates"] == sorted({date for date, _ in expected})
     assert {row.anomaly_type for row in rows} == {found["anomaly_type"]} == {TOOLS[method].family}
+    assert found["threshold_multiplier"] == 1.0
 
 
 def test_family_scan_multiplier_moves_the_bar(tiny: SharedAnalysisToolkit) -> None:
@@ -362,6 +411,28 @@ def test_payload_generator_joins_scans_by_date(tiny: SharedAnalysisToolkit) -> N
     assert payload == tiny.payload_generator(names[::-1])
 
 
+def test_a_cell_that_is_not_flagged_is_normal(tiny: SharedAnalysisToolkit) -> None:
+    """Every tool on a date names the type of a confirmed cell, whose row can be copied, and calls the others normal."""
+    shown: list[Comparison] = []
+    for date in (MON, WED, THU, FRI, SAT):
+        opened = tiny.rows_for_date(date)
+        shown += [*opened.counts, *opened.rates, tiny.hourly_rows_for_date(date).daytime_share]
+        shown += [*tiny.detect_funnel_break(date).steps, *tiny.check_impossible_counts(date).pairs]
+        shown += [tiny.compare_count_to_median(date, "signups"), tiny.compare_rate_to_median(date, "visit_to_signup")]
+    shown += tiny.get_median_filter_rows(threshold_multiplier=0.01).rows
+    shown += tiny.get_rows_with_abs_diff_from_median_gt(0.001).rows
+    view = tiny_view()
+    assert sum(cell.is_anomaly for cell in shown) > 20
+    assert sum(not cell.is_anomaly for cell in shown) > 20
+    for cell in shown:
+        day, entity = view.config.day_index(cell.date), view.catalogue.entity(cell.entity_type, cell.entity_name)
+        row = view.row(day, entity.index).model_dump()
+        own = {name: getattr(cell, name) for name in MetricSubmissionRow.model_fields}
+        assert list(cell.model_dump())[: len(row)] == list(row)
+        assert own == (row if cell.is_anomaly else row | {"anomaly_type": "normal"})
+        assert cell.key == (cell.date, cell.entity_type, cell.entity_name)
+
+
 def test_preview_submission_says_what_is_wrong_with_each_row(tiny: SharedAnalysisToolkit) -> None:
     """Confirmed, duplicate, not flagged, wrong severity, wrong value, outside the calendar, not a row."""
     view = tiny_view()
@@ -388,6 +459,16 @@ def test_preview_submission_says_what_is_wrong_with_each_row(tiny: SharedAnalysi
         "invalid",
         "invalid",
     ]
+    assert (preview.not_flagged, preview.fields_differ, preview.not_shown) == (1, 2, 0)
+    assert (preview.duplicate, preview.invalid) == (1, 2)
+    assert [row.faults for row in preview.rows[:3]] == [(), (), ()]
+    visits, share = view.row(5, 0), view.row(3, 7)
+    assert preview.rows[3].faults == (Fault(type="wrong", row=4, key=visits.key, field="severity", given="low"),)
+    assert preview.rows[4].faults == (Fault(type="wrong", row=5, key=share.key, field="observed_value", given=0.66),)
+    allowed = f"an ISO date from {MON} to {SUN}"
+    outside = Fault(type="invalid", row=6, field="date", given="2026-01-12", allowed=allowed)
+    assert preview.rows[5].faults == (outside,)
+    assert [fault.field for fault in preview.rows[6].faults] == [*MetricSubmissionRow.model_fields][1:]
     issues = [row.issue or "" for row in preview.rows]
     assert issues[0] == ""
     assert "row 1" in issues[1]
@@ -404,6 +485,9 @@ def test_preview_submission_tells_nothing_to_who_does_not_know_the_values(tiny: 
     first, second = tiny.preview_submission([flagged, plain]).rows
     assert first.status == second.status == "fields_differ"
     assert first.issue == second.issue
+    assert [fault.field for fault in first.faults] == ["baseline_value", "observed_value", "delta_value"]
+    for one, other in zip(first.faults, second.faults, strict=True):
+        assert (one.field, one.given, one.expected) == (other.field, other.given, None)
 
 
 def test_preview_submission_names_the_first_of_several_duplicates(tiny: SharedAnalysisToolkit) -> None:
@@ -424,9 +508,20 @@ def test_preview_submission_is_paged(tiny: SharedAnalysisToolkit) -> None:
     second = tiny.preview_submission([good] * 45, offset=30)
     assert [row.number for row in second.rows] == list(range(31, 46))
     assert second.next_offset is None
-    assert len(tiny.preview_submission([good] * 45, limit=45).rows) == 45
+    whole = tiny.preview_submission([good] * 45, limit=45)
+    assert (len(whole.rows), whole.next_offset) == (45, None)
+    assert tiny.preview_submission([good] * 46, limit=45).next_offset == 45
+
+
+def test_a_call_takes_a_thousand_rows(tiny: SharedAnalysisToolkit) -> None:
+    """A thousand rows are looked at, one more is refused."""
+    assert tiny.preview_submission([{}] * 1000).invalid == 1000
+    with pytest.raises(ToolError, match="at most 1000"):
+        tiny.preview_submission([{}] * 1001)
 
 
 def test_preview_submission_of_nothing(tiny: SharedAnalysisToolkit) -> None:
     """No rows are no fault."""
-    assert tiny.preview_submission([]).model_dump() == {"submitted": 0, "confirmed": 0, "rows": (), "next_offset": None}
+    statuses = ("confirmed", "not_flagged", "fields_differ", "not_shown", "duplicate", "invalid")
+    none = {"submitted": 0, **dict.fromkeys(statuses, 0), "rows": (), "next_offset": None}
+    assert tiny.preview_submission([]).model_dump() == none

@@ -19,6 +19,7 @@ from metric_tracker_env import tools as tools_package
 from metric_tracker_env.config import EpisodeConfig, FunnelStep, GeneratorConfig
 from metric_tracker_env.schema import ANOMALY_TYPES, Difficulty, MetricSubmissionRow
 from metric_tracker_env.tools import TOOLS, SharedAnalysisToolkit, call_tool
+from metric_tracker_env.tools.results import Comparison
 from metric_tracker_env.world.episode import EpisodeData, MetricDataGenerator
 
 FAMILY_METHODS = tuple(f"get_{family}_rows" for family in ANOMALY_TYPES)
@@ -125,12 +126,15 @@ def known(request: pytest.FixtureRequest) -> Known:
     return Known(episode, SharedAnalysisToolkit(episode.view), plain_cells(episode))
 
 
-def assert_row_is(row: MetricSubmissionRow, known: Known) -> None:
+def assert_row_is(row: MetricSubmissionRow | Comparison, known: Known) -> None:
     """A row equals the episode's description of its cell, and its values the plain ones."""
     catalogue = known.episode.generator_config.catalogue
     entity = catalogue.entity(row.entity_type, row.entity_name)
     described = known.episode.row(known.episode.dates.index(row.date), entity.index)
-    assert {name: getattr(row, name) for name in MetricSubmissionRow.model_fields} == described.model_dump()
+    expected = described.model_dump()
+    if isinstance(row, Comparison) and not row.is_anomaly:
+        expected["anomaly_type"] = "normal"
+    assert {name: getattr(row, name) for name in MetricSubmissionRow.model_fields} == expected
     cell = known.cells[row.key]
     assert row.observed_value == pytest.approx(cell.observed, abs=5.1e-5)
     assert row.baseline_value == pytest.approx(cell.baseline, abs=5.1e-5)

@@ -12,12 +12,14 @@ from __future__ import annotations
 import inspect
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tiny
 import torch
+from helpers_tasks import FIRST_HELD_OUT, FIRST_TRAINING, INSTRUCTION, own_task
 from transformers import AutoTokenizer, Qwen2ForCausalLM
 from transformers.utils.chat_template_utils import get_json_schema
 from trl.chat_template_utils import add_response_schema, parse_response, supports_tool_calling
@@ -26,7 +28,9 @@ from trl.data_utils import is_conversational
 from agents import train_trl
 from agents.players.scripts.words import converse, investigate
 from agents.train_trl import Options, build, rows
-from metric_tracker_env.investigation import CALLS, Investigation, call_by_name, call_schemas, config_of, standing_of
+from metric_tracker_env import Session, tasks
+from metric_tracker_env.investigation import Investigation, session_of
+from metric_tracker_env.session import CALLS, call_schemas
 from metric_tracker_env.tasks import get_task
 
 ROOT = Path(__file__).parents[2]
@@ -72,13 +76,10 @@ def tools_of(investigation: Investigation) -> list[Any]:
 
 def analyst(seed: int) -> tuple[float, float, int]:
     """Reward, score and number of calls of the scripted analyst, playing directly."""
-    investigation = Investigation(TASK)
-    investigation.reset(seed=seed)
-    script = investigate(config_of(investigation).generator)
-    answers = converse(script, lambda tool, arguments: call_by_name(investigation, tool, arguments))
-    grade = standing_of(investigation).grade
-    assert grade is not None
-    return investigation.get_reward(), grade.score, len(answers)
+    session = Session(TASK)
+    session.begin(seed)
+    answers = converse(investigate(session.config.generator), lambda *asked: session.call(*asked).text)
+    return session.standing.reward, session.grade().score, len(answers)
 
 
 class Scripted:
@@ -95,7 +96,7 @@ class Scripted:
             return "That is all."
         if not answers and place % 2:
             return call_text("submit", {"rows": []})
-        script = investigate(config_of(Investigation(TASK)).generator)
+        script = investigate(get_task(TASK).config.generator)
         asked = next(script)
         for answer in answers:
             asked = script.send(answer)
@@ -135,9 +136,8 @@ def test_the_tools_are_the_public_methods() -> None:
 def test_schemas_of_transformers_agree_with_ours() -> None:
     """The schemas that transformers makes of the methods have our names, arguments, obligations and descriptions."""
     investigation = Investigation(TASK)
-    ours = {
-        schema["function"]["name"]: schema["function"] for schema in call_schemas(config_of(investigation).generator)
-    }
+    schemas = call_schemas(get_task(TASK).config.generator)
+    ours = {schema["function"]["name"]: schema["function"] for schema in schemas}
     made = [get_json_schema(tool)["function"] for tool in tools_of(investigation)]
     assert {schema["name"] for schema in made} == set(ours)
     for schema in made:
@@ -161,7 +161,7 @@ def test_a_row_of_the_data_set_begins_an_episode() -> None:
     assert investigation.reset(**data[1]) == told
     assert investigation.rows_for_date("2026-03-10") != other.rows_for_date("2026-03-10")
     assert other.reset(**(data[0] | {"seed": None, "task": None})) == told
-    assert not standing_of(other).done
+    assert not session_of(other).standing.done
 
 
 def test_the_tiny_model_is_one_that_trl_takes(model: Path) -> None:
@@ -229,6 +229,19 @@ def test_evaluation_plays_held_out_episodes(small: Options, model: Path, monkeyp
     assert played["eval_rewards/Investigation/mean"] == pytest.approx(sum(one[0] for one in expected) / EPISODES)
     assert played["eval_rewards/score/mean"] == pytest.approx(sum(one[1] for one in expected) / EPISODES)
     assert played["eval_tools/call_frequency"] == sum(one[2] for one in expected) / EPISODES
+
+
+def test_an_own_task_is_trained_on(small: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The path of a task is one: its seeds are the rows of the data sets, and the brief begins with its instruction."""
+    monkeypatch.setattr(tasks, "TASKS", dict(tasks.TASKS))
+    monkeypatch.setattr(train_trl, "TASKS", tasks.TASKS)
+    trainer = build(replace(small, task=str(own_task(tmp_path))))
+    trained: Any = trainer.train_dataset
+    held_out: Any = trainer.eval_dataset
+    (row,) = trained
+    assert (row["task"], row["seed"]) == ("broken_step", FIRST_TRAINING)
+    assert [other["seed"] for other in held_out] == [FIRST_HELD_OUT, FIRST_HELD_OUT + 1]
+    assert Investigation().reset(**row).startswith(INSTRUCTION)
 
 
 # Wrong use

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 from trl.chat_template_utils import qwen2_5_chat_template
 
 from agents.players.scripts.words import converse, investigate
-from metric_tracker_env.investigation import Investigation, call_by_name, call_schemas, config_of
+from metric_tracker_env import Session
 
 BEGIN, END, PAD = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
 VOCABULARY = 2048
@@ -52,12 +52,12 @@ def make(folder: Path, task: str, seed: int = 0) -> Path:
 
 def corpus(task: str) -> list[str]:
     """What the tokenizer learns from: the tools, the brief and the answers of one episode."""
-    played = Investigation(task)
-    told = [json.dumps(call_schemas(config_of(played).generator)), played.reset(seed=0)]
+    session = Session(task)
+    told = [json.dumps(session.schemas), session.begin(0)]
 
     def call(tool: str, arguments: dict[str, object]) -> str:
-        told.append(call_by_name(played, tool, arguments))
+        told.append(session.call(tool, arguments).text)
         return told[-1]
 
-    converse(investigate(config_of(played).generator), call)
+    converse(investigate(session.config.generator), call)
     return told

@@ -26,7 +26,7 @@ from model_server import CLUMSY, ModelServer
 from pydantic import ValidationError
 
 from agents.players.scripts.words import converse, investigate
-from metric_tracker_env.investigation import Investigation, call_by_name, call_schemas, config_of, standing_of
+from metric_tracker_env import Session
 from metric_tracker_env.tasks import get_task
 
 TASK = "easy_single_spike"
@@ -86,19 +86,16 @@ def rollouts(server: str, models: ModelServer, model: str, **settings: Any) -> l
 
 def analyst(seed: int) -> tuple[float, float, list[str]]:
     """Reward, score and answers of the scripted analyst, playing in this process."""
-    investigation = Investigation(TASK)
-    investigation.reset(seed=seed)
-    script = investigate(config_of(investigation).generator)
+    session = Session(TASK)
+    session.begin(seed)
     answers: list[str] = []
 
     def call(tool: str, arguments: dict[str, Any]) -> str:
-        answers.append(call_by_name(investigation, tool, arguments))
+        answers.append(session.call(tool, arguments).text)
         return answers[-1]
 
-    converse(script, call)
-    grade = standing_of(investigation).grade
-    assert grade is not None
-    return investigation.get_reward(), grade.score, answers
+    converse(investigate(session.config.generator), call)
+    return session.standing.reward, session.grade().score, answers
 
 
 def told_in(trace: vf.Trace) -> list[str]:
@@ -128,11 +125,11 @@ def test_rollouts_through_the_server(server: str, models: ModelServer) -> None:
 
 def check_what_is_shown(models: ModelServer) -> None:
     """Requests hold the brief and the environment's own schemas, and nothing of an episode's seed."""
-    investigation = Investigation(TASK)
-    told = investigation.reset(seed=1)
+    session = Session(TASK)
+    told = session.begin(1)
     asked = models.requests[0]
     assert asked["messages"] == [{"role": "user", "content": told}]
-    ours = [schema["function"] for schema in call_schemas(config_of(investigation).generator)]
+    ours = [schema["function"] for schema in session.schemas]
     shown = [tool["function"] for tool in asked["tools"]]
     assert [(tool["name"], tool["description"]) for tool in shown] == [
         (own["name"], own["description"]) for own in ours
@@ -151,13 +148,13 @@ def test_a_model_that_is_stuck_comes_to_an_end(server: str, models: ModelServer)
 def test_bad_calls_are_judged_by_the_environment(server: str, models: ModelServer) -> None:
     """Arguments reach the environment as the model gave them, and who then gives up has paid for them."""
     (trace,) = rollouts(server, models, "clumsy", episodes=1)
-    investigation = Investigation(TASK)
-    investigation.reset(seed=FIRST)
-    expected = [call_by_name(investigation, tool, json.loads(arguments)) for tool, arguments in CLUMSY]
+    session = Session(TASK)
+    session.begin(FIRST)
+    expected = [session.call(tool, json.loads(arguments)).text for tool, arguments in CLUMSY]
     assert not any(json.loads(answer)["ok"] for answer in expected)
     assert told_in(trace) == expected
     assert trace.ok
-    assert trace.reward == pytest.approx(investigation.get_reward())
+    assert trace.reward == pytest.approx(session.standing.reward)
     assert trace.reward < 0
     assert trace.metrics == {"score": 0.0, "done": 0.0}
     assert trace.stop_condition == "agent_completed"

@@ -160,8 +160,8 @@ def test_the_schedule_tells_spans() -> None:
             lasting += last > first
             for day in range(first, last + 1):
                 covered[episode.dates[day]] = item
-                assert episode.incident_of_day[day] == WORLD.catalogue.index[item.entity_type, item.entity_name]
-        assert len(covered) == len(episode.incident_of_day)
+                assert episode.incidents_of_day[day] == (WORLD.catalogue.index[item.entity_type, item.entity_name],)
+        assert len(covered) == len(episode.incidents_of_day)
         for row in episode.expected_rows:
             item = covered[row.date]
             assert (row.entity_type, row.entity_name) == (item.entity_type, item.entity_name)

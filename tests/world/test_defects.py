@@ -8,6 +8,7 @@ from types import FrameType
 import gymnasium as gym
 import numpy as np
 import pytest
+from helpers_env import ENV_ID
 
 from metric_tracker_env import (
     EpisodeConfig,
@@ -20,7 +21,7 @@ from metric_tracker_env import (
 
 
 def made(**options: object) -> MetricTrackerEnv:
-    env = gym.make("metric_tracker_env:MetricTracker-v0", **options).unwrapped  # pyright: ignore[reportArgumentType]
+    env = gym.make(ENV_ID, **options).unwrapped  # pyright: ignore[reportArgumentType]
     assert isinstance(env, MetricTrackerEnv)
     return env
 

@@ -8,6 +8,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
+from helpers_env import ENV_ID
 
 from metric_tracker_env import (
     EpisodeConfig,
@@ -18,12 +19,11 @@ from metric_tracker_env import (
 )
 from metric_tracker_env.config import GenerationError, SyntheticAnomalyGenerator
 
-ID = "metric_tracker_env:MetricTracker-v0"
 HOPELESS = {"metric_name": "orders_placed", "stddev_factor": 50.0, "direction": "down", "date": "2026-03-10"}
 
 
 def made(**options: Any) -> MetricTrackerEnv:
-    env = gym.make(ID, **options).unwrapped
+    env = gym.make(ENV_ID, **options).unwrapped
     assert isinstance(env, MetricTrackerEnv)
     return env
 
@@ -56,13 +56,13 @@ def test_what_is_left_open_falls_on_candidate_days(seed: int) -> None:
             "date '2020-01-01' is not an ISO date",
         ),
         (
-            {"metric_names": ["app_opens", "menu_opens"], "date": "2026-03-10", "stddev_factor": 3.0},
-            "one anomaly a date",
+            {"metric_names": ["app_open_to_menu_open", "menu_opens"], "date": "2026-03-10", "stddev_factor": 3.0},
+            "both change the rate of menu_opens on 2026-03-10",
         ),
     ],
 )
 def test_what_no_data_can_carry_is_refused_when_made(generator: dict[str, Any], words: str) -> None:
-    """Unknown metrics and dates and two anomalies on a date are refused before any reset."""
+    """Unknown metrics and dates and two anomalies of one link on a date are refused before any reset."""
     with pytest.raises(ValueError, match=words):
         made(anomaly_generators=[generator])
 
@@ -78,7 +78,7 @@ def test_counts_stay_within_their_type() -> None:
 @pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP])
 def test_lanes_that_cannot_go_on_say_so(mode: AutoresetMode) -> None:
     """Where no episode can be made, reset and step raise; no lane plays on without an episode."""
-    envs = gym.make_vec(ID, num_envs=2, autoreset_mode=mode, anomaly_generators=[HOPELESS])
+    envs = gym.make_vec(ENV_ID, num_envs=2, autoreset_mode=mode, anomaly_generators=[HOPELESS])
     with pytest.raises(GenerationError, match="'orders_placed' cannot go to"):
         envs.reset(seed=0)
     with pytest.raises(gym.error.ResetNeeded):
@@ -106,7 +106,7 @@ def test_an_end_date_is_a_date(value: object) -> None:
 
 def test_vector_seeds_of_some_lanes() -> None:
     """A list of seeds may leave lanes open, at the first reset too."""
-    envs = gym.make_vec(ID, num_envs=3)
+    envs = gym.make_vec(ENV_ID, num_envs=3)
     assert isinstance(envs, MetricTrackerVectorEnv)
     envs.reset(seed=[1, None, 3])
     actions = np.full(3, envs.actions.encode("submit"))

@@ -8,6 +8,7 @@ import os
 import random
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,11 @@ from metric_tracker_env.schema import (
     Difficulty,
     ScenarioFamily,
 )
-from metric_tracker_env.world import rng
+from metric_tracker_env.world import planner, rng, source
 from metric_tracker_env.world.episode import EpisodeData, MetricDataGenerator
+from metric_tracker_env.world.explicit import available_synthetic_generator_methods
 from metric_tracker_env.world.planner import GenerationError
-from metric_tracker_env.world.source import EpisodeBatch
-from metric_tracker_env.world.stddev_shift import available_synthetic_generator_methods
+from metric_tracker_env.world.source import EpisodeBatch, EpisodeSource
 
 # SEED_FACTS section 4: mean; std at easy, medium, hard; median std_dev_from_median at easy, medium, hard.
 CLEAN = {
@@ -216,6 +217,45 @@ def test_an_episode_does_not_depend_on_its_batch() -> None:
         assert_same_episodes(whole, [seed], generator.generate_batch(config, [seed]))
 
 
+def outcome_of(maker: EpisodeSource, key: int) -> tuple[Any, ...]:
+    """What a key yields: the error, or the data, their classes and the redraws that they took."""
+    try:
+        batch = maker.generate(np.array([key], np.uint64))
+    except GenerationError as error:
+        return (str(error),)
+    return batch.hourly.tobytes(), batch.classes.tobytes(), int(batch.redraws[0])
+
+
+@pytest.mark.parametrize(("most", "all_succeed"), [(160, False), (planner.MAX_ATTEMPTS, True)])
+def test_redraws_worked_out_together_are_those_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, most: int, all_succeed: bool
+) -> None:
+    """In a week with two incidents many are drawn many times, some in vain, each as if nothing were tried ahead."""
+    monkeypatch.setattr(planner, "MAX_ATTEMPTS", most)
+    week = EpisodeSource(GeneratorConfig(num_weeks=1), EpisodeConfig(difficulty="hard", anomaly_count=2))
+    keys = range(1, 400)
+    together = [outcome_of(week, key) for key in keys]
+    monkeypatch.setattr(source, "MAX_TRIES", 1)
+    assert together == [outcome_of(week, key) for key in keys]
+    redraws = [outcome[-1] for outcome in together if len(outcome) > 1]
+    assert sum(number > 2 for number in redraws) > 20
+    assert (len(redraws) == len(together)) is all_succeed
+
+
+def test_threads_that_share_a_source_do_not_disturb_each_other() -> None:
+    """Batches made at once in several threads, from one source, are those made one after another."""
+    shared = EpisodeSource(GeneratorConfig(), EpisodeConfig(difficulty="hard"))
+
+    def classes_of(first: int) -> bytes:
+        keys = np.arange(first, first + 200, dtype=np.uint64)
+        batch = shared.generate(keys, hourly=first % 2 == 0)
+        return batch.classes.tobytes() + batch.final.ratios.tobytes()
+
+    one_by_one = [classes_of(first) for first in range(24)]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(classes_of, range(24))) == one_by_one
+
+
 def test_generate_episode_is_a_batch_of_one() -> None:
     """``generate_episode`` of a seed is that seed's episode in a batch, also after other episodes were made."""
     generator = MetricDataGenerator()
@@ -227,6 +267,12 @@ def test_generate_episode_is_a_batch_of_one() -> None:
             assert (episode.hourly == batch.hourly[seed]).all()
             assert (episode.classes == batch.classes[:, seed].T).all()
             assert (episode.twin_daily == batch.twin_daily[:, seed].T).all()
+
+
+def test_the_name_of_an_episode_tells_its_size_alone() -> None:
+    """What is printed of an episode is its length and difficulty: no seed, no data, no truth."""
+    episode = MetricDataGenerator().generate_episode(EpisodeConfig(seed=981, difficulty="hard"))
+    assert repr(episode) == "EpisodeData(28 days, hard)"
 
 
 def test_equal_configurations_are_interchangeable() -> None:
@@ -389,6 +435,20 @@ def test_a_funnel_without_conversions() -> None:
         MetricDataGenerator(config).generate_episode(EpisodeConfig(scenario_family="rate_drop_from_median"))
 
 
+def test_hours_without_traffic_cannot_be_shifted() -> None:
+    """Where day or night has less than a hundredth of the traffic there is no mix shift; asking for one says so."""
+    for share, possible in ((0.005, False), (0.02, True)):
+        night = [*range(5), *range(21, 24)]
+        weights = [share / 8 if hour in night else (1 - share) / 16 for hour in range(24)]
+        generator = MetricDataGenerator(GeneratorConfig(hourly_weights=tuple(weights)))
+        asked = EpisodeConfig(scenario_family="hourly_traffic_mix_shift", anomaly_count=1)
+        if possible:
+            assert [row.entity_type for row in generator.generate_episode(asked).expected_rows] == ["hourly_mix"]
+        else:
+            with pytest.raises(GenerationError, match=r"'hourly_traffic_mix_shift' has no entity.*funnel_break"):
+                generator.generate_episode(asked)
+
+
 def test_large_counts_are_exact() -> None:
     """Counts in the millions keep exact sums: no float32 rounding."""
     config = GeneratorConfig(base_daily_count=2_000_000)
@@ -544,29 +604,29 @@ def test_stddev_shift_is_never_below_the_threshold() -> None:
         ({"metric_name": "app_opens", "date": "18.03.2026"}, ["'18.03.2026'", "ISO date"]),
         ({"metric_name": "app_opens", "dates": ("2026-03-18", "2026-02-30")}, ["'2026-02-30'"]),
         (
-            {"metric_names": ("app_opens", "menu_opens"), "date": "2026-03-18"},
-            ["'menu_opens' and 'app_opens' both ask for 2026-03-18"],
+            {"metric_names": ("app_open_to_menu_open", "menu_opens"), "date": "2026-03-18"},
+            ["'app_open_to_menu_open' and 'menu_opens' both change the rate of menu_opens on 2026-03-18"],
         ),
         (
             {"metric_name": "payment_successful", "date": "2026-03-18", "direction": "up"},
-            ["'payment_successful' cannot go to", "2026-03-18", "the funnel allows 0.05"],
+            ["'payment_successful' cannot go to", "2026-03-18", "the funnel allows", "what is: direction 'down'"],
         ),
         (
             {"metric_name": "orders_placed", "date": "2026-03-18", "direction": "down"},
-            ["'orders_placed' cannot go to", "the funnel allows"],
+            ["'orders_placed' cannot go to", "no stddev_factor is possible there", "what is: direction 'up'"],
         ),
         (
             {"metric_name": "app_open_to_menu_open", "date": "2026-03-18", "direction": "up", "stddev_factor": 400},
-            ["'app_open_to_menu_open' cannot go to", "smaller stddev_factor"],
+            ["'app_open_to_menu_open' cannot go to", "possible is a stddev_factor up to"],
         ),
         (
             {"metric_name": "app_opens", "dates": tuple(f"2026-03-{day:02d}" for day in range(10, 24))},
-            ["14 anomalies do not leave more than half of 28 days clean"],
+            ["14 dates with anomalies do not leave more than half of 28 days clean"],
         ),
     ],
 )
 def test_stddev_shift_that_cannot_be_applied_is_an_error(fields: dict[str, Any], words: list[str]) -> None:
-    """Unknown metrics and dates, two anomalies on one date, and targets the funnel cannot carry are told as such."""
+    """Unknown metrics and dates, two anomalies of one link, and targets the funnel cannot carry are told as such."""
     with pytest.raises(GenerationError, match="anomaly_generators: ") as caught:
         shifted_episode(**{"stddev_factor": 5, **fields})
     for word in words:
@@ -583,8 +643,27 @@ def test_stddev_shift_beside_others_is_confirmed_or_refused() -> None:
     assert tuple(row.date for row in episode.expected_rows) == dates
 
 
+def test_a_shift_that_rounding_to_whole_events_undoes_is_refused() -> None:
+    """Three points of a payment rate are one of 40 orders, which no method confirms; of 400 they are enough."""
+    shift = SyntheticAnomalyGenerator(
+        metric_name="order_placed_to_payment_successful", date="2026-03-18", direction="down", stddev_factor=0.01
+    )
+    asked = EpisodeConfig(difficulty="hard", anomaly_generators=(shift,))
+    with pytest.raises(
+        GenerationError, match=r"'order_placed_to_payment_successful' on 2026-03-18 goes down .* not con"
+    ):
+        MetricDataGenerator(GeneratorConfig(base_daily_count=500)).generate_episode(asked)
+    (row,) = MetricDataGenerator(GeneratorConfig(base_daily_count=5000)).generate_episode(asked).expected_rows
+    assert (row.date, row.entity_name) == ("2026-03-18", shift.metric_name)
+
+
 def test_generator_methods_are_listed() -> None:
-    """The catalogue of explicit generators names its one method and the fields that it takes."""
-    (spec,) = available_synthetic_generator_methods()
-    assert spec.name == "metric_stddev_shift"
-    assert set(spec.parameters) == {"metric_name", "metric_names", "date", "dates", "stddev_factor", "direction"}
+    """The catalogue of explicit generators names its methods and the fields that each takes."""
+    specs = {spec.name: set(spec.parameters) for spec in available_synthetic_generator_methods()}
+    dates, steps = {"date", "dates"}, {"step_name", "step_names"}
+    assert specs == {
+        "metric_stddev_shift": {"metric_name", "metric_names", "stddev_factor", "direction"} | dates,
+        "funnel_break": {"keep"} | steps | dates,
+        "hourly_mix_shift": {"shift", "direction"} | dates,
+        "impossible_counts": {"excess"} | steps | dates,
+    }

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from agents.evaluation.evaluate import held_out_seeds
+from agents.tasks import held_out_seeds
 from metric_tracker_env import TASKS, EpisodeConfig, MetricDataGenerator
 from metric_tracker_env.config import MAX_SEED
 from metric_tracker_env.tasks import HELD_OUT_SEEDS, TRAINING_SEEDS

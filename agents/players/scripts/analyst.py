@@ -8,7 +8,11 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from agents.players.scripts.desk import (
+from metric_tracker_env.config import FIRST_CANDIDATE_DAY, LAST_CLEAN_DAYS
+from metric_tracker_env.measure import SEASONAL_MIN_DAYS
+from metric_tracker_env.play.supply import RATIO_CLIP
+
+from .desk import (
     COUNT_FAMILIES,
     FUNNEL_FAMILY,
     FUNNEL_TOOL,
@@ -17,11 +21,8 @@ from agents.players.scripts.desk import (
     QUALITY_FAMILY,
     QUALITY_TOOL,
 )
-from agents.players.scripts.script import Script, register
-from agents.players.scripts.signature import NO_INCIDENT, Moves, SignatureRule, nominal_season
-from metric_tracker_env.config import FIRST_CANDIDATE_DAY, LAST_CLEAN_DAYS
-from metric_tracker_env.measure import SEASONAL_MIN_DAYS
-from metric_tracker_env.play.supply import RATIO_CLIP
+from .script import Script, register
+from .signature import NO_INCIDENT, Moves, SignatureRule, nominal_season
 
 CLIPPED = 0.999 * RATIO_CLIP  # an observed deviation from here on may be larger than it shows
 

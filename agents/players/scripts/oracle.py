@@ -8,11 +8,12 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from agents.players.scripts.desk import TOOL_OF_TYPE
-from agents.players.scripts.script import Script, register
 from metric_tracker_env import MetricDataGenerator
 from metric_tracker_env.play.actions import OPEN_TOOL
 from metric_tracker_env.world.labels import CellClass
+
+from .desk import TOOL_OF_TYPE
+from .script import Script, register
 
 
 @register("oracle")

@@ -1,43 +1,30 @@
-"""What an agent is, and the registry of those that come with the project."""
+"""Scripted agents: their registry, and how one is written."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
-from agents.players.scripts.desk import Desk
-
-
-class Agent(Protocol):
-    """Plays episodes of the environment that it was made for."""
-
-    def begin(self, seed: int) -> None:
-        """An episode begins, after ``env.reset(seed=seed)``; only a privileged or a random agent uses the seed."""
-        ...
-
-    def act(self, observation: np.ndarray, info: dict[str, Any]) -> int:
-        """The next action: (L,) float32 observation and info, as ``reset`` and ``step`` return them -> action index."""
-        ...
-
-
-AgentFactory = Callable[[gym.Env[np.ndarray, Any]], Agent]
+from ..agent import AgentFactory, AgentPlayer
+from ..registry import register_player
+from .desk import Desk
 
 AGENTS: dict[str, AgentFactory] = {}
 
 
 def register(name: str) -> Callable[[AgentFactory], AgentFactory]:
-    """Class decorator that enters an agent into ``AGENTS``.
+    """Class decorator that enters an agent into ``AGENTS``, and its player into the registry of all players.
 
     Raises:
         ValueError: if the name is taken.
     """
 
     def enter(factory: AgentFactory) -> AgentFactory:
-        if name in AGENTS:
-            raise ValueError(f"agent {name!r} is registered twice")
+        register_player(name, partial(AgentPlayer, name, factory))
         AGENTS[name] = factory
         return factory
 

@@ -8,12 +8,13 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from agents.players.scripts.desk import TOOL_OF_FAMILY
-from agents.players.scripts.script import Script, register
-from agents.players.scripts.signature import LEAST_NOISE, UNIFORM_STD, nominal_season, threshold_shares
 from metric_tracker_env.config import GeneratorConfig
 from metric_tracker_env.measure import DAYTIME_HOURS
 from metric_tracker_env.schema import Difficulty
+
+from .desk import TOOL_OF_FAMILY
+from .script import Script, register
+from .signature import LEAST_NOISE, UNIFORM_STD, nominal_season, threshold_shares
 
 
 @register("nothing")

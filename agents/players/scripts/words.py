@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from agents.players.scripts.desk import COUNT_FAMILIES, FUNNEL_TOOL, HOURLY_TOOL, QUALITY_TOOL
-from agents.players.scripts.signature import NO_INCIDENT, Moves, SignatureRule, nominal_season
 from metric_tracker_env.config import GeneratorConfig
 from metric_tracker_env.play.actions import OPEN_TOOL, SUBMIT, SURVEY_TOOL
 from metric_tracker_env.schema import ANOMALY_TYPES, MetricSubmissionRow
+
+from .desk import COUNT_FAMILIES, FUNNEL_TOOL, HOURLY_TOOL, QUALITY_TOOL
+from .signature import NO_INCIDENT, Moves, SignatureRule, nominal_season
 
 Call = tuple[str, dict[str, Any]]
 Answer = Mapping[str, Any]

@@ -11,7 +11,7 @@ from gymnasium.vector import VectorEnv
 from hypothesis import strategies as st
 
 from metric_tracker_env import MetricTrackerEnv, MetricTrackerVectorEnv
-from metric_tracker_env.config import EnvConfig, FunnelStep, GeneratorConfig, Reward, View
+from metric_tracker_env.config import EnvConfig, FunnelStep, GeneratorConfig, Reward, ToolCosts, View
 from metric_tracker_env.play.actions import Action, ActionTable
 from metric_tracker_env.play.layout import Layout
 from metric_tracker_env.schema import ANOMALY_TYPES, ConversionMetricDefinition
@@ -25,6 +25,7 @@ ENV_IDS = sorted(
     spec.id for spec in gym.registry.values() if str(spec.entry_point).startswith(f"{MetricTrackerEnv.__module__}:")
 )
 ENV_ID = f"metric_tracker_env:{ENV_IDS[0]}"
+SUBMIT = len(ActionTable(GeneratorConfig(), ToolCosts(), "focus")) - 1  # the last action of the default environment
 
 
 def make(**kwargs: Any) -> gym.Env[np.ndarray, np.int64]:

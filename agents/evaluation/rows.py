@@ -1,35 +1,17 @@
-"""What became of each row: expected rows that were matched or missed, and extra ones, by family and by entity."""
+"""Rows of many episodes: expected ones that were matched or missed, and extra ones, by family and by entity."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import IntEnum
-from typing import NamedTuple, Self
+from typing import Self
 
 import numpy as np
 from pydantic import StrictInt, model_validator
 
-from agents.evaluation.intervals import Interval, wilson
-from metric_tracker_env import EpisodeData, MetricTrackerEnv, MetricTrackerVectorEnv
-from metric_tracker_env.play.actions import Day, Op
 from metric_tracker_env.schema import ANOMALY_TYPES, Catalogue, StrictModel
 
-
-class Fate(IntEnum):
-    """What became of a row."""
-
-    MISSED = 0  # expected, not submitted
-    MATCHED = 1  # expected and submitted
-    EXTRA = 2  # submitted, not expected
-
-
-class Row(NamedTuple):
-    """A row of an episode."""
-
-    day: int
-    entity: int  # index in the catalogue
-    family: int  # index in ANOMALY_TYPES, of what the data show in the cell
-    fate: Fate
+from ..players.outcome import Fate, Row
+from .intervals import Interval, wilson
 
 
 class Rows(StrictModel):
@@ -89,45 +71,3 @@ class Group(StrictModel):
         expected = missed + matched
         recall, precision = wilson(matched, expected), wilson(matched, matched + extra)
         return cls(name=name, expected=expected, matched=matched, extra=extra, recall=recall, precision=precision)
-
-
-class Reports:
-    """Which cell a report puts into the draft."""
-
-    def __init__(self, env: MetricTrackerEnv | MetricTrackerVectorEnv) -> None:
-        table = env.actions
-        reports = table.op == int(Op.REPORT)
-        self._entity: list[int] = np.where(reports, table.argument, -1).tolist()
-        self._day: list[int] = table.day.tolist()
-        self._last_day = env.config.generator.num_days - 1
-        # In the focus view the date is the one in focus, whose position in the range is the last of its calendar.
-        focused = "focus_calendar" in env.observation_layout.parts
-        self._position = int(env.observation_layout.parts["focus_calendar"].places[-1]) if focused else -1
-
-    def cell(self, action: int, observation: np.ndarray) -> tuple[int, int] | None:
-        """(day, entity) of a legal action where (L,) was observed; None for one that is no report."""
-        entity = self._entity[action]
-        if entity < 0:
-            return None
-        day = self._day[action]
-        if day == int(Day.FOCUSED):
-            day = round(float(observation[self._position]) * self._last_day)
-        return day, entity
-
-
-def rows_of(episode: EpisodeData, reported: Iterable[tuple[int, int]]) -> list[Row]:
-    """What became of the rows of an episode that has ended, by date.
-
-    Args:
-        episode: With its truth.
-        reported: (day, entity) of the cells of the draft.
-    """
-    config, draft = episode.generator_config, set(reported)
-    rows: list[Row] = []
-    for truth in episode.expected_rows:
-        cell = config.day_index(truth.date), config.catalogue.index[truth.entity_type, truth.entity_name]
-        fate = Fate.MATCHED if cell in draft else Fate.MISSED
-        rows.append(Row(*cell, ANOMALY_TYPES.index(truth.anomaly_type), fate))
-        draft.discard(cell)
-    rows += [Row(*cell, ANOMALY_TYPES.index(episode.row(*cell).anomaly_type), Fate.EXTRA) for cell in draft]
-    return sorted(rows)

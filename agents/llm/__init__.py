@@ -1,0 +1,1 @@
+"""Language models that call tools: an endpoint, an episode, the folder of a run, and the command."""

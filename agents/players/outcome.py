@@ -1,0 +1,131 @@
+"""What comes of playing: the figures of each episode, and what became of each row."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from metric_tracker_env import EnvConfig, EpisodeData, MetricTrackerEnv, MetricTrackerVectorEnv
+from metric_tracker_env.play.actions import ActionTable, Day, Op
+from metric_tracker_env.schema import ANOMALY_TYPES
+
+Progress = Callable[[int], None]  # called with the number of episodes just played
+
+
+class Fate(IntEnum):
+    """What became of a row."""
+
+    MISSED = 0  # expected, not submitted
+    MATCHED = 1  # expected and submitted
+    EXTRA = 2  # submitted, not expected
+
+
+class Row(NamedTuple):
+    """A row of an episode."""
+
+    day: int
+    entity: int  # index in the catalogue
+    family: int  # index in ANOMALY_TYPES, of what the data show in the cell
+    fate: Fate
+
+
+class EpisodeLine(NamedTuple):
+    """What happened in one episode."""
+
+    seed: int
+    score: float
+    f1: float
+    precision: float
+    recall: float
+    net: float  # score minus the step cost of the units spent
+    episode_return: float
+    cost: int  # budget units spent
+    tool_calls: int
+    illegal: int  # actions that were not legal
+    steps: int
+    submitted: int  # rows
+    expected: int  # rows
+
+    @classmethod
+    def of(cls, seed: int, told: Mapping[str, Any], config: EnvConfig, **counted: Any) -> EpisodeLine:
+        """From what the environment told at the end and what was counted on the way."""
+        known = {name: told[name] for name in cls._fields if name in told}
+        return cls(seed=seed, net=told["score"] - config.step_cost * told["cost"], **known, **counted)
+
+
+class Played(NamedTuple):
+    """Episodes that were played, in the order of their seeds."""
+
+    lines: list[EpisodeLine]
+    rows: list[list[Row]]  # of each episode
+    tools: Counter[str]  # legal calls
+    notes: tuple[str, ...] = ()  # what a reader of the figures should be told besides
+
+    @classmethod
+    def collected(cls, parts: Iterable[Played], progress: Progress | None = None) -> Played:
+        """Parts as one, waited for one after the other."""
+        found: list[Played] = []
+        for part in parts:
+            found.append(part)
+            if progress is not None:
+                progress(len(part.lines))
+        return cls(
+            [line for part in found for line in part.lines],
+            [rows for part in found for rows in part.rows],
+            sum((part.tools for part in found), Counter()),
+            tuple(note for part in found for note in part.notes),
+        )
+
+
+class Reports:
+    """Which cell a report puts into the draft."""
+
+    def __init__(self, env: MetricTrackerEnv | MetricTrackerVectorEnv) -> None:
+        table = env.actions
+        reports = table.op == int(Op.REPORT)
+        self._entity: list[int] = np.where(reports, table.argument, -1).tolist()
+        self._day: list[int] = table.day.tolist()
+        self._last_day = env.config.generator.num_days - 1
+        # In the focus view the date is the one in focus, whose position in the range is the last of its calendar.
+        focused = "focus_calendar" in env.observation_layout.parts
+        self._position = int(env.observation_layout.parts["focus_calendar"].places[-1]) if focused else -1
+
+    def cell(self, action: int, observation: np.ndarray) -> tuple[int, int] | None:
+        """(day, entity) of a legal action where (L,) was observed; None for one that is no report."""
+        entity = self._entity[action]
+        if entity < 0:
+            return None
+        day = self._day[action]
+        if day == int(Day.FOCUSED):
+            day = round(float(observation[self._position]) * self._last_day)
+        return day, entity
+
+
+def rows_of(episode: EpisodeData, reported: Iterable[tuple[int, int]]) -> list[Row]:
+    """What became of the rows of an episode that has ended, by date.
+
+    Args:
+        episode: With its truth.
+        reported: (day, entity) of the cells of the draft.
+    """
+    config, draft = episode.generator_config, set(reported)
+    rows: list[Row] = []
+    for truth in episode.expected_rows:
+        cell = config.day_index(truth.date), config.catalogue.index[truth.entity_type, truth.entity_name]
+        fate = Fate.MATCHED if cell in draft else Fate.MISSED
+        rows.append(Row(*cell, ANOMALY_TYPES.index(truth.anomaly_type), fate))
+        draft.discard(cell)
+    rows += [Row(*cell, ANOMALY_TYPES.index(episode.row(*cell).anomaly_type), Fate.EXTRA) for cell in draft]
+    return sorted(rows)
+
+
+def calls_by_tool(calls: Counter[int], actions: ActionTable) -> Counter[str]:
+    """Calls of actions -> calls of tools."""
+    tools: Counter[str] = Counter()
+    for action, number in calls.items():
+        tools[actions.decode(action).tool] += number
+    return tools

@@ -1,0 +1,50 @@
+"""A session under way, what its calls tell, and the truth of its episode, made beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from metric_tracker_env import EpisodeData, MetricDataGenerator, Session
+from metric_tracker_env.config import EnvConfig
+from metric_tracker_env.schema import MetricSubmissionRow
+from metric_tracker_env.tasks import HELD_OUT_SEEDS
+
+SEED = HELD_OUT_SEEDS.start
+DATES = EnvConfig().generator.date_names
+DATE = DATES[9]
+NAMED_TASKS = ("easy_single_spike", "medium_mixed_pair", "hard_mixed_multi")
+
+
+def begun(seed: int = SEED, **options: Any) -> Session:
+    """A session with an episode under way."""
+    session = Session(**options)
+    session.begin(seed)
+    return session
+
+
+def told(session: Session, tool: str, **arguments: Any) -> dict[str, Any]:
+    """What a call tells, as a reader of its JSON has it."""
+    return json.loads(session.call(tool, arguments).text)
+
+
+def door(session: Session) -> Callable[[str, dict[str, Any]], str]:
+    """The session as scripts call it."""
+    return lambda tool, arguments: session.call(tool, arguments).text
+
+
+def truth(config: EnvConfig, seed: int = SEED) -> EpisodeData:
+    """The episode that a session with this configuration plays first."""
+    return MetricDataGenerator(config.generator).generate_episode(config.episode_config(seed=seed))
+
+
+def cells_of(result: Any) -> list[dict[str, Any]]:
+    """The rows that a result shows, cut down to the fields of a row."""
+    if isinstance(result, list):
+        return [cell for item in result for cell in cells_of(item)]
+    if not isinstance(result, dict):
+        return []
+    if "observed_value" in result and "detection_method" in result:
+        return [{name: result[name] for name in MetricSubmissionRow.model_fields}]
+    return [cell for item in result.values() for cell in cells_of(item)]

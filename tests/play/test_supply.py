@@ -1,0 +1,110 @@
+"""What lanes play is the episode of their seed and number, whatever is made ahead, passed over or begun anew."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from metric_tracker_env.config import EnvConfig, GenerationError
+from metric_tracker_env.play.supply import AHEAD, EpisodeSupply, LaneData
+from metric_tracker_env.world.rng import KeyStream
+from metric_tracker_env.world.source import EpisodeBatch, EpisodeSource
+
+WEEK = EnvConfig.model_validate({"generator": {"num_weeks": 1}, "anomaly_count": 1, "difficulty": "easy"})
+EASIER: dict[str, object] = {"scenario_family": "funnel_break"}
+
+
+class Expected:
+    """The playing data of the first episodes of some seeds, each made from its key alone."""
+
+    def __init__(self, source: EpisodeSource, seeds: int, episodes: int) -> None:
+        lanes, numbers = np.divmod(np.arange(seeds * episodes), episodes)
+        self._episodes = episodes
+        self._all = LaneData.of(source, source.generate(KeyStream(list(range(seeds))).keys(lanes, numbers)))
+
+    def of(self, seeds: np.ndarray, numbers: np.ndarray) -> LaneData:
+        """Episodes ``numbers`` of some seeds."""
+        config = WEEK.generator
+        chosen = LaneData.empty(len(seeds), config.num_days, config.catalogue.num_entities)
+        chosen.put(slice(None), self._all, seeds * self._episodes + numbers)
+        return chosen
+
+
+def assert_plays(supply: EpisodeSupply, expected: LaneData, lanes: np.ndarray) -> None:
+    """The lanes play just these episodes."""
+    for name, wanted in vars(expected).items():
+        played = getattr(supply.data, name).reshape(len(supply.data.expected), -1)[lanes]
+        assert np.array_equal(played, wanted.reshape(len(lanes), -1)), name
+
+
+@pytest.mark.parametrize(("lanes", "episodes"), [(1, 1100), (2, 900), (30, 300), (600, 25), (4200, 5)])
+def test_each_lane_plays_its_own_stream(lanes: int, episodes: int) -> None:
+    """Lanes at different paces, some of whose episodes have options, play the episodes of their keys to the end."""
+    supply = EpisodeSupply(WEEK, lanes)
+    special = supply.source(EASIER)
+    assert special is not None
+    plain = Expected(EpisodeSource(WEEK.generator, WEEK.episode_config()), lanes, episodes)
+    easier = Expected(EpisodeSource(WEEK.generator, special.episode), lanes, episodes)
+    rng, every = np.random.default_rng(lanes), np.arange(lanes)
+    supply.deal(every, None, every.tolist())
+    number, as_asked = np.zeros(lanes, np.int64), np.zeros(lanes, bool)
+    pace = np.linspace(1.0, 0.3, lanes)
+    while number[0] < episodes - 1:
+        chosen = np.flatnonzero(rng.random(lanes) < pace)
+        asked = rng.random() < 0.1
+        supply.deal(chosen, special if asked else None)
+        number[chosen] += 1
+        as_asked[chosen] = asked
+        for made, them in ((easier, np.flatnonzero(as_asked)), (plain, np.flatnonzero(~as_asked))):
+            if len(them):
+                assert_plays(supply, made.of(them, number[them]), them)
+    supply.deal(every, None, every.tolist())
+    assert_plays(supply, plain.of(every, np.zeros(lanes, np.int64)), every)
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_deal_that_fails_changes_nothing(monkeypatch: pytest.MonkeyPatch, asked: bool) -> None:
+    """When episodes of new seeds cannot be made, after some were, all lanes go on with their old streams."""
+    lanes, episodes = 600, 20
+    period = AHEAD // lanes  # then the next episode of the old stream lies where the first of a new one comes to lie
+    every = np.arange(lanes)
+    supply = EpisodeSupply(WEEK, lanes)
+    special = supply.source(EASIER) if asked else None
+    plain = Expected(EpisodeSource(WEEK.generator, WEEK.episode_config()), lanes, episodes)
+    generate, made = EpisodeSource.generate, []
+
+    def failing(source: EpisodeSource, keys: np.ndarray, hourly: bool = True) -> EpisodeBatch:
+        made.append(len(keys))
+        if sum(made) == lanes:
+            raise GenerationError("there is none")
+        return generate(source, keys, hourly)
+
+    supply.deal(every, None, every.tolist())
+    for number in range(episodes):
+        if number:
+            supply.deal(every)
+            assert_plays(supply, plain.of(every, np.full(lanes, number)), every)
+        if number % period != period - 1:
+            continue
+        truth = supply.played(np.array([7])).episode(0).hourly.copy()
+        made.clear()
+        with monkeypatch.context() as patched:
+            patched.setattr(EpisodeSource, "generate", failing)
+            with pytest.raises(GenerationError, match="there is none"):
+                supply.deal(every, special, (every + 10_000).tolist())
+        assert_plays(supply, plain.of(every, np.full(lanes, number)), every)
+        assert np.array_equal(supply.played(np.array([7])).episode(0).hourly, truth)
+
+
+def test_an_episode_is_made_again_as_it_was_played() -> None:
+    """The truth of a lane is that of the episode it plays: the same cells are flagged and expected."""
+    supply = EpisodeSupply(WEEK, 3)
+    special = supply.source(EASIER)
+    every = np.arange(3)
+    supply.deal(every, None, [5, 6, 7])
+    for round_ in range(30):
+        supply.deal(every[: 1 + round_ % 3], special if round_ % 4 == 1 else None)
+        for lane in range(3):
+            episode = supply.played(np.array([lane])).episode(0)
+            days = WEEK.generator.num_days
+            assert np.array_equal(supply.data.classes[lane * days : (lane + 1) * days], episode.classes)

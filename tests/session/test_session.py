@@ -1,0 +1,323 @@
+"""A session: the same episodes, budget, evidence and grade as the discrete environment, in words."""
+
+from __future__ import annotations
+
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from gymnasium.error import ResetNeeded
+from helpers_session import DATE, NAMED_TASKS, SEED, begun, cells_of, door, told, truth
+
+from agents.players.scripts.words import converse, investigate
+from metric_tracker_env import MetricDataGenerator, MetricTrackerEnv, Session
+from metric_tracker_env.config import MAX_SEED, EnvConfig, EpisodeConfig
+from metric_tracker_env.play.actions import FOCUSED, REPORT, SUBMIT
+from metric_tracker_env.session import PlayedEpisode, Standing
+from metric_tracker_env.tasks import TASKS
+from metric_tracker_env.tools import TOOLS
+
+# Beginning
+
+
+def test_calls_without_an_episode() -> None:
+    """Before the first begin and after the end a call is an answer that says so, and changes nothing."""
+    session = Session()
+    for tool in ("list_dates", "nonsense"):
+        assert told(session, tool) == {"ok": False, "error": "no episode is under way; reset begins one"}
+    assert session.standing == Standing(False, False, 0.0, 16, 0, 0, 0, 48)
+    session.begin(SEED)
+    assert session.standing == Standing(True, False, 0.0, 16, 0, 0, 0, 48)
+    session.call(SUBMIT, {"rows": []})
+    before = session.standing
+    for tool in (SUBMIT, "nonsense"):
+        assert told(session, tool, rows=[]) == {"ok": False, "error": "the episode is over", "done": True}
+    assert session.standing == before
+    assert len(session.episode().expected_rows) == 3
+
+
+@pytest.mark.parametrize(
+    ("given_options", "message"),
+    [
+        ({"seed": -1}, "seed -1"),
+        ({"seed": True}, "seed True"),
+        ({"seed": "7"}, "seed '7'"),
+        ({"seed": MAX_SEED + 1}, f"is not an integer from 0 to {MAX_SEED}"),
+        ({"task": "hardest"}, "task 'hardest'"),
+        ({"budget": 99}, "unknown option 'budget'"),
+        ({"difficulty": "extreme"}, "difficulty"),
+        ({"anomaly_count": 99}, "anomaly_count"),
+        ({"task": "hard_mixed", "anomaly_count": 99}, "anomaly_count"),
+    ],
+)
+def test_a_bad_beginning_is_refused_and_changes_nothing(given_options: dict[str, Any], message: str) -> None:
+    """Bad seeds, tasks and options raise, and the episode that is under way goes on."""
+    session = begun()
+    session.call("rows_for_date", {"date": DATE})
+    before, answer, brief = session.standing, told(session, "list_dates"), session.brief
+    with pytest.raises(ValueError, match=re.escape(message)):
+        session.begin(**given_options)
+    assert session.standing._replace(steps=1, calls_left=47) == before
+    assert told(session, "list_dates")["result"] == answer["result"]
+    assert (session.brief, session.task, session.config) == (brief, None, EnvConfig())
+    assert session.call(SUBMIT, {"rows": []}).told["episode"]["seed"] == SEED
+
+
+@pytest.mark.parametrize("given_options", [{"task": "hardest"}, {"config": "none.toml"}, {"budgets": 1}, {"budget": 0}])
+def test_a_bad_session_is_refused(given_options: dict[str, Any]) -> None:
+    """What there is not is refused when the session is made, not when it begins."""
+    with pytest.raises(ValueError, match=r"hardest|none\.toml|budget"):
+        Session(**given_options)
+
+
+def test_numpy_integers_are_seeds() -> None:
+    """A NumPy integer is the seed that a plain one is."""
+    session = begun(np.int64(5))  # pyright: ignore[reportArgumentType]
+    session.call(SUBMIT, {"rows": []})
+    assert session.episode().expected_rows == truth(EnvConfig(), 5).expected_rows
+
+
+def test_begin_plays_the_episode_of_the_environment() -> None:
+    """A seed, a task, options and the stream of later episodes give what the environment gives."""
+    env = MetricTrackerEnv(task="hard_mixed")
+    session = Session()
+    steps: list[dict[str, Any]] = [{"seed": 5}, {}, {"options": {"scenario_family": "funnel_break"}}, {}]
+    for number, arguments in enumerate(steps):
+        env.reset(**arguments)
+        env.step(len(env.actions) - 1)
+        task = "hard_mixed" if number == 0 else None
+        session.begin(arguments.get("seed"), task, **arguments.get("options", {}))
+        session.call(SUBMIT, {"rows": []})
+        assert session.episode().expected_rows == env.episode().expected_rows
+    assert (session.config, session.task) == (env.config, "hard_mixed")
+
+
+def test_a_beginning_ends_what_was_under_way() -> None:
+    """A new episode starts with the whole budget, nothing shown and nothing paid, whatever was done before."""
+    session = begun(budget=30)
+    session.call("rows_for_date", {"date": DATE})
+    session.call("get_median_filter_rows", {})
+    session.begin(SEED)
+    assert session.standing == Standing(True, False, 0.0, 30, 0, 0, 0, 48)
+    assert told(session, "get_median_filter_rows", offset=1)["cost"] == 1
+    assert told(session, "get_median_filter_rows")["result"]["rows"] == []
+
+
+def test_the_task_of_a_begin_stays_with_the_options_of_the_session() -> None:
+    """A task is played from then on, under the budget of the session; naming it again changes nothing."""
+    session = Session("easy_mixed", budget=9)
+    session.begin(3)
+    session.begin(4, "hard_mixed")
+    assert (session.task, session.config.difficulty, session.config.budget) == ("hard_mixed", "hard", 9)
+    session.begin(task="hard_mixed")  # goes on with the stream
+    session.call(SUBMIT, {"rows": []})
+    assert session.standing.episode is not None
+    assert (session.standing.episode.seed, session.standing.episode.number) == (4, 1)
+
+
+# The same as the discrete environment
+
+
+def play_both(view: str, difficulty: str, seed: int) -> None:
+    """Random legal actions in the discrete environment, and the tool calls that are equal to them."""
+    config = EnvConfig.model_validate({"view": view, "difficulty": difficulty, "anomaly_count": (1, 5)})
+    env, session = MetricTrackerEnv(config=config), Session(config=config)
+    _, info = env.reset(seed=seed)
+    session.begin(seed)
+    draws = np.random.default_rng(seed)
+    found: dict[tuple[str, str, str], dict[str, Any]] = {}
+    rows: list[dict[str, Any]] = []
+    over, episode_return, rewards = False, 0.0, 0.0
+    while not over:
+        legal = np.flatnonzero(info["action_mask"])
+        reports = [a for a in legal if env.actions.decode(int(a)).tool == REPORT]
+        action = int(draws.choice(reports if reports and draws.random() < 0.5 else legal))
+        call = env.resolve(action)
+        assert FOCUSED not in call.arguments.values()
+        _, reward, over, _, info = env.step(action)
+        episode_return += float(reward)
+        if call.tool == REPORT:
+            row = found[call.arguments["date"], call.arguments["entity_type"], call.arguments["entity_name"]]  # pyright: ignore[reportArgumentType]
+            rows.append(row)
+        elif call.tool != SUBMIT:
+            answer = session.call(call.tool, call.arguments)
+            assert answer.ok, answer.text
+            rewards += answer.reward
+            for cell in cells_of(answer.told["result"]):
+                found[cell["date"], cell["entity_type"], cell["entity_name"]] = cell
+    assert len(found) == env._engine.progress(0).revealed.sum()  # pyright: ignore[reportPrivateUsage]
+    index = config.generator.catalogue.index
+    rows.sort(key=lambda row: (row["date"], index[row["entity_type"], row["entity_name"]]))  # as a draft is numbered
+    answer = session.call(SUBMIT, {"rows": rows})
+    standing = session.standing
+    assert answer.told["grade"]["score"] == info["score"]
+    assert standing.grade == session.grade() == env.grade()
+    assert standing.reward == pytest.approx(episode_return, abs=1e-12)
+    assert rewards + answer.reward == pytest.approx(episode_return, abs=1e-12)
+    assert (standing.cost, standing.tool_calls) == (info["cost"], info["tool_calls"])
+    assert session.episode().expected_rows == env.episode().expected_rows
+
+
+@pytest.mark.parametrize("view", ["focus", "board"])
+@pytest.mark.parametrize("difficulty", ["easy", "medium", "hard"])
+def test_actions_and_tool_calls_agree(view: str, difficulty: str) -> None:
+    """Any sequence of actions has an equal sequence of calls: equal budget, evidence, rows, grade and reward."""
+    for seed in range(12):
+        play_both(view, difficulty, seed)
+
+
+@pytest.mark.parametrize("task", NAMED_TASKS)
+def test_a_scripted_model_solves_the_named_tasks(task: str) -> None:
+    """The analyst in words, which sees nothing but answers, scores 0.99 and more on held-out seeds."""
+    session = Session(task)
+    scores: list[float] = []
+    for seed in range(SEED, SEED + 20):
+        session.begin(seed)
+        answers = converse(investigate(session.config.generator), door(session))
+        assert all(answer["ok"] for answer in answers)
+        scores.append(answers[-1]["grade"]["score"])
+    assert np.mean(scores) >= 0.99
+
+
+# Which episode it was
+
+
+def ended(session: Session) -> dict[str, Any]:
+    """The identity that the last answer tells, as a reader of its JSON has it."""
+    return told(session, SUBMIT, rows=[])["episode"]
+
+
+PLAYS: list[dict[str, Any]] = [
+    {},
+    {"scenario_family": "funnel_break", "difficulty": "hard"},
+    {"anomaly_count": (2, 4)},
+    {"anomaly_count": None, "anomaly_density": "high"},
+    {"anomaly_generators": [{"metric_name": "app_opens", "stddev_factor": 8.0, "direction": "down"}]},
+]
+
+
+@pytest.mark.parametrize("options", PLAYS)
+def test_an_episode_is_made_again_from_its_identity(options: dict[str, Any]) -> None:
+    """The seed and the options of the last answer give the same episode, by a session and by the generator."""
+    session = begun(17, task="easy_mixed")
+    session.begin(**options)
+    second = ended(session)
+    session.begin(18, **options)
+    first = ended(session)
+    assert (second["seed"], second["number"]) == (17, 1)
+    assert (first["seed"], first["number"]) == (18, 0)
+    data = session.episode()
+
+    again = begun(18, task="medium_mixed", **first["options"])
+    again.call(SUBMIT, {"rows": []})
+    assert np.array_equal(again.episode().hourly, data.hourly)
+    assert again.episode().expected_rows == data.expected_rows
+    generated = MetricDataGenerator().generate_episode(EpisodeConfig(seed=18, **first["options"]))
+    assert np.array_equal(generated.hourly, data.hourly)
+    assert session.standing.episode == PlayedEpisode.model_validate(first)
+
+    stream = begun(second["seed"])
+    stream.begin(**second["options"])
+    stream.call(SUBMIT, {"rows": []})
+    session = begun(17, task="easy_mixed")
+    session.begin(**options)
+    session.call(SUBMIT, {"rows": []})
+    assert np.array_equal(stream.episode().hourly, session.episode().hourly)
+
+
+def test_an_episode_without_a_seed_can_be_named_too() -> None:
+    """Sessions that are given no seed draw different ones, which they tell and which can be given."""
+    sessions = [Session(), Session()]
+    for session in sessions:
+        session.begin()
+    first, second = (ended(session) for session in sessions)
+    assert first["seed"] != second["seed"]
+    assert max(first["seed"], second["seed"]) > 2**40  # of all seeds that there are
+    again = begun(first["seed"])
+    again.call(SUBMIT, {"rows": []})
+    assert np.array_equal(again.episode().daily, sessions[0].episode().daily)
+    sessions[0].begin()
+    assert ended(sessions[0])["number"] == 1
+
+
+def test_a_session_may_keep_its_episodes_to_itself() -> None:
+    """Without ``names_episodes`` the end tells the grade and not which episode it was."""
+    session = Session(names_episodes=False)
+    session.begin(SEED)
+    last = told(session, SUBMIT, rows=[])
+    assert list(last) == ["ok", "cost", "done", "grade", "reward"]
+    assert str(SEED) not in json.dumps(last)
+    assert (session.standing.done, session.standing.episode) == (True, None)
+    assert session.episode().expected_rows == truth(session.config).expected_rows  # whose process it is may look
+
+
+# What is told when
+
+
+def test_no_truth_before_the_end() -> None:
+    """While an episode is under way grade, episode and identity are not told, and neither is the seed by the repr."""
+    for session in (Session(), begun(), begun(step_limit=1)):
+        for ask in (session.episode, session.grade):
+            with pytest.raises(ResetNeeded, match="is told when the episode has ended"):
+                ask()
+        assert (session.standing.grade, session.standing.episode) == (None, None)
+    assert repr(begun(1)) == repr(begun(2)) == "<Session, medium>"
+    session = begun()
+    session.call(SUBMIT, {"rows": []})
+    session.begin()
+    for ask in (session.episode, session.grade):
+        with pytest.raises(ResetNeeded):
+            ask()
+    assert (session.standing.grade, session.standing.episode) == (None, None)
+
+
+def test_the_public_surface_is_small() -> None:
+    """A session has these names and no others; none of its attributes is public."""
+    session = begun()
+    names = {name for name in dir(session) if not name.startswith("_")}
+    assert names == {"begin", "brief", "call", "config", "episode", "grade", "schemas", "standing", "task"}
+    assert all(name.startswith("_") for name in vars(session))
+
+
+def test_making_a_session_makes_no_engine() -> None:
+    """A session costs nothing until it begins, so that a server may make one for whoever connects."""
+    session = Session("hard_mixed")
+    assert not [
+        value for value in vars(session).values() if type(value).__module__.startswith("metric_tracker_env.play")
+    ]
+    assert session.schemas[-1]["function"]["name"] == SUBMIT
+
+
+# Threads
+
+
+def play_through(task: str) -> list[str]:
+    """All that a session is told over some episodes."""
+    session, texts = Session(task), []
+    for seed in range(8):
+        texts.append(session.begin(seed))
+        calls = door(session)
+        converse(
+            investigate(session.config.generator), lambda *asked, calls=calls: texts.append(calls(*asked)) or texts[-1]
+        )
+    return texts
+
+
+def test_sessions_in_threads_do_not_interfere() -> None:
+    """Sessions that are played at the same time, each in a thread, are told word for word what each is told alone."""
+    tasks = [*NAMED_TASKS, "hard_mixed_multi", "easy_mixed", "hard_mixed"]
+    alone = {task: play_through(task) for task in set(tasks)}
+    with ThreadPoolExecutor(len(tasks)) as threads:
+        together = list(threads.map(play_through, tasks))
+    assert together == [alone[task] for task in tasks]
+    assert all(json.loads(texts[-1])["done"] for texts in together)
+
+
+def test_every_tool_can_be_called_of_every_task() -> None:
+    """The calls of a task are its schemas' names."""
+    for task in TASKS:
+        names = [schema["function"]["name"] for schema in Session(task).schemas]
+        assert names == [*TOOLS, SUBMIT]

@@ -1,0 +1,46 @@
+"""The one definition of thresholds, severities and names of deviations, against numbers worked out on paper."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import get_args
+
+import pytest
+
+from metric_tracker_env import measure
+from metric_tracker_env.schema import ANOMALY_TYPES, ENTITY_TYPES, FAMILIES, Direction, EntityType, Severity
+
+
+def test_every_deviation_is_of_one_family() -> None:
+    """The families stand in their order, and each direction of each type of entity is named by exactly one."""
+    assert tuple(FAMILIES) == ANOMALY_TYPES
+    named = Counter((family.entity_type, direction) for family in FAMILIES.values() for direction in family.directions)
+    assert named == {(kind, direction): 1 for kind in ENTITY_TYPES for direction in get_args(Direction)}
+    for name, family in FAMILIES.items():
+        for direction in family.directions:
+            assert measure.anomaly_type(family.entity_type, {"down": -0.5, "up": 0.5}[direction]) == name
+
+
+# Sizes from which a deviation is medium, high, critical, for a baseline of 200.
+SEVERITIES: dict[EntityType, tuple[float, float, float]] = {
+    "event_count": (24.0, 44.0, 70.0),
+    "conversion_rate": (4.0, 8.0, 12.0),
+    "funnel_step": (5.0, 10.0, 15.0),
+    "hourly_mix": (0.10, 0.18, 0.25),
+    "data_quality": (20.0, 60.0, 120.0),
+}
+
+
+@pytest.mark.parametrize("kind", ENTITY_TYPES)
+def test_severities_begin_at_their_limits(kind: EntityType) -> None:
+    """A deviation has the severity whose limit it reaches, whichever its sign; just below it has the one before."""
+    order: tuple[Severity, ...] = get_args(Severity)
+    for rank, limit in enumerate(SEVERITIES[kind], start=1):
+        for sign in (-1.0, 1.0):
+            assert measure.severity(kind, sign * limit, 200.0) == order[rank]
+            assert measure.severity(kind, sign * limit * 0.9999, 200.0) == order[rank - 1]
+
+
+def test_a_count_over_a_median_of_nothing_is_critical() -> None:
+    """Any events where there are none on most days are as grave as can be."""
+    assert measure.severity("event_count", 1.0, 0.0) == "critical"
