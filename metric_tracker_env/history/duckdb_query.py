@@ -23,8 +23,9 @@ INSTANT = "timestamp with time zone"
 class Query:
     """A relation of DuckDB."""
 
-    def __init__(self, relation: DuckDBPyRelation, where: str) -> None:
+    def __init__(self, relation: DuckDBPyRelation, where: str, connection: DuckDBPyConnection | None = None) -> None:
         self.where = where
+        self._connection = connection  # kept, as DuckDB before 1.2 closes one that nobody holds
         self._relation = relation
         self.names = tuple(relation.columns)
         self._types = {name: str(kind.id) for name, kind in zip(relation.columns, relation.types, strict=True)}
@@ -87,7 +88,8 @@ def query(made: Callable[[DuckDBPyConnection], DuckDBPyRelation], where: str) ->
     except ImportError as error:
         raise ImportError(f"parquet and SQL are read through duckdb: {EXTRA}") from error
     try:
-        return Query(made(duckdb.connect()), where)
+        connection = duckdb.connect()
+        return Query(made(connection), where, connection)
     except duckdb.Error as error:
         raise HistoryError(told(error), where=where) from error
 
