@@ -37,6 +37,17 @@ DetectionMethod = Literal[
     "check_impossible_counts",
 ]
 
+EventKind = Literal[
+    "campaign",
+    "holiday",
+    "tracking_change",
+    "price_promotion",
+    "release",
+    "planned_maintenance",
+    "changed_hours",
+    "logging_migration",
+]
+
 DIFFICULTIES: tuple[Difficulty, ...] = get_args(Difficulty)
 DENSITIES: tuple[Density, ...] = get_args(Density)
 ENTITY_TYPES: tuple[EntityType, ...] = get_args(EntityType)
@@ -155,12 +166,38 @@ class PlannedAnomaly(StrictModel):
     """
 
     date: str
+    last_date: str | None = Field(default=None, description="Last of several dates; None for an incident of one.")
     anomaly_type: AnomalyType
     entity_type: EntityType
     entity_name: str
     detection_method: DetectionMethod
     direction: Direction
     size: float
+
+
+class KnownEvent(StrictModel):
+    """What was announced of an event: nothing tells whether it came true.
+
+    ``expected_change`` is signed: percent of the entity's median; points of the day's traffic for ``hourly_mix``;
+    percent over the upstream count, in a few hours of each date, for ``data_quality``.
+    """
+
+    kind: EventKind
+    first_date: str
+    last_date: str
+    entity_type: EntityType
+    entity_name: str
+    direction: Direction
+    expected_change: float
+    unit: Literal["percent", "points"]
+
+
+class Gap(StrictModel):
+    """Hours of a date of which nothing was recorded, from ``first_hour`` to ``last_hour``, both included."""
+
+    date: str
+    first_hour: int
+    last_hour: int
 
 
 class SyntheticGeneratorApplication(StrictModel):

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from metric_tracker_env.config import ConfigModel, Real
-from metric_tracker_env.schema import NAME_FIELDS, VALUE_FIELDS, MetricSubmissionRow, StrictModel
+from metric_tracker_env.schema import NAME_FIELDS, VALUE_FIELDS, Gap, KnownEvent, MetricSubmissionRow, StrictModel
 from metric_tracker_env.submission import Fault, FaultType, InvalidRow, Key, Submission, check_rows
 from metric_tracker_env.world.episode import EpisodeData
 from metric_tracker_env.world.labels import CellClass
@@ -20,6 +20,7 @@ from metric_tracker_env.world.labels import CellClass
 EXTRA_TYPES: dict[CellClass, FaultType] = {
     CellClass.CONSEQUENCE: "extra_consequence",
     CellClass.NATURAL: "extra_natural",
+    CellClass.EXPLAINED: "extra_explained",
     CellClass.NONE: "extra_other",
 }
 
@@ -80,7 +81,8 @@ class Grade(StrictModel):
     missing: int = Field(description="Expected rows that no submitted row matched.")
     extra: int = Field(description="Valid rows, first of their key, that are not expected.")
     extra_consequence: int = Field(description="Extra rows of cells that an incident moved.")
-    extra_natural: int = Field(description="Extra rows of flagged cells that no incident moved.")
+    extra_natural: int = Field(description="Extra rows of flagged cells that nothing moved.")
+    extra_explained: int = Field(description="Extra rows of cells that a known event or lost hours moved.")
     extra_other: int = Field(description="Extra rows of cells that are not flagged.")
     duplicate: int = Field(description="Valid rows of a key that an earlier valid row has.")
     invalid: int
@@ -181,6 +183,7 @@ def score_submission(rows: Submission, episode: EpisodeData, config: ScoringConf
         extra=len(extras),
         extra_consequence=found[CellClass.CONSEQUENCE],
         extra_natural=found[CellClass.NATURAL],
+        extra_explained=found[CellClass.EXPLAINED],
         extra_other=found[CellClass.NONE],
         duplicate=len(repeated),
         invalid=len(refused),
@@ -218,12 +221,25 @@ def _extra(number: int, row: MetricSubmissionRow, episode: EpisodeData) -> tuple
         why = (
             f"is a consequence: it follows from the incident{'s' * (len(roots) > 1)} {' and '.join(map(_cell, roots))}"
         )
+    elif (cause := episode.explanation(day, entity.index)) is not None:
+        why = f"is explained: {_told(cause)}"
     elif cell_class == CellClass.NATURAL:
         why = "is natural: over its threshold, but no incident moved it"
     else:
         why = "is not anomalous: its detection method does not confirm it"
     fault = Fault(type=EXTRA_TYPES[cell_class], row=number, key=row.key, roots=roots)
     return cell_class, _Issue(f"extra: {_cell(row.key)} {why}", (fault,))
+
+
+def _told(cause: KnownEvent | Gap) -> str:
+    """What explains a cell, as the end of a sentence."""
+    if isinstance(cause, Gap):
+        return f"the hours from {cause.first_hour} to {cause.last_hour} of that date were lost"
+    until = "" if cause.first_date == cause.last_date else f" to {cause.last_date}"
+    return (
+        f"it was moved by the {cause.kind.replace('_', ' ')} of {cause.first_date}{until}, "
+        f"announced for {cause.entity_type} {cause.entity_name} with {cause.expected_change:+g} {cause.unit}"
+    )
 
 
 def _cell(key: Key) -> str:

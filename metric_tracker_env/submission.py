@@ -25,7 +25,9 @@ LARGEST = 2**53  # JSON readers keep whole numbers up to here
 
 Key = tuple[str, str, str]
 Scalar = str | int | float | bool | None
-FaultType = Literal["missing", "extra_consequence", "extra_natural", "extra_other", "wrong", "duplicate", "invalid"]
+FaultType = Literal[
+    "missing", "extra_consequence", "extra_natural", "extra_explained", "extra_other", "wrong", "duplicate", "invalid"
+]
 
 
 class Fault(StrictModel):

@@ -8,8 +8,17 @@ from typing import Self
 
 from pydantic import Field, StrictInt, ValidationInfo, field_validator, model_validator
 
-from metric_tracker_env.config import MAX_SEED, ConfigModel, EnvConfig, Name, load_config, unknown_option
-from metric_tracker_env.schema import FAMILIES
+from metric_tracker_env.config import (
+    MAX_SEED,
+    ConfigModel,
+    EnvConfig,
+    GeneratorConfig,
+    Name,
+    WorldConfig,
+    load_config,
+    unknown_option,
+)
+from metric_tracker_env.schema import FAMILIES, Difficulty
 
 TRAINING_SEEDS = range(1_000_000_000)
 HELD_OUT_SEEDS = range(2_000_000_000, 2_000_100_000)
@@ -80,16 +89,31 @@ def instruction_of(config: EnvConfig, task: Task | None = None) -> str:
     """
     if task is not None and task.is_of(config):
         return task.instruction
-    weeks, one = _WEEKS[config.generator.num_weeks - 1], config.generator.num_weeks == 1
+    weeks, one, world = _WEEKS[config.generator.num_weeks - 1], config.generator.num_weeks == 1, config.generator.world
     # Explicit generators stand in the place of the family, and name their dates themselves.
     drawn, family = not config.anomaly_generators, config.scenario_family
+    some = "incidents or none" if drawn and not config.count_range[0] else "one or more incidents"
     each = f" Each is {FAMILIES[family].words}." if drawn and family != "mixed" else ""
-    return (
-        f"{weeks} week{'' if one else 's'} of funnel metrics hold{'s' if one else ''} one or more incidents"
-        f"{', at most one a date' if drawn else ''}.{each} Spend the budget "
-        "on analysis tools, find the root cause of each incident, and submit one row a root cause; a row that follows "
-        "from an incident or only looks like one costs score."
+    known = (
+        " Much of what moves is none: events were announced, which may have come true or not, and hours were lost."
+        if world is not None
+        else ""
     )
+    lasting = drawn and world is not None and world.longest > 1
+    row = "row a date of each root cause" if lasting else "row a root cause"
+    explained = "" if world is None else "is explained, "
+    return (
+        f"{weeks} week{'' if one else 's'} of funnel metrics hold{'s' if one else ''} {some}"
+        f"{', at most one a date' if drawn else ''}{', each on one date or a few in a row' if lasting else ''}."
+        f"{each}{known} Spend the budget on analysis tools, find the root cause of each incident, and submit one "
+        f"{row}; a row that {explained}follows from an incident or only looks like one costs score."
+    )
+
+
+def _realistic(name: str, difficulty: Difficulty, anomaly_count: tuple[int, int] = (0, 4)) -> Task:
+    generator = GeneratorConfig(world=WorldConfig())
+    config = EnvConfig(difficulty=difficulty, anomaly_count=anomaly_count, budget=14, generator=generator)
+    return Task(name=name, config=config)
 
 
 _TASKS = (
@@ -105,6 +129,10 @@ _TASKS = (
     Task(name="easy_mixed", config=EnvConfig(difficulty="easy", anomaly_count=3)),
     Task(name="medium_mixed", config=EnvConfig(difficulty="medium", anomaly_count=3)),
     Task(name="hard_mixed", config=EnvConfig(difficulty="hard", anomaly_count=(1, 5))),
+    _realistic("realistic_easy", "easy"),
+    _realistic("realistic_medium", "medium"),
+    _realistic("realistic_hard", "hard"),
+    _realistic("quiet_weeks", "medium", (0, 1)),
 )
 TASKS: dict[str, Task] = {task.name: task for task in _TASKS}
 

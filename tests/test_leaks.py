@@ -279,6 +279,9 @@ def test_the_view_has_no_way_to_the_truth() -> None:
         "anomaly_schedule",
         "incidents_of_day",
         "causes",
+        "event_effects",
+        "explanation",
+        "gaps",
         "seed",
     }
     assert set(vars(view)) >= {"config", "difficulty", "hourly", "deviations"}

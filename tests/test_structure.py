@@ -34,9 +34,10 @@ ORDER = (
 )
 # Inside the folders, likewise.
 INSIDE = {
-    "config": ("base", "generator", "explicit", "episode", "environment", "load", "page", "__init__"),
+    "config": ("base", "world", "generator", "explicit", "episode", "environment", "load", "page", "__init__"),
     "world": (
-        *("workspace", "rng", "traffic", "variants", "planner", "injection", "labels"),
+        *("workspace", "rng", "traffic", "variants", "links", "proposals", "plan"),  # what there is, what it would do
+        *("windows", "calendar", "injection", "layer", "planner", "spans", "labels"),  # where it falls
         *("reach", "bench", "advice", "explicit", "source", "episode"),
     ),
     "play": ("actions", "supply", "state", "layout", "observation", "board", "focus", "engine", "single"),

@@ -35,6 +35,7 @@ from metric_tracker_env.config.generator import (
     RateNoise,
 )
 from metric_tracker_env.config.load import load_config
+from metric_tracker_env.config.world import WorldConfig
 from metric_tracker_env.model import ConfigModel
 
 __all__ = [
@@ -68,6 +69,7 @@ __all__ = [
     "ToolCosts",
     "UnknownOptionError",
     "View",
+    "WorldConfig",
     "check_fits",
     "check_seed",
     "load_config",

@@ -15,7 +15,7 @@ from metric_tracker_env.schema import Density, Difficulty, ScenarioFamily
 COUNT_OF_DENSITY: dict[Density, int] = {"low": 3, "medium": 5, "high": 7}
 
 
-CountRange = tuple[Annotated[StrictInt, Field(ge=1)], Annotated[StrictInt, Field(ge=1)]]
+Count = Annotated[StrictInt, Field(ge=0)]
 
 
 class EpisodeOptions(ConfigModel):
@@ -24,10 +24,10 @@ class EpisodeOptions(ConfigModel):
     scenario_family: ScenarioFamily = Field(default="mixed", description="Family of the incidents; mixed is any.")
     difficulty: Difficulty = Field(default="medium", description="Sizes, thresholds and noise.")
     anomaly_density: Density = Field(default="medium", description="Number of incidents where anomaly_count is None.")
-    anomaly_count: Annotated[StrictInt, Field(ge=1)] | CountRange | None = Field(
+    anomaly_count: Count | tuple[Count, Count] | None = Field(
         default=3,
-        description="Incidents: a number, a (low, high) range, or None = by density (low 3, medium 5, high 7); at most "
-        "one a candidate date, and fewer than half of all dates.",
+        description="Incidents: a number, a (low, high) range, or None = by density (low 3, medium 5, high 7); 0 is a "
+        "quiet episode; at most one a candidate date, and fewer than half of all dates.",
     )
     anomaly_generators: tuple[AnomalyGenerator, ...] = Field(
         default=(), description="Explicit anomalies, instead of drawn ones."
@@ -37,9 +37,9 @@ class EpisodeOptions(ConfigModel):
     @classmethod
     def _read_count(cls, value: object) -> object:
         numbers = list(value) if isinstance(value, (list, tuple)) else [value]
-        whole = all(isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in numbers)
+        whole = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in numbers)
         if value is not None and not (whole and len(numbers) == (2 if isinstance(value, (list, tuple)) else 1)):
-            raise ValueError(f"{value!r} given; it must be a whole number from 1, a (low, high) pair of them, or None")
+            raise ValueError(f"{value!r} given; it must be a whole number from 0, a (low, high) pair of them, or None")
         return value
 
     @model_validator(mode="after")
@@ -81,5 +81,6 @@ def check_fits(generator: GeneratorConfig, episode: EpisodeConfig) -> None:
     if high > generator.max_incidents:
         raise GenerationError(
             f"anomaly_count: {high} incidents do not fit in {generator.num_days} days; "
-            f"at most {generator.max_incidents} do (one a date, fewer than half of all days)"
+            f"at most {generator.max_incidents} do (one a date, fewer than half of all days"
+            f"{'' if generator.world is None else f'; in a world each may last {generator.world.longest} dates'})"
         )

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field, StrictInt, ValidationInfo, field_validator, model_validator
 
 from metric_tracker_env.config.base import Identifier, Positive, Real
+from metric_tracker_env.config.world import MIN_WORLD_WEEKS, WorldConfig
 from metric_tracker_env.model import ConfigModel, Length
 from metric_tracker_env.schema import (
     DAYS_PER_WEEK,
@@ -114,6 +115,9 @@ class GeneratorConfig(ConfigModel):
     )
     hour_noise: Real = Field(default=0.08, ge=0, lt=0.5, description="Half-width of the uniform hour-weight noise.")
     rate_noise: RateNoise = Field(default=RateNoise(), description="Half-width of the noise of step rates.")
+    world: WorldConfig | None = Field(
+        default=None, description="Announced events, lost hours, incidents that last; None for none of them."
+    )
 
     @field_validator("conversion_definitions", mode="before")
     @classmethod
@@ -176,6 +180,10 @@ class GeneratorConfig(ConfigModel):
                         f"steps: rate {step.rate} of {step.name!r} with its {difficulty} noise reaches {peak:.4f}; "
                         "it must stay below 1"
                     )
+        if self.world is not None and self.num_weeks < MIN_WORLD_WEEKS:
+            raise ValueError(
+                f"world: {self.num_weeks} weeks cannot hold its events; num_weeks must be at least {MIN_WORLD_WEEKS}"
+            )
         return self
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
@@ -204,8 +212,12 @@ class GeneratorConfig(ConfigModel):
 
     @property
     def max_incidents(self) -> int:
-        """Most incidents that fit: one a candidate date, fewer than half of all days, so that medians stay clean."""
-        return min(len(self.candidate_days), (self.num_days - 1) // 2)
+        """Most incidents that fit: one a candidate date, fewer than half of all days, so that medians stay clean.
+
+        In a world every one of them may last for the most dates.
+        """
+        longest = 1 if self.world is None else self.world.longest
+        return min(len(self.candidate_days) // longest, (self.num_days - 1) // 2)
 
     @property
     def step_names(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from metric_tracker_env.config.environment import EnvConfig, ToolCosts
 from metric_tracker_env.config.episode import EpisodeConfig, EpisodeOptions
 from metric_tracker_env.config.explicit import METHODS, ExplicitAnomaly
 from metric_tracker_env.config.generator import FunnelStep, GeneratorConfig, RateNoise
+from metric_tracker_env.config.world import WorldConfig
 from metric_tracker_env.model import ConfigModel, Length, bounds_of
 from metric_tracker_env.schema import DAYS_PER_WEEK, ConversionMetricDefinition
 
@@ -61,6 +62,7 @@ MODELS: tuple[type[ConfigModel], ...] = (
     FunnelStep,
     ConversionMetricDefinition,
     RateNoise,
+    WorldConfig,
     ToolCosts,
 )
 

@@ -94,8 +94,8 @@ def outcome_of(
     score = soft_f1(matched, submitted, expected)
     return Outcome(
         score=score,
-        precision=matched / np.maximum(submitted, 1),
-        recall=matched / np.maximum(expected, 1),
+        precision=np.where(submitted, matched / np.maximum(submitted, 1), expected == 0),
+        recall=np.where(expected, matched / np.maximum(expected, 1), submitted == 0),
         f1=score,
         matched=matched,
         missing=expected - matched,

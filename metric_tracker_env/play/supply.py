@@ -59,7 +59,7 @@ class LaneData:
             classes=_by_date(batch.classes),
             levels=levels.transpose(1, 2, 0).copy(),
             season=_packed(season).reshape(-1),
-            expected=batch.plan.active.sum(axis=1),
+            expected=batch.expected.sum(axis=(0, 2)),
         )
 
     def put(self, rows: np.ndarray | slice | int, other: LaneData, others: np.ndarray | slice = ALL) -> None:

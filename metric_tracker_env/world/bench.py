@@ -22,7 +22,7 @@ from metric_tracker_env.measure import (
     thresholds,
 )
 from metric_tracker_env.schema import HOURS_PER_DAY, Difficulty, Entity, SyntheticGeneratorApplication
-from metric_tracker_env.world.planner import Plan, hour_ranks
+from metric_tracker_env.world.plan import Plan, hour_ranks
 from metric_tracker_env.world.reach import (
     MOVE_MARGIN,
     TARGET_MARGIN,

@@ -13,6 +13,8 @@ from metric_tracker_env.measure import Deviations
 from metric_tracker_env.schema import (
     ANOMALY_TYPES,
     HOURS_PER_DAY,
+    Gap,
+    KnownEvent,
     MetricRecord,
     MetricSubmissionRow,
     PlannedAnomaly,
@@ -20,6 +22,7 @@ from metric_tracker_env.schema import (
 )
 from metric_tracker_env.view import MetricView, describe_cell
 from metric_tracker_env.world import labels, rng
+from metric_tracker_env.world.calendar import event_kind
 from metric_tracker_env.world.labels import CellClass
 from metric_tracker_env.world.source import EpisodeBatch, EpisodeSource
 
@@ -178,14 +181,17 @@ class EpisodeData:
 
     @cached_property
     def anomaly_schedule(self) -> list[PlannedAnomaly]:
-        """What was injected, by date."""
+        """What was injected, by date; an incident of several dates is one item."""
         plan, catalogue = self._batch.plan, self.generator_config.catalogue
         found: list[PlannedAnomaly] = []
-        for place in np.flatnonzero(plan.active[0]):
+        for place in np.flatnonzero(plan.active[0] & plan.last[0]):
             entity = catalogue.entities[plan.entity[0, place]]
+            own = plan.active[0] & (plan.incident[0] == plan.incident[0, place])
+            first, last = int(plan.day[0, own].min()), int(plan.day[0, place])
             found.append(
                 PlannedAnomaly(
-                    date=self.dates[plan.day[0, place]],
+                    date=self.dates[first],
+                    last_date=self.dates[last] if last > first else None,
                     anomaly_type=ANOMALY_TYPES[plan.family[0, place]],
                     entity_type=entity.entity_type,
                     entity_name=entity.entity_name,
@@ -195,6 +201,67 @@ class EpisodeData:
                 )
             )
         return sorted(found, key=lambda item: item.date)
+
+    @cached_property
+    def known_events(self) -> list[KnownEvent]:
+        """What was announced, by date; none without a world. It may be told to an agent."""
+        return [event for event, _ in self._events.values()]
+
+    @cached_property
+    def event_effects(self) -> list[bool]:
+        """Whether each of the ``known_events`` came true. It is part of the truth."""
+        return [effect for _, effect in self._events.values()]
+
+    @cached_property
+    def gaps(self) -> list[Gap]:
+        """Dates that lost hours, by date; none without a world."""
+        return list(self._gaps.values())
+
+    def explanation(self, day: int, entity: int) -> KnownEvent | Gap | None:
+        """The event or gap that explains a cell of class ``EXPLAINED``; None for any other cell."""
+        layer = self._batch.layer
+        if layer is None or self.classes[day, entity] != CellClass.EXPLAINED:
+            return None
+        place = int(layer.event_of_day[0, day])
+        return self._events[place][0] if place in self._events else self._gaps[int(layer.gap_of_day[0, day])]
+
+    @cached_property
+    def _events(self) -> dict[int, tuple[KnownEvent, bool]]:
+        """Announcements by their place in the batch, by date, and whether they came true."""
+        if self._batch.layer is None:
+            return {}
+        events, catalogue, found = self._batch.layer.events, self.generator_config.catalogue, {}
+        for place in np.argsort(events.first[0], kind="stable")[np.count_nonzero(~events.active[0]) :].tolist():
+            first, entity = int(events.first[0, place]), catalogue.entities[events.entity[0, place]]
+            change = float(events.announced[0, place])
+            announced = KnownEvent(
+                kind=event_kind(catalogue, entity.index, change),
+                first_date=self.dates[first],
+                last_date=self.dates[first + int(events.length[0, place]) - 1],
+                entity_type=entity.entity_type,
+                entity_name=entity.entity_name,
+                direction="up" if change > 0 else "down",
+                expected_change=measure.rounded(change),
+                unit="points" if entity.entity_type == "hourly_mix" else "percent",
+            )
+            found[place] = announced, bool(events.effect[0, place])
+        return found
+
+    @cached_property
+    def _gaps(self) -> dict[int, Gap]:
+        """Gaps by their place in the batch, by date."""
+        if self._batch.layer is None:
+            return {}
+        gaps = self._batch.layer.gaps
+        found = {
+            place: Gap(
+                date=self.dates[gaps.day[0, place]],
+                first_hour=int(gaps.first[0, place]),
+                last_hour=int(gaps.last[0, place]),
+            )
+            for place in np.flatnonzero(gaps.active[0]).tolist()
+        }
+        return dict(sorted(found.items(), key=lambda item: item[1].date))
 
 
 class MetricDataGenerator:

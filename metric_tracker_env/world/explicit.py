@@ -12,7 +12,7 @@ from metric_tracker_env.schema import Entity, MethodSpec, SyntheticGeneratorAppl
 from metric_tracker_env.world import rng
 from metric_tracker_env.world.advice import advice
 from metric_tracker_env.world.bench import Ask, Bench
-from metric_tracker_env.world.planner import Plan
+from metric_tracker_env.world.plan import Plan
 from metric_tracker_env.world.rng import Stream
 
 MEDIAN_ROUNDS = 4  # the medians settle after two or three

@@ -9,7 +9,7 @@ import numpy as np
 from metric_tracker_env.config import GeneratorConfig
 from metric_tracker_env.measure import SHARE_THRESHOLD, daytime, excess, measures
 from metric_tracker_env.schema import Catalogue, Difficulty
-from metric_tracker_env.world.planner import Plan
+from metric_tracker_env.world.plan import Plan
 from metric_tracker_env.world.variants import (
     IMPOSSIBLE_HOURS,
     MIX_FAMILY,
@@ -70,6 +70,10 @@ class Incidents(NamedTuple):
         place = self.place.reshape(-1)
         for plane, counts in zip(planes, self.counts, strict=True):
             plane.reshape(-1)[place] = counts.reshape(-1)
+
+    def write_some(self, planes: np.ndarray, dates: np.ndarray) -> None:
+        """``write`` for some of the n dates, (n,) bool or positions."""
+        self._replace(place=self.place[:, dates], counts=self.counts[:, :, dates]).write(planes)
 
     def measures(self, catalogue: Catalogue) -> np.ndarray:
         """(M, n) float64 measures of the dates with the incidents."""
@@ -145,7 +149,8 @@ def _move(difficulty: Difficulty, plan: Plan, spot: np.ndarray, new: np.ndarray)
     alone = plan.alone.reshape(-1)[spot]
     for step in range(1, steps):
         if step < steps - 1:  # rounding must not put a lone count below the step after it
-            np.maximum(new[step], new[step + 1] * (alone == step).astype(new.dtype), out=new[step])
+            lone = np.flatnonzero(alone == step)
+            new[step][:, lone] = np.maximum(new[step][:, lone], new[step + 1][:, lone])
         np.minimum(new[step], new[step - 1], out=new[step])
     if len(mixed):
         moved = (plan.sign * plan.size).reshape(-1)[spot[mixed]] * SHARE_THRESHOLD[difficulty]

@@ -1,4 +1,4 @@
-"""Truth, measured: which cells are incidents, which follow from one, which only look like one."""
+"""Truth, measured: which cells are incidents, which follow from one, which are explained or only look like one."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import numpy as np
 from metric_tracker_env.measure import Deviations, measures
 from metric_tracker_env.schema import Catalogue
 from metric_tracker_env.world.injection import Incidents
-from metric_tracker_env.world.planner import Plan
+from metric_tracker_env.world.layer import Layer
+from metric_tracker_env.world.plan import Plan
 
-MIN_MOVE = 0.5  # thresholds that a cell must have moved from its clean twin to belong to an incident
+MIN_MOVE = 0.5  # thresholds that a cell must have moved to belong to what moved it
 
 
 class CellClass(IntEnum):
@@ -21,10 +22,16 @@ class CellClass(IntEnum):
     EXPECTED = 1
     CONSEQUENCE = 2
     NATURAL = 3
+    EXPLAINED = 4  # by a known event or by lost hours
 
 
 def label(
-    plan: Plan, final: Deviations, incidents: Incidents, moves: np.ndarray, measure_of_entity: np.ndarray
+    plan: Plan,
+    final: Deviations,
+    incidents: Incidents,
+    moves: np.ndarray,
+    layer: Layer | None,
+    measure_of_entity: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Class of each cell, measured on the final data.
 
@@ -33,31 +40,37 @@ def label(
         final: Deviations of the final data.
         incidents: The n dates that have some.
         moves: (M, n) float64, how far the measures of their dates are from the clean twin's.
+        layer: What events and gaps did to the twin; None without a world.
         measure_of_entity: (E,) int64.
 
     Returns:
-        (E, B, D) int8 of ``CellClass``; and (B, K) bool: the incidents whose root cell is flagged in the
+        (E, B, D) int8 of ``CellClass``; and (B, K) bool: the dates whose root cell is flagged in the
         planned direction and moved there from its twin by at least half its threshold.
     """
     classes = final.flagged.view(np.int8) * np.int8(CellClass.NATURAL)
-    flat, count = classes.reshape(-1), len(incidents.cell)
-    index = np.arange(0, len(flat), len(flat) // len(classes))[:, None] + incidents.cell
-    flagged = final.flagged.reshape(-1).take(index)
-    move = moves.take(measure_of_entity, axis=0)
-    move /= final.thresholds.take(incidents.lane, axis=1)
-    moved = np.abs(move) >= MIN_MOVE
-    moved &= flagged
-    on_date = flagged * np.int8(CellClass.NATURAL)
-    on_date -= moved * np.int8(CellClass.NATURAL - CellClass.CONSEQUENCE)
+    flat, days = classes.reshape(-1), classes.shape[-1]
+    first = np.arange(0, len(flat), classes[0].size)[:, None]
 
-    active = plan.active.reshape(-1)
-    spot = np.flatnonzero(active)
-    root = plan.entity.reshape(-1)[spot] * count + incidents.at
+    def mark(
+        lane: np.ndarray, cell: np.ndarray, moves: np.ndarray, cell_class: CellClass
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        index = first + cell
+        flagged = final.flagged.reshape(-1).take(index)
+        move = moves.take(measure_of_entity, axis=0)
+        move /= final.thresholds.take(lane, axis=1)
+        moved = np.abs(move) >= MIN_MOVE
+        moved &= flagged
+        flat[index[moved]] = cell_class
+        return index, flagged, move
+
+    if layer is not None:
+        mark(layer.lane, layer.lane * days + layer.day, layer.moves, CellClass.EXPLAINED)
+    index, flagged, move = (a.reshape(-1) for a in mark(incidents.lane, incidents.cell, moves, CellClass.CONSEQUENCE))
+    spot = np.flatnonzero(plan.active)
+    root = plan.entity.reshape(-1)[spot] * len(incidents.cell) + incidents.at
     sign = plan.sign.reshape(-1)[spot]
-    ratio = final.ratios.reshape(-1)[index.reshape(-1)[root]]
-    confirmed = flagged.reshape(-1)[root] & (sign * ratio > 0) & (sign * move.reshape(-1)[root] >= MIN_MOVE)
-    on_date.reshape(-1)[root[confirmed]] = CellClass.EXPECTED
-    flat[index.reshape(-1)] = on_date.reshape(-1)
+    confirmed = flagged[root] & (sign * final.ratios.reshape(-1)[index[root]] > 0) & (sign * move[root] >= MIN_MOVE)
+    flat[index[root[confirmed]]] = CellClass.EXPECTED
     passed = np.zeros_like(plan.active)
     passed.reshape(-1)[spot] = confirmed
     return classes, passed

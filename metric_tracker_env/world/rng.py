@@ -34,6 +34,10 @@ class Stream(IntEnum):
     GENERATORS = 34
     DATA = 36
     RANKS = 35
+    EVENTS = 37
+    EVENT_RANKS = 38
+    GAPS = 39
+    SPANS = 40
 
 
 def mix(state: np.ndarray, scratch: np.ndarray | None = None) -> np.ndarray:
@@ -73,6 +77,11 @@ def unit(drawn: np.ndarray) -> np.ndarray:
 def uniforms(keys: np.ndarray, stream: int, count: int, first: int = 0) -> np.ndarray:
     """Uniform draws in [0, 1): (B,) keys -> (count, B) float64 with 53 bits."""
     return unit(words(keys, stream, count, first))
+
+
+def units16(drawn: np.ndarray) -> np.ndarray:
+    """(w, n) uint64 words -> (n, 4 w) float64 in [0, 1), 16 bits each."""
+    return drawn.T.copy().astype("<u8", copy=False).view("<u2") * 2.0**-16
 
 
 def draws32(keys: np.ndarray, stream: int, count: int) -> np.ndarray:

@@ -15,8 +15,12 @@ from metric_tracker_env.world import rng
 from metric_tracker_env.world.explicit import plan_explicit
 from metric_tracker_env.world.injection import Incidents, inject
 from metric_tracker_env.world.labels import CellClass, label
-from metric_tracker_env.world.planner import RETRIES, Plan, Planner
+from metric_tracker_env.world.layer import Layer, LayerMaker, Twin, replace_measures
+from metric_tracker_env.world.plan import Plan
+from metric_tracker_env.world.planner import RETRIES, Planner, wanted_families
+from metric_tracker_env.world.proposals import Proposer
 from metric_tracker_env.world.rng import Stream
+from metric_tracker_env.world.spans import SpanPlanner
 from metric_tracker_env.world.traffic import CleanTraffic
 from metric_tracker_env.world.workspace import keep_freed
 
@@ -25,6 +29,7 @@ CHUNK_BYTES = 8 << 20  # about what a chunk allocates
 DATA_DRAWS = 64  # clean data that are tried for explicit generators
 TRIES_GROWTH, MAX_TRIES = 4, 16  # redraws of an incident that are worked out together, when it fails again and again
 CHUNK = 256  # episodes generated at a time: enough to amortise NumPy calls, few enough for the cache
+WORLD_CHUNK = 512  # likewise in a world, which takes three times the calls
 
 
 @dataclass
@@ -32,11 +37,13 @@ class EpisodeBatch:
     """B episodes of one configuration: the data, the clean twin, the incidents and the class of every cell."""
 
     planes: np.ndarray  # (S, H, B, D) whole numbers as floats, events an hour
-    twin_daily: np.ndarray  # (S, B, D) float64, events a day without injection
+    twin_daily: np.ndarray  # (S, B, D) float64, events a day of the clean twin: without incidents
     final: Deviations  # measured on the injected data
     plan: Plan
     classes: np.ndarray  # (E, B, D) int8 of CellClass
     redraws: np.ndarray  # (B,) int64, incidents drawn again because they did not pass on the final data
+    given_up: np.ndarray  # (B,) int64, incidents of a world that found no place
+    layer: Layer | None  # known events and lost hours; None without a world
 
     def take(self, episodes: np.ndarray) -> EpisodeBatch:
         """The batch of some episodes."""
@@ -47,10 +54,12 @@ class EpisodeBatch:
             self.plan.take(episodes),
             self.classes.take(episodes, axis=1),
             self.redraws.take(episodes),
+            self.given_up.take(episodes),
+            None if self.layer is None else self.layer.take(episodes),
         )
 
     def put(self, episodes: np.ndarray, part: EpisodeBatch) -> None:
-        """Replace some episodes."""
+        """Replace the incidents of some episodes and what follows from them."""
         self.planes[:, :, episodes] = part.planes
         self.twin_daily[:, episodes] = part.twin_daily
         for whole, piece in zip(self.final, part.final, strict=True):
@@ -58,6 +67,7 @@ class EpisodeBatch:
         self.plan.put(episodes, part.plan)
         self.classes[:, episodes] = part.classes
         self.redraws[episodes] = part.redraws
+        self.given_up[episodes] = part.given_up
 
     @cached_property
     def hourly(self) -> np.ndarray:
@@ -89,7 +99,16 @@ class EpisodeSource:
         self.config, self.episode = config, episode
         keep_freed(CHUNK_BYTES)  # else page faults double the time of a chunk
         self._traffic = CleanTraffic(config, episode.difficulty)
-        self._planner = None if episode.anomaly_generators else Planner(config, episode)
+        proposer = Proposer(config, episode.difficulty)
+        self._layers: LayerMaker | None = None
+        self._planner: Planner | SpanPlanner | None = None
+        if config.world is not None:
+            families = wanted_families(proposer, episode)
+            self._layers = LayerMaker(config, config.world, proposer, families)
+            if not episode.anomaly_generators:
+                self._planner = SpanPlanner(config, config.world, episode, proposer, families)
+        elif not episode.anomaly_generators:
+            self._planner = Planner(config, episode, proposer)
 
     def generate(self, keys: np.ndarray, hourly: bool = True) -> EpisodeBatch:
         """Generate the episodes of (B,) uint64 keys; each is the same whatever else is in the batch.
@@ -103,7 +122,8 @@ class EpisodeSource:
         """
         if self._planner is None:
             return _join([self.generate_with_records(keys[i : i + 1])[0] for i in range(len(keys))])
-        parts = [self._chunk(self._planner, keys[i : i + CHUNK], hourly) for i in range(0, len(keys), CHUNK)]
+        size = CHUNK if self._layers is None else WORLD_CHUNK
+        parts = [self._chunk(self._planner, keys[i : i + size], hourly) for i in range(0, len(keys), size)]
         return _join(parts)
 
     def generate_with_records(self, keys: np.ndarray) -> tuple[EpisodeBatch, list[SyntheticGeneratorApplication]]:
@@ -125,11 +145,11 @@ class EpisodeSource:
 
     def _apply(self, keys: np.ndarray) -> tuple[EpisodeBatch, list[SyntheticGeneratorApplication]]:
         """Explicit generators on the clean data of (1,) keys: applied as asked or refused."""
-        planes, values = self._clean(keys)
-        twin = measure.deviations(self.config.catalogue, self.episode.difficulty, values)
-        plan, applications = plan_explicit(self.config, self.episode, int(keys[0]), planes[0, :, 0], twin)
-        incidents = inject(self.config, self.episode.difficulty, planes, plan)
-        batch, passed = self._measure(planes, values, plan, incidents)
+        twin = self._twin(keys)
+        deviations = measure.deviations(self.config.catalogue, self.episode.difficulty, twin.values)
+        plan, applications = plan_explicit(self.config, self.episode, int(keys[0]), twin.planes[0, :, 0], deviations)
+        incidents = inject(self.config, self.episode.difficulty, twin.planes, plan)
+        batch, passed = self._measure(twin, plan, incidents)
         for application, confirmed in zip(applications, passed[0], strict=True):
             if not confirmed:
                 date, name = application.date, application.metric_name
@@ -139,7 +159,7 @@ class EpisodeSource:
                     f"does not confirm that beside {' and '.join(beside) or 'the anomalies of other dates'}; "
                     "make it larger, or choose another date or fewer anomalies"
                 )
-        incidents.write(planes)
+        incidents.write(twin.planes)
         actual = batch.final.values[:, 0]
         rows = self.config.catalogue.measure_of_entity[plan.entity[0]]
         measured = [
@@ -148,46 +168,47 @@ class EpisodeSource:
         ]
         return batch, measured
 
-    def _chunk(self, planner: Planner, keys: np.ndarray, hourly: bool) -> EpisodeBatch:
+    def _chunk(self, planner: Planner | SpanPlanner, keys: np.ndarray, hourly: bool) -> EpisodeBatch:
         """Episodes generated together."""
-        planes, values = self._clean(keys, fresh=hourly)
-        plan, attempts = planner.draw(keys, values)
-        batch = self._settle(planner, keys, planes, values, plan, attempts, hourly)
+        twin = self._twin(keys, hourly)
+        plan, attempts = planner.draw(keys, twin)
+        batch = self._settle(planner, keys, twin, plan, attempts, hourly)
         if not hourly:  # the next chunk overwrites them
-            batch.planes = planes[:, :, :0]
+            batch.planes = twin.planes[:, :, :0]
         return batch
 
     def _settle(
         self,
-        planner: Planner,
+        planner: Planner | SpanPlanner,
         keys: np.ndarray,
-        planes: np.ndarray,
-        values: np.ndarray,
+        twin: Twin,
         plan: Plan,
         attempts: np.ndarray,
         hourly: bool,
     ) -> EpisodeBatch:
         """Inject, measure, label; incidents that do not pass are drawn again, from the clean data of their episodes."""
-        incidents = inject(self.config, self.episode.difficulty, planes, plan)
-        batch, passed = self._measure(planes, values, plan, incidents)
-        failed = plan.active & ~passed
+        twin.write_under(plan)
+        incidents = inject(self.config, self.episode.difficulty, twin.planes, plan)
+        batch, passed = self._measure(twin, plan, incidents)
+        batch.given_up[:] = plan.given_up(attempts)
+        failed = plan.active & plan.last & ~passed
         if not failed.any():
             if hourly:
-                incidents.write(planes)
+                incidents.write(twin.planes)
             return batch
         again = np.flatnonzero(failed.any(axis=1))
-        clean = planes.take(again, axis=2)
-        repaired = self._repair(planner, keys[again], clean, plan.take(again), attempts[again], failed[again], hourly)
+        part = plan.take(again), attempts[again], failed[again]
+        repaired = self._repair(planner, keys[again], twin.take(again), *part, hourly)
         if hourly:
-            incidents.write(planes)
+            incidents.write(twin.planes)
         batch.put(again, repaired)
         return batch
 
     def _repair(
         self,
-        planner: Planner,
+        planner: Planner | SpanPlanner,
         keys: np.ndarray,
-        planes: np.ndarray,
+        twin: Twin,
         plan: Plan,
         attempts: np.ndarray,
         failed: np.ndarray,
@@ -204,19 +225,19 @@ class EpisodeSource:
         first, of = end - number, np.repeat(np.arange(len(keys)), number)
         trial = np.arange(len(of))
         tried = attempts[of] + RETRIES * (trial - first[of])[:, None] * failed[of]
-        part, clean = plan.take(of), planes.take(of, axis=2)
-        values = self._clean_measures(clean, clean.sum(axis=1))
+        part, clean = plan.take(of), twin.take(of)
         try:
-            planner.redraw(keys[of], values, part, tried, failed[of])
+            planner.redraw(keys[of], clean, part, tried, failed[of])
         except GenerationError:
             if tries == 1:
                 raise
-            return self._repair(planner, keys, planes, plan, attempts, failed, hourly)
-        incidents = inject(self.config, self.episode.difficulty, clean, part)
-        batch, passed = self._measure(clean, values, part, incidents)
-        fails = part.active & ~passed
+            return self._repair(planner, keys, twin, plan, attempts, failed, hourly)
+        incidents = inject(self.config, self.episode.difficulty, clean.planes, part)
+        batch, passed = self._measure(clean, part, incidents)
+        batch.given_up[:] = part.given_up(tried)
+        fails = part.active & part.last & ~passed
         if hourly:
-            incidents.write(clean)
+            incidents.write(clean.planes)
         # The first trial that does not fail as the one before it counts, or else the last.
         same = (fails == failed[of]).all(axis=1)
         chosen = np.minimum.reduceat(np.where(same, end[of] - 1, trial), first)
@@ -230,38 +251,28 @@ class EpisodeSource:
             at = chosen[left]
             further = min(tries * TRIES_GROWTH, MAX_TRIES)
             deeper = self._repair(
-                planner, keys[left], planes.take(left, axis=2), part.take(at), tried[at], fails[at], hourly, further
+                planner, keys[left], twin.take(left), part.take(at), tried[at], fails[at], hourly, further
             )
             deeper.redraws += result.redraws[left]
             result.put(left, deeper)
         return result
 
-    def _clean(self, keys: np.ndarray, fresh: bool = True) -> tuple[np.ndarray, np.ndarray]:
-        """Planes without incidents, and what they measure to: the clean twin, (M, B, D)."""
-        planes, daily = self._traffic.planes(keys, fresh)
-        return planes, self._clean_measures(planes, daily)
-
-    def _clean_measures(self, planes: np.ndarray, daily: np.ndarray) -> np.ndarray:
+    def _twin(self, keys: np.ndarray, hourly: bool = True) -> Twin:
+        """The clean twin of (B,) keys: the data without incidents."""
+        planes, daily = self._traffic.planes(keys, fresh=hourly)
         nothing = np.zeros((len(planes) - 1, 1, 1))  # clean hours keep the order of the funnel
-        return measure.measures(self.config.catalogue, daily, measure.daytime(planes[0]), nothing)
+        values = measure.measures(self.config.catalogue, daily, measure.daytime(planes[0]), nothing)
+        return Twin(planes, values) if self._layers is None else self._layers.lay(keys, planes, values, hourly)
 
-    def _measure(
-        self, planes: np.ndarray, values: np.ndarray, plan: Plan, incidents: Incidents
-    ) -> tuple[EpisodeBatch, np.ndarray]:
-        """The batch that writing the incidents to the planes makes, and (B, K) bool: incidents that pass.
-
-        Takes ``values``, the measures of the clean twin, over and changes them to the final ones.
-        """
-        catalogue = self.config.catalogue
-        twin_daily = values[: catalogue.num_steps].copy()
-        flat = values.reshape(-1)
-        at = np.arange(0, len(flat), len(flat) // len(values))[:, None] + incidents.cell
-        before, after = flat.take(at), incidents.measures(catalogue)
-        flat[at.reshape(-1)] = after.reshape(-1)
+    def _measure(self, twin: Twin, plan: Plan, incidents: Incidents) -> tuple[EpisodeBatch, np.ndarray]:
+        """The batch that writing the incidents to the planes makes, and (B, K) bool: incidents that pass."""
+        catalogue, values = self.config.catalogue, twin.values.copy()
+        moves = replace_measures(values, incidents.cell, incidents.measures(catalogue))
         final = measure.deviations(catalogue, self.episode.difficulty, values)
-        classes, passed = label(plan, final, incidents, after - before, catalogue.measure_of_entity)
-        redraws = np.zeros(len(plan.active), np.int64)
-        return EpisodeBatch(planes, twin_daily, final, plan, classes, redraws), passed
+        twin_daily = twin.values[: catalogue.num_steps]
+        classes, passed = label(plan, final, incidents, moves, twin.layer, catalogue.measure_of_entity)
+        redraws, given_up = np.zeros((2, len(plan.active)), np.int64)
+        return EpisodeBatch(twin.planes, twin_daily, final, plan, classes, redraws, given_up, twin.layer), passed
 
 
 def generate_batch(config: GeneratorConfig, episode: EpisodeConfig, keys: np.ndarray) -> EpisodeBatch:
@@ -281,7 +292,9 @@ def _join(parts: list[EpisodeBatch]) -> EpisodeBatch:
         along(2, [p.planes for p in parts]),
         along(1, [p.twin_daily for p in parts]),
         Deviations(*(along(1, list(arrays)) for arrays in zip(*(p.final for p in parts), strict=True))),
-        Plan(*(along(0, [getattr(p.plan, name) for p in parts]) for name in Plan.__dataclass_fields__)),
+        Plan.join([p.plan for p in parts]),
         along(1, [p.classes for p in parts]),
         along(0, [p.redraws for p in parts]),
+        along(0, [p.given_up for p in parts]),
+        Layer.join(layers) if len(layers := [p.layer for p in parts if p.layer is not None]) else None,
     )

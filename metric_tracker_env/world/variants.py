@@ -42,6 +42,7 @@ TRAFFIC_FLOOR = 0.05  # least share of its traffic that a drop leaves
 # Thresholds from the twin's median that a planned cell must reach: at 1.02 the incidents' own pull on the medians
 # makes 0.8 % of the hard ones fail when they are measured, at 1.08 it is 0.15 %, and each costs a redraw.
 PLAN_MARGIN = 1.08
+WORLD_MARGIN = 1.12  # in a world more dates pull on the medians: at 1.08 it is 0.8 % of the hard ones, so 0.3 %
 FAMILY_INDEX: dict[str, int] = {name: i for i, name in enumerate(ANOMALY_TYPES)}
 FUNNEL_FAMILY = FAMILY_INDEX["funnel_break"]
 MIX_FAMILY = FAMILY_INDEX["hourly_traffic_mix_shift"]
@@ -202,7 +203,7 @@ def variant_table(config: GeneratorConfig, difficulty: Difficulty) -> VariantTab
         scaled=scaled,
         least=least,
         most=most,
-        margin=np.where(family == QUALITY_FAMILY, -np.inf, PLAN_MARGIN),
+        margin=np.where(family == QUALITY_FAMILY, -np.inf, PLAN_MARGIN if config.world is None else WORLD_MARGIN),
         several=several,
         elastic=~several & (family != FUNNEL_FAMILY) & (family != QUALITY_FAMILY),
         links=touches[:, 1:],

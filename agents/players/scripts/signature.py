@@ -50,6 +50,24 @@ class Moves(NamedTuple):
     excess: np.ndarray  # (R, n) impossible events of each pair / threshold, 0 where unknown
 
 
+class Channels(NamedTuple):
+    """What is left to be explained on n dates, and how much of it noise alone would leave."""
+
+    rates: np.ndarray  # (R, n) step rate / what is expected of it
+    limits: np.ndarray  # (R, n) or (R, 1), see ``Moves``
+    rate_noise: np.ndarray  # (R, n) or (R, 1) relative
+    entry: np.ndarray  # (n,) log of first-step count / what is expected of it
+    entry_noise: np.ndarray | float  # (n,) relative
+
+
+class Fits(NamedTuple):
+    """How well each root would explain n dates; F roots, the first of which is ``NO_INCIDENT``."""
+
+    entities: np.ndarray  # (F,) int64
+    residual: np.ndarray  # (F, n) float64, squared, in units of the noise
+    move: np.ndarray  # (F, n) float64, log of the root's own factor; of an end-to-end conversion, its common share
+
+
 def nominal_season(config: GeneratorConfig) -> np.ndarray:
     """(D,) first-step traffic that the configured weekdays and trend lead one to expect / its median."""
     days = np.arange(config.num_days)
@@ -92,42 +110,51 @@ class SignatureRule:
         self.quality = catalogue.slices["data_quality"].start
         self.mix = catalogue.slices["hourly_mix"].start
 
-    def name(self, moves: Moves) -> np.ndarray:
-        """The root of each date: (n,) int64 entity, or ``NO_INCIDENT``."""
-        shift = np.log(np.maximum(moves.rates, LEAST_RELATIVE))
-        z = shift / self.rate_noise
+    def fit(self, seen: Channels) -> Fits:
+        """Fit every root to n dates by least squares; impossible counts and a shifted mix are not among them."""
+        rate_noise, rates = seen.rate_noise, seen.rates
+        shift = np.log(np.maximum(rates, LEAST_RELATIVE))
+        z = shift / rate_noise
         unexplained = (z**2).sum(axis=0)
-        entry = np.abs(np.log(np.maximum(moves.entry, LEAST_RELATIVE)))
-        season = (entry / self.entry_noise) ** 2
+        entry = np.abs(seen.entry)
+        season = (entry / seen.entry_noise) ** 2
 
-        fits = {NO_INCIDENT: unexplained + season}
+        fits = {NO_INCIDENT: (unexplained + season, np.zeros(entry.shape))}
         least = np.log1p(self.least_count_move)  # an incident is at least this large; a natural cell need not be
-        fits[0] = unexplained + (np.maximum(least[0] - entry, 0.0) / self.entry_noise) ** 2
-        weight = self.rate_noise**-2
+        short = np.maximum(least[0] - entry, 0.0)
+        fits[0] = unexplained + (short / seen.entry_noise) ** 2, seen.entry
+        weight = rate_noise**-2
         for step in self.inner_counts:
             into, out = step - 1, step
             both = weight[into] + weight[out]
             factor = (shift[into] * weight[into] - shift[out] * weight[out]) / both
             short = np.maximum(least[step] - np.abs(factor), 0.0)
-            fits[step] = unexplained + season - both * (factor**2 - short**2)
+            fits[step] = unexplained + season - both * (factor**2 - short**2), factor
         for step in range(1, self.catalogue.num_steps):
-            fit = unexplained + season - z[step - 1] ** 2
-            funnel = self.funnel + step
-            fits[funnel] = fit
+            fit = unexplained + season - z[step - 1] ** 2, shift[step - 1]
+            fits[self.funnel + step] = fit
             if step in self.single:
-                fits[self.single[step]] = np.where(moves.flagged[funnel], np.inf, fit)
-        linear = moves.rates - 1.0
+                fits[self.single[step]] = fit
+        linear = rates - 1.0
         for entity, inside in self.skipping.items():
-            limit = np.broadcast_to(moves.limits[inside], linear[inside].shape)
+            limit = np.broadcast_to(seen.limits[inside], linear[inside].shape)
             scaled = limit * weight[inside]
             share = (linear[inside] * scaled).sum(axis=0) / (limit * scaled).sum(axis=0)
             share = np.copysign(np.clip(np.abs(share), *SKIPPING_SHARE), share)
             rest = ((linear[inside] - share * limit) ** 2 * weight[inside]).sum(axis=0)
-            fits[entity] = unexplained + season - (z[inside] ** 2).sum(axis=0) + rest
+            fits[entity] = unexplained + season - (z[inside] ** 2).sum(axis=0) + rest, share
+        residual, move = (np.array(arrays) for arrays in zip(*fits.values(), strict=True))
+        return Fits(np.array(list(fits)), residual, move)
 
-        entities = np.array(list(fits))
-        residual = np.array(list(fits.values()))
+    def name(self, moves: Moves) -> np.ndarray:
+        """The root of each date: (n,) int64 entity, or ``NO_INCIDENT``."""
+        entry = np.log(np.maximum(moves.entry, LEAST_RELATIVE))
+        entities, residual, _ = self.fit(Channels(moves.rates, moves.limits, self.rate_noise, entry, self.entry_noise))
         residual[1:][~moves.flagged[entities[1:]]] = np.inf
+        for step, single in self.single.items():
+            residual[entities == single] = np.where(
+                moves.flagged[self.funnel + step], np.inf, residual[entities == single]
+            )
         named = entities[residual.argmin(axis=0)]
         named = np.where(moves.flagged[self.mix], self.mix, named)
         impossible = moves.excess.max(axis=0, initial=0.0) > 0
