@@ -163,9 +163,9 @@ def observation_space(engine: Engine) -> spaces.Box:
     low = np.zeros(engine.layout.size, np.float32)
     high = np.ones(engine.layout.size, np.float32)
     for name, part in engine.layout.parts.items():
-        if name in {"deviation", "season"}:
+        if name in {"deviation", "season", "announced"}:
             low[part.places], high[part.places] = -RATIO_CLIP, RATIO_CLIP
-        elif name.endswith("flags"):
+        elif name in {"flags", "focus_flags", "next_flags"}:
             high[part.places] = max(SCAN_MULTIPLIERS)
         elif name == "globals":
             high[part.start] = REPORTED_SCALE * engine.config.step_limit

@@ -83,6 +83,21 @@ def session_of(investigation: Investigation) -> Session:
     return investigation._session
 
 
+class _OfWorld:
+    """A method that an investigation has only in the realistic world: elsewhere there is no such name."""
+
+    def __init__(self, method: Callable[..., str]) -> None:
+        self._method = method
+
+    def __get__(self, instance: Investigation | None, owner: type[Investigation]) -> Callable[..., str]:
+        if instance is None:
+            return self._method
+        name = self._method.__name__
+        if not TOOLS[name].offered(session_of(instance).config.generator):
+            raise AttributeError(f"{owner.__name__!r} object has no attribute {name!r}: the configuration has no world")
+        return types.MethodType(self._method, instance)
+
+
 def _method(name: str, documented: Callable[..., object]) -> Callable[..., str]:
     """A method of ``Investigation`` with the signature and docstring of a tool, in plain types."""
 
@@ -123,8 +138,9 @@ def plain_type(hint: Any) -> Any:
     raise TypeError(f"the type {hint!r} of a tool's argument has no plain form")
 
 
-for _name in TOOLS:
-    setattr(Investigation, _name, _method(_name, getattr(SharedAnalysisToolkit, _name)))
+for _name, _spec in TOOLS.items():
+    _called = _method(_name, getattr(SharedAnalysisToolkit, _name))
+    setattr(Investigation, _name, _OfWorld(_called) if _spec.of_world else _called)
 setattr(Investigation, SUBMIT, _method(SUBMIT, Submission.submit))
 
 __all__ = ["Investigation", "plain_type", "session_of"]

@@ -10,7 +10,7 @@ import numpy as np
 from metric_tracker_env import measure
 from metric_tracker_env.config import GeneratorConfig
 from metric_tracker_env.measure import Deviations
-from metric_tracker_env.schema import Catalogue, Difficulty, MetricSubmissionRow
+from metric_tracker_env.schema import Catalogue, Difficulty, Gap, KnownEvent, MetricSubmissionRow
 
 
 @dataclass(frozen=True, repr=False)
@@ -25,6 +25,8 @@ class MetricView:
     difficulty: Difficulty
     hourly: np.ndarray  # (D, H, S) int32 events an hour
     deviations: Deviations  # batch axis kept, B = 1
+    known_events: tuple[KnownEvent, ...] = ()  # what was announced, by date
+    gaps: tuple[Gap, ...] = ()  # dates of which hours were lost
     visible: np.ndarray | None = None  # (E, D) bool, cells whose values may be told; None for all
 
     def __repr__(self) -> str:
@@ -75,6 +77,11 @@ class MetricView:
         """(D,) float64 first-step events that weekday and trend lead one to expect."""
         entry = self.daily[:, 0].astype(np.float64)[None]
         return measure.seasonal_baseline(entry)[0]
+
+    def lost_hours(self, day: int) -> tuple[int, ...]:
+        """Hours of a date of which nothing was recorded."""
+        name = self.config.date_names[day]
+        return tuple(h for gap in self.gaps if gap.date == name for h in range(gap.first_hour, gap.last_hour + 1))
 
     def told(self, cells: np.ndarray) -> np.ndarray:
         """(E, D) bool: those of the cells whose values may be told."""

@@ -36,7 +36,8 @@ ORDER = (
 INSIDE = {
     "config": ("base", "world", "generator", "explicit", "episode", "environment", "load", "page", "__init__"),
     "world": (
-        *("workspace", "rng", "traffic", "variants", "links", "proposals", "plan"),  # what there is, what it would do
+        *("workspace", "rng", "traffic", "variants"),  # what there is
+        *("announced", "links", "proposals", "plan"),  # what it would do
         *("windows", "calendar", "injection", "layer", "planner", "spans", "labels"),  # where it falls
         *("reach", "bench", "advice", "explicit", "source", "episode"),
     ),

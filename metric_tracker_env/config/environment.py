@@ -23,6 +23,7 @@ class ToolCosts(ConfigModel):
     inspect: StrictInt = Field(default=1, ge=1, le=1000, description="A further tool on one date or one metric.")
     scan: StrictInt = Field(default=1, ge=1, le=1000, description="One family over all dates.")
     survey: StrictInt = Field(default=4, ge=1, le=1000, description="All families over all dates.")
+    calendar: StrictInt = Field(default=2, ge=1, le=1000, description="What was announced, in the realistic world.")
 
 
 class EnvConfig(EpisodeOptions):

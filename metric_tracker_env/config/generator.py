@@ -201,6 +201,12 @@ class GeneratorConfig(ConfigModel):
         return getattr(self.rate_noise, difficulty) * step.noise_scale
 
     @property
+    def hour_shares(self) -> np.ndarray:
+        """(24,) float64 share of a usual day's first-step events that falls into each hour."""
+        weights = np.array(self.hourly_weights)
+        return weights / weights.sum()
+
+    @property
     def num_days(self) -> int:
         """Days of an episode, D."""
         return self.num_weeks * DAYS_PER_WEEK

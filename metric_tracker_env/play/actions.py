@@ -27,11 +27,12 @@ WITHOUT_TOOL = {
     REPORT: "Put a cell that a tool has revealed, and whose detection method confirms it, into the draft.",
     SUBMIT: "Submit the draft, which ends the episode.",
 }
-OPEN_TOOL, SURVEY_TOOL = "rows_for_date", "list_suspicious_dates"
+OPEN_TOOL, SURVEY_TOOL, EVENTS_TOOL = "rows_for_date", "list_suspicious_dates", "list_known_events"
+HOURLY_TOOL = "hourly_rows_for_date"  # which also shows which hours were lost
 # What each tool on one date reveals.
 REVEALED_TYPES: dict[str, tuple[EntityType, ...]] = {
     OPEN_TOOL: ("event_count", "conversion_rate"),
-    "hourly_rows_for_date": ("hourly_mix",),
+    HOURLY_TOOL: ("hourly_mix",),
     "detect_funnel_break": ("funnel_step",),
     "check_impossible_counts": ("data_quality",),
 }
@@ -54,6 +55,7 @@ class Op(IntEnum):
     SURVEY = 3  # all families over all dates
     REPORT = 4
     SUBMIT = 5
+    EVENTS = 6  # what was announced
 
 
 class Day(IntEnum):
@@ -78,7 +80,7 @@ class ActionTable:
 
     The focus view has one action for each date to open, then ``rows_for_date`` of the next flagged date, the
     further tools and ``report`` on the date in focus; the board view has every tool and every report for each date.
-    Both end with the scans, the survey and ``submit``.
+    Both end with the scans, the survey, in a world the known events, and ``submit``.
     """
 
     rows: list[tuple[int, int, int, int]]  # (op, day, argument, cost) of each action, as plain numbers
@@ -118,6 +120,8 @@ class ActionTable:
                 scan = family * len(SCAN_MULTIPLIERS) + level
                 self._add(Op.SCAN, 0, scan, self._cost(name), name, {"threshold_multiplier": multiplier})
         self._add(Op.SURVEY, 0, len(SCAN_TOOLS) * len(SCAN_MULTIPLIERS), self._cost(SURVEY_TOOL), SURVEY_TOOL, {})
+        if TOOLS[EVENTS_TOOL].offered(config):
+            self._add(Op.EVENTS, 0, 0, self._cost(EVENTS_TOOL), EVENTS_TOOL, {})
         self._add(Op.SUBMIT, 0, 0, 0, SUBMIT, {})
         op, self.day, self.argument, self.cost = np.array(self.rows, np.int64).T.copy()
         self.op = op.astype(np.int8)

@@ -6,11 +6,22 @@ import numpy as np
 
 from metric_tracker_env.config import EnvConfig
 from metric_tracker_env.play.actions import ActionTable, Op
-from metric_tracker_env.play.layout import FAMILIES, SCANS, Layout, calendar_features
+from metric_tracker_env.play.layout import (
+    ANNOUNCED,
+    ANNOUNCED_FLAGS,
+    FAMILIES,
+    MISSING,
+    SCANS,
+    Layout,
+    calendar_features,
+    event_flags,
+    globals_part,
+)
 from metric_tracker_env.play.observation import (
     FLAG_OF_LEVEL,
     REPORTED_SCALE,
     UNPACK,
+    UNPACK_SHARE,
     Evidence,
     Lane,
     Reported,
@@ -33,13 +44,21 @@ class BoardView(ViewState):
             "season": (1, "deviation of the first step from weekday and trend / threshold, on opened dates"),
             "reported": (entities, "1 where the cell is in the draft"),
             "flags": (FAMILIES, "largest multiplier at which a scan flagged the date, by family"),
-            "calendar": (DAYS_PER_WEEK + 1, "weekday one-hot, position in the range"),
         }
+        self._world = config.generator.world is not None
+        if self._world:
+            columns |= {
+                "announced": (entities, ANNOUNCED),
+                "announced_flags": (FAMILIES, ANNOUNCED_FLAGS),
+                "missing": (1, MISSING),
+            }
+        columns["calendar"] = DAYS_PER_WEEK + 1, "weekday one-hot, position in the range"
         at = layout.add_table(days, columns)
-        layout.add("globals", 3 + SCANS, "reported rows x 0.1, budget left, steps left, scans made")
+        layout.add("globals", *globals_part(config))
         super().__init__(config, table, layout, block=table.block)
         self._at, self._evidence = at, at["season"].stop
         self._calendar = calendar_features(config)
+        self._event_flags, self._mix = event_flags(), config.generator.catalogue.slices["hourly_mix"].start
         # After a tool, those that would reveal nothing more than it did are not legal any more.
         inside = (table.reveals[None] <= table.reveals[:, None]).all(axis=2)
         self._keep = np.ones((table.date_tools, table.block), bool)
@@ -67,6 +86,9 @@ class BoardView(ViewState):
         shown[:, entities:-1] *= data.ratios.take(found.row, axis=0)
         shown[:, -1] = data.season.take(found.row) * (found.opened * UNPACK)
         self._dates[found.lanes, found.days, : self._evidence] = shown
+        if self._world:
+            lost = self._known.missing.take(found.row) * (found.seen[:, self._mix] * UNPACK_SHARE)
+            self._dates[found.lanes, found.days, self._at["missing"].start] = lost
         at = found.lanes * self._lane_blocks + found.days
         block = self._blocks.take(at, axis=0)
         block &= self._keep.take(found.tools, axis=0)
@@ -78,6 +100,16 @@ class BoardView(ViewState):
         self._dates[told.lanes, :, self._at["flags"]] = FLAG_OF_LEVEL.take(told.known[:, :, :FAMILIES])
         self.observations[told.lanes, self._scans_at + told.scans] = 1.0
         self.mask[told.lanes, told.actions] = False
+
+    def on_events(self, lanes: np.ndarray, actions: np.ndarray) -> None:
+        """Write what was announced for all dates, and what it leads one to expect."""
+        play, known, at = self.play, self._known, self._at
+        families = known.family.reshape(play.lanes, -1).take(lanes, axis=0)
+        expected = known.expected.reshape(play.lanes, play.days, -1).take(lanes, axis=0)
+        self._dates[lanes, :, at["announced"]] = expected * UNPACK
+        self._dates[lanes, :, at["announced_flags"]] = self._event_flags.take(families, axis=0)
+        self.observations[lanes, self._scans_at + SCANS] = 1.0
+        self.mask[lanes, actions] = False
 
     def on_report(self, row: Reported) -> None:
         """Mark the cell as reported."""
@@ -104,6 +136,9 @@ class BoardLane(BoardView, Lane):
         self._levels = play.known[0, :, :FAMILIES]
         self._reports_on = self._blocks[:, -entities:]
         self._fresh_cells = np.zeros(entities, bool)
+        if self._world:
+            self._announced_on, self._announced_flags = dates[:, at["announced"]], dates[:, at["announced_flags"]]
+            self._missing_on, self._looked_at = dates[:, at["missing"].start], play.revealed[:, self._mix]
 
     def reveal(self, day: int, tool: int) -> None:
         """Write the revealed cells of the date; its confirmed cells may be reported."""
@@ -115,6 +150,8 @@ class BoardLane(BoardView, Lane):
         revealed[...] = seen
         np.multiply(self._deviations[day], revealed, out=self._deviation_on[day])
         self._season_on[day] = self._seasons.item(day) * self.play.opened.item(day)
+        if self._world:
+            self._missing_on[day] = self._lost.item(day) * self._looked_at.item(day)
         block, reports = self._blocks[day], self._reports_on[day]
         np.logical_and(block, self._kept[tool], out=block)
         np.logical_or(reports, fresh, out=reports)
@@ -123,6 +160,14 @@ class BoardLane(BoardView, Lane):
         """Write the flags; the scan is not legal again."""
         self._flags[...] = FLAG_OF_LEVEL.take(self._levels)
         self._shown[self._scans_at + scan] = 1.0
+        self._allowed[action] = False
+
+    def inform(self, action: int) -> None:
+        """Write what was announced for all dates, and what it leads one to expect."""
+        known = self._known
+        np.multiply(known.expected, UNPACK, out=self._announced_on)
+        self._announced_flags[...] = self._event_flags.take(known.family, axis=0)
+        self._shown[self._scans_at + SCANS] = 1.0
         self._allowed[action] = False
 
     def report(self, day: int, entity: int, action: int) -> None:

@@ -25,7 +25,7 @@ from metric_tracker_env.world.source import EpisodeSource
 
 NEVER = 127  # a level that no family reaches
 # As plain numbers: the members of an enum are looked up a hundred times slower in Python 3.11.
-DATE, REPORT, SUBMIT = int(Op.DATE), int(Op.REPORT), int(Op.SUBMIT)
+DATE, REPORT, SUBMIT, EVENTS = int(Op.DATE), int(Op.REPORT), int(Op.SUBMIT), int(Op.EVENTS)
 FOCUSED, NEXT_FLAGGED = int(Day.FOCUSED), int(Day.NEXT_FLAGGED)
 
 
@@ -261,8 +261,10 @@ class Engine:
 
         reward = 0.0 - cost * self.config.step_cost
         if len(paid):
-            on_date = op[paid] == DATE
-            for use, lanes in ((self._use_date_tools, paid[on_date]), (self._scan, paid[~on_date])):
+            on_date, listing = op[paid] == DATE, op[paid] == EVENTS
+            uses = (self._use_date_tools, on_date), (self._list_events, listing), (self._scan, ~(on_date | listing))
+            for use, chosen in uses:
+                lanes = paid[chosen]
                 if len(lanes):
                     use(lanes, actions[lanes])
             self._view.on_pay(paid)
@@ -279,7 +281,9 @@ class Engine:
         self._view.on_step()
         return reward, done, illegal
 
-    def call(self, lane: int, units: int, shown: np.ndarray | None = None, refused: bool = False) -> tuple[float, bool]:
+    def call(
+        self, lane: int, units: int, shown: np.ndarray | None = None, refused: bool = False, informs: bool = False
+    ) -> tuple[float, bool]:
         """A tool call in words, on a lane that plays: reward and terminated.
 
         It takes a step, spends units and reveals cells, as an action does; but it need not be one of the table's, and
@@ -290,6 +294,7 @@ class Engine:
             units: Budget units to spend, at most what is left.
             shown: (D, E) bool, cells to reveal.
             refused: Whether this is the price of a call that was refused, which is no tool call.
+            informs: Whether it lists the known events.
         """
         play = self._play
         play.steps_left[lane] -= 1
@@ -297,6 +302,7 @@ class Engine:
         play.tool_calls[lane] += units > 0 and not refused
         if shown is not None:
             self._of_lane(play.revealed, lane)[:] |= shown
+        play.informed[lane] |= informs
         done = not play.steps_left[lane]
         play.playing[lane] = not done
         return 0.0 - units * self.config.step_cost, done
@@ -335,6 +341,11 @@ class Engine:
         play.known[lanes] = known
         play.flagged_dates.reshape(play.lanes, -1)[lanes] = known.view(np.int64)[:, :, 0] != 0
         self._view.on_scan(Scanned(lanes, actions, scans, known))
+
+    def _list_events(self, lanes: np.ndarray, actions: np.ndarray) -> None:
+        """The known events: tell what was announced for which dates."""
+        self._play.informed[lanes] = True
+        self._view.on_events(lanes, actions)
 
     def _days(self, lanes: np.ndarray, actions: np.ndarray) -> np.ndarray:
         """Day index that each action is about."""
@@ -396,6 +407,7 @@ class Engine:
             reported=self._of_lane(play.reported, lane).copy(),
             opened=self._of_lane(play.opened, lane).copy(),
             known=play.known[lane, :, : len(ANOMALY_TYPES)].T.copy(),
+            informed=bool(play.informed[lane]),
             focus=int(play.focus[lane]),
             budget=int(play.budget[lane]),
             steps=self.config.step_limit - int(play.steps_left[lane]),
@@ -432,6 +444,7 @@ class Progress(NamedTuple):
     reported: np.ndarray  # (D, E) bool
     opened: np.ndarray  # (D,) bool
     known: np.ndarray  # (7, D) int8, SCAN_MULTIPLIERS that scans have shown each family to reach
+    informed: bool  # the known events have been listed
     focus: int  # day index, -1 for none
     budget: int  # units left
     steps: int

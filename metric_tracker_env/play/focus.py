@@ -6,11 +6,22 @@ import numpy as np
 
 from metric_tracker_env.config import EnvConfig
 from metric_tracker_env.play.actions import ActionTable, Day, Op
-from metric_tracker_env.play.layout import FAMILIES, SCANS, Layout, calendar_features
+from metric_tracker_env.play.layout import (
+    ANNOUNCED,
+    ANNOUNCED_FLAGS,
+    FAMILIES,
+    MISSING,
+    SCANS,
+    Layout,
+    calendar_features,
+    event_flags,
+    globals_part,
+)
 from metric_tracker_env.play.observation import (
     FLAG_OF_LEVEL,
     REPORTED_SCALE,
     UNPACK,
+    UNPACK_SHARE,
     Evidence,
     Lane,
     Reported,
@@ -35,16 +46,30 @@ class FocusView(ViewState):
         self._season = layout.add("season", 1, "deviation of the first step from weekday and trend / threshold")
         self._focus_flags = layout.add("focus_flags", FAMILIES, "flags of the date in focus, see flags")
         self._focus_day = layout.add("focus_calendar", calendar, "weekday one-hot, position; 0 before any focus")
+        self._world = config.generator.world is not None
+        if self._world:
+            self._focus_announced = layout.add("focus_announced", FAMILIES, f"of the date in focus: {ANNOUNCED_FLAGS}")
+            self._announced = layout.add("announced", entities, f"of the date in focus: {ANNOUNCED}")
+            self._missing = layout.add("missing", 1, f"of the date in focus: {MISSING}")
+        self._of_focus = layout.size
         next_at = layout.add("next_flags", FAMILIES, "flags of the next flagged date that was not opened yet")
         layout.add("next_calendar", calendar, "its weekday one-hot and position; 0 when there is none")
         self._next_part = slice(next_at.start, layout.add("waiting", 1, "flagged, unopened dates / dates").stop)
+        if self._world:
+            self._next_announced = layout.add(
+                "next_announced", FAMILIES, f"of the next flagged date: {ANNOUNCED_FLAGS}"
+            )
         start = layout.size
         columns = {
             "flags": (FAMILIES, "largest multiplier at which a scan flagged the date, by family"),
             "opened": (1, "1 where the date was opened"),
         }
         at = layout.add_table(days, columns)
-        layout.add("globals", 3 + SCANS, "reported rows x 0.1, budget left, steps left, scans made")
+        if self._world:
+            first = layout.size
+            layout.add_table(days, {"announced_flags": (FAMILIES, ANNOUNCED_FLAGS)})
+            self._announced_flags = slice(first, layout.size)
+        layout.add("globals", *globals_part(config))
         super().__init__(config, table, layout, block=len(table))
         self._table = slice(start, start + days * at["opened"].stop)
         self._opened = start + at["opened"].start + at["opened"].stop * np.arange(days)
@@ -56,7 +81,8 @@ class FocusView(ViewState):
         self._waiting = np.arange(days + 1, dtype=np.float32) * np.float32(1.0 / days)
         self._next = int(np.flatnonzero(table.day == Day.NEXT_FLAGGED)[0])
         self._on_focus = slice(int(inspect[0]), table.report_start + entities)  # further tools, then reports
-        self._fresh = np.isin(table.op, (Op.SCAN, Op.SURVEY, Op.SUBMIT)) & (self._costs <= config.budget)
+        self._event_flags, self._mix = event_flags(), config.generator.catalogue.slices["hourly_mix"].start
+        self._fresh = np.isin(table.op, (Op.SCAN, Op.SURVEY, Op.EVENTS, Op.SUBMIT)) & (self._costs <= config.budget)
         self._fresh[:days] = self._open_cost <= config.budget
 
     def load(self, lanes: np.ndarray) -> None:
@@ -83,7 +109,7 @@ class FocusView(ViewState):
         self._flat_legal[first + np.where(before < 0, days, before)] = affordable[:, 0]
         self._flat_legal[first + days] = False
 
-        shown = np.empty((len(lanes), self._focus_day.stop), np.float32)
+        shown = np.empty((len(lanes), self._of_focus), np.float32)
         shown[:, self._revealed] = seen
         deviation = shown[:, self._deviation]
         np.multiply(seen, UNPACK, out=deviation)
@@ -93,6 +119,11 @@ class FocusView(ViewState):
         shown[:, self._season.start] = data.season.take(found.row) * UNPACK
         shown[:, self._focus_flags] = FLAG_OF_LEVEL.take(play.known_on(found.row)[:, :FAMILIES])
         shown[:, self._focus_day] = self._calendar.take(days, axis=0)
+        if self._world:
+            known, informed = self._known, play.informed.take(lanes)
+            shown[:, self._focus_announced] = self._event_flags.take(known.family.take(found.row) * informed, axis=0)
+            shown[:, self._announced] = known.expected.take(found.row, axis=0) * (informed * UNPACK)[:, None]
+            shown[:, self._missing.start] = known.missing.take(found.row) * (seen[:, self._mix] * UNPACK_SHARE)
         self.observations[lanes, : shown.shape[1]] = shown
         self.observations[lanes, self._opened.take(days)] = 1.0
         came = found.first & play.flagged_dates.take(found.row)
@@ -110,6 +141,20 @@ class FocusView(ViewState):
         self._flat_legal[self._first_action.take(lanes) + told.actions] = False
         focus = play.focus.take(lanes)
         self.observations[lanes, self._focus_flags] = shown[np.arange(len(lanes)), focus, :-1] * (focus >= 0)[:, None]
+        self._update_next(lanes)
+
+    def on_events(self, lanes: np.ndarray, actions: np.ndarray) -> None:
+        """Write what was announced for all dates, and of the date in focus what it leads one to expect."""
+        play, known = self.play, self._known
+        families = known.family.reshape(play.lanes, -1).take(lanes, axis=0)
+        flags = self._event_flags.take(families, axis=0)
+        self.observations[lanes, self._announced_flags] = flags.reshape(len(lanes), -1)
+        self.observations[lanes, self._scans_at + SCANS] = 1.0
+        self._flat_legal[self._first_action.take(lanes) + actions] = False
+        focus = play.focus.take(lanes)
+        row, some = lanes * play.days + focus, (focus >= 0)[:, None]
+        self.observations[lanes, self._focus_announced] = self._event_flags.take(known.family.take(row), axis=0) * some
+        self.observations[lanes, self._announced] = known.expected.take(row, axis=0) * (some * UNPACK)
         self._update_next(lanes)
 
     def on_report(self, row: Reported) -> None:
@@ -135,6 +180,9 @@ class FocusView(ViewState):
         shown[:, -1] = self._waiting.take(number)
         shown *= some[:, None]
         self.observations[lanes, self._next_part] = shown
+        if self._world:
+            families = self._known.family.take(lanes * play.days + day) * (some & play.informed.take(lanes))
+            self.observations[lanes, self._next_announced] = self._event_flags.take(families, axis=0)
         self.mask[lanes, self._next] = some & (play.budget.take(lanes) >= self._open_cost)
 
 
@@ -163,6 +211,11 @@ class FocusLane(FocusView, Lane):
         self._levels = play.known[0]
         self._may_report = self._allowed[self._further[-1][0] + 1 : self._on_focus.stop]
         self._awaits = np.zeros(days, bool)
+        if self._world:
+            self._focus_announced_now, self._announced_now = shown[self._focus_announced], shown[self._announced]
+            self._next_announced_now = shown[self._next_announced]
+            self._announced_table = shown[self._announced_flags].reshape(days, -1)
+            self._looked_at = play.revealed[:, self._mix]
 
     def reveal(self, day: int, tool: int) -> None:
         """Show the date in focus."""
@@ -186,6 +239,10 @@ class FocusLane(FocusView, Lane):
         self._shown[self._season.start] = self._seasons.item(day)
         self._flags_now[...] = self._flags_on[day]
         self._calendar_now[...] = self._calendars[day]
+        if self._world:
+            self._shown[self._missing.start] = self._lost.item(day) * self._looked_at.item(day)
+            if play.informed.item():
+                self._expect(day)
         if not self._opened_column.item(day):
             self._opened_column[day] = 1.0
             if play.flagged_dates.item(day):
@@ -202,6 +259,21 @@ class FocusLane(FocusView, Lane):
         if focus >= 0:
             self._flags_now[...] = self._flags_on[focus]
         self._find_next()
+
+    def inform(self, action: int) -> None:
+        """Write what was announced for all dates, and of the date in focus what it leads one to expect."""
+        self._announced_table[...] = self._event_flags.take(self._known.family, axis=0)
+        self._shown[self._scans_at + SCANS] = 1.0
+        self._allowed[action] = False
+        focus = self.play.focus.item()
+        if focus >= 0:
+            self._expect(focus)
+        self._find_next()
+
+    def _expect(self, day: int) -> None:
+        """Write what was announced for the date in focus."""
+        self._focus_announced_now[...] = self._announced_table[day]
+        np.multiply(self._known.expected[day], UNPACK, out=self._announced_now)
 
     def report(self, day: int, entity: int, action: int) -> None:
         """Mark the cell as reported."""
@@ -221,8 +293,12 @@ class FocusLane(FocusView, Lane):
             self._next_flags[...] = self._flags_on[day]
             self._next_calendar[...] = self._calendars[day]
             self._next_now[-1] = self._waiting.item(number)
+            if self._world:
+                self._next_announced_now[...] = self._announced_table[day]  # nothing before the events are listed
         else:
             day = -1
             self._next_now[...] = 0.0
+            if self._world:
+                self._next_announced_now[...] = 0.0
         play.next_flagged[0] = day
         self._allowed[self._next] = number > 0 and play.budget.item() >= self._open_cost

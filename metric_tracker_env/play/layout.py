@@ -15,6 +15,12 @@ FAMILIES = len(ANOMALY_TYPES)
 SCANS = FAMILIES * len(SCAN_MULTIPLIERS) + 1  # the survey is the last
 
 
+# What a world adds to the observation, by the name of the part.
+ANNOUNCED_FLAGS = "1 at the family of the event that was announced for the date"
+ANNOUNCED = "deviation / threshold of each cell that the announcement leads one to expect, clipped to +-5"
+MISSING = "share of a usual day's traffic in lost hours, once the hours were looked at"
+
+
 class Part(NamedTuple):
     """A named part of the observation: ``rows`` stretches of ``width`` numbers, ``stride`` apart."""
 
@@ -71,6 +77,11 @@ class Layout:
         return observations[..., self.parts[name].places]
 
 
+def event_flags() -> np.ndarray:
+    """(1 + families, families) float32: for a date's family code in ``CalendarData``, 1 at the announced family."""
+    return np.eye(1 + FAMILIES, FAMILIES, k=-1, dtype=np.float32)
+
+
 def calendar_features(config: EnvConfig) -> np.ndarray:
     """(D, 8) float32: weekday one-hot, then the position in the range from 0 to 1."""
     generator = config.generator
@@ -78,6 +89,12 @@ def calendar_features(config: EnvConfig) -> np.ndarray:
     out[np.arange(generator.num_days), generator.weekdays] = 1.0
     out[:, -1] = np.arange(generator.num_days) / (generator.num_days - 1)
     return out
+
+
+def globals_part(config: EnvConfig) -> tuple[int, str]:
+    """Width and meaning of the part that is about the whole episode."""
+    width, meaning = 3 + SCANS, "reported rows x 0.1, budget left, steps left, scans made"
+    return (width, meaning) if config.generator.world is None else (width + 1, f"{meaning}, known events listed")
 
 
 def shares(whole: int) -> np.ndarray:

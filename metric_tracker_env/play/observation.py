@@ -12,10 +12,10 @@ from metric_tracker_env.measure import SCAN_MULTIPLIERS
 from metric_tracker_env.play.actions import ActionTable
 from metric_tracker_env.play.layout import Layout, shares
 from metric_tracker_env.play.state import Play
-from metric_tracker_env.play.supply import RATIO_SCALE
+from metric_tracker_env.play.supply import RATIO_SCALE, SHARE_SCALE, CalendarData
 
 REPORTED_SCALE = 0.1  # observed per reported row
-UNPACK = np.float32(1.0 / RATIO_SCALE)
+UNPACK, UNPACK_SHARE = np.float32(1.0 / RATIO_SCALE), np.float32(1.0 / SHARE_SCALE)
 FLAG_OF_LEVEL = np.array([0.0, *SCAN_MULTIPLIERS], np.float32)
 
 
@@ -112,6 +112,10 @@ class ViewState:
         """A scan or survey told which dates show which families."""
         raise NotImplementedError
 
+    def on_events(self, lanes: np.ndarray, actions: np.ndarray) -> None:
+        """Lanes were told what was announced."""
+        raise NotImplementedError
+
     def on_report(self, row: Reported) -> None:
         """A cell was reported."""
         raise NotImplementedError
@@ -128,6 +132,13 @@ class ViewState:
         if short.any():
             lanes = lanes[short]
             self._legal[lanes] = self._legal.take(lanes, axis=0) & self._payable.take(budget[short], axis=0)
+
+    @property
+    def _known(self) -> CalendarData:
+        """What is known beside the values; only asked for in a world."""
+        known = self.play.data.calendar
+        assert known is not None
+        return known
 
     def _load_globals(self, lanes: np.ndarray) -> None:
         self.observations[lanes, self._globals] = 0.0
@@ -152,6 +163,8 @@ class Lane(ViewState):
         np.multiply(data.ratios, UNPACK, out=self._deviations)
         np.multiply(data.season, UNPACK, out=self._seasons)
         np.greater(data.classes, 0, out=self._confirmed)
+        if data.calendar is not None:
+            self._lost = data.calendar.missing * UNPACK_SHARE
 
     def reveal(self, day: int, tool: int) -> None:
         """``on_date``: a tool reveals cells of a date."""
@@ -159,6 +172,10 @@ class Lane(ViewState):
 
     def flag(self, scan: int, action: int) -> None:
         """``on_scan``: what is known of all dates has changed."""
+        raise NotImplementedError
+
+    def inform(self, action: int) -> None:
+        """``on_events``: what was announced is told."""
         raise NotImplementedError
 
     def report(self, day: int, entity: int, action: int) -> None:

@@ -23,7 +23,7 @@ from metric_tracker_env.scoring import soft_f1
 from metric_tracker_env.world.labels import CellClass
 
 # As plain numbers: the members of an enum are looked up a hundred times slower in Python 3.11.
-DATE, REPORT, SUBMIT = int(Op.DATE), int(Op.REPORT), int(Op.SUBMIT)
+DATE, REPORT, SUBMIT, EVENTS = int(Op.DATE), int(Op.REPORT), int(Op.SUBMIT), int(Op.EVENTS)
 FOCUSED = int(Day.FOCUSED)
 EXPECTED = int(CellClass.EXPECTED)
 DRAFTS = 4096  # numbers of rows in drafts whose scores are remembered
@@ -106,6 +106,9 @@ class SingleEngine(Engine):
             reward -= cost * self.config.step_cost
             if op == DATE:
                 self._use_date_tool(self._day(day), argument)
+            elif op == EVENTS:
+                play.informed[0] = True
+                lane.inform(action)
             else:
                 self._scan_dates(argument, action)
             lane.pay(budget)

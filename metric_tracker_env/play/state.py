@@ -33,6 +33,7 @@ class Play:
         self.tool_calls = np.zeros(lanes, np.int64)
         self.reports = np.zeros(lanes, np.int64)  # rows in the draft
         self.correct = np.zeros(lanes, np.int64)  # of them expected
+        self.informed = np.zeros(lanes, bool)  # the known events have been listed
         self.playing = np.zeros(lanes, bool)  # an episode is under way
         self.arrays = tuple(value for value in vars(self).values() if isinstance(value, np.ndarray))
 
@@ -44,7 +45,7 @@ class Play:
         """A new episode begins on these lanes; its data are in place."""
         for array in (self.revealed, self.reported, self.opened, self.flagged_dates):
             array.reshape(self.lanes, -1)[lanes] = False
-        for array in (self.known, self.tool_calls, self.reports, self.correct):
+        for array in (self.known, self.tool_calls, self.reports, self.correct, self.informed):
             array[lanes] = 0
         self.focus[lanes] = -1
         self.next_flagged[lanes] = -1

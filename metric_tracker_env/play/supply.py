@@ -9,17 +9,54 @@ from typing import NamedTuple
 
 import numpy as np
 
-from metric_tracker_env.config import EnvConfig, EpisodeConfig, GenerationError
+from metric_tracker_env.config import EnvConfig, EpisodeConfig, GenerationError, GeneratorConfig
 from metric_tracker_env.measure import SCAN_MULTIPLIERS, scan_strength, seasonal_baseline
 from metric_tracker_env.world.episode import EpisodeData, make_episode
+from metric_tracker_env.world.layer import NOTHING, Layer
 from metric_tracker_env.world.rng import KeyStream
 from metric_tracker_env.world.source import CHUNK, EpisodeBatch, EpisodeSource
 
 RATIO_CLIP = 5.0  # thresholds; observed deviations are clipped here
 RATIO_SCALE = 32_000 / RATIO_CLIP  # steps of int16 a threshold: a resolution of 0.00016
+SHARE_SCALE = 32_000  # steps of int16 that the whole of a day's traffic has
 LEVEL_COLUMNS = 8  # one for each family, and padding: the families of a date are one 64-bit word
 ALL = slice(None)
 AHEAD = 4096  # episodes that are kept ahead at most, spread over the lanes; at least one a lane
+
+
+NO_EVENT = 0  # family code of a date for which nothing was announced
+
+
+@dataclass
+class CalendarData:
+    """What is known beside the values of n episodes in a world; dates are rows."""
+
+    family: np.ndarray  # (n x D,) int8, 1 + the family of the event that was announced for the date, or NO_EVENT
+    expected: np.ndarray  # (n x D, E) int16, deviation x RATIO_SCALE that the announcement leads one to expect
+    missing: np.ndarray  # (n x D,) int16, share of a usual day's traffic in lost hours x SHARE_SCALE
+
+    @classmethod
+    def empty(cls, rows: int, entities: int) -> CalendarData:
+        """Room for as many dates, of which nothing is known."""
+        return cls(np.zeros(rows, np.int8), np.zeros((rows, entities), np.int16), np.zeros(rows, np.int16))
+
+    @classmethod
+    def of(cls, source: EpisodeSource, layer: Layer) -> CalendarData:
+        """What is known in a batch's world."""
+        episodes, days = layer.event_of_day.shape
+        found = cls.empty(episodes * days, source.config.catalogue.num_entities)
+        events, gaps = layer.events, layer.gaps
+        lane, day = np.nonzero(layer.event_of_day != NOTHING)
+        place = layer.event_of_day[lane, day]
+        row = lane * days + day
+        found.family[row] = 1 + events.family[lane, place]
+        told = source.announcements.ratios(events.entity[lane, place], events.announced[lane, place])
+        found.expected[row] = _packed(told).T
+        until = np.concatenate([[0.0], np.cumsum(source.config.hour_shares)])  # traffic before each hour
+        lane, place = np.nonzero(gaps.active)
+        lost = until[gaps.last[lane, place] + 1] - until[gaps.first[lane, place]]
+        found.missing[lane * days + gaps.day[lane, place]] = np.rint(lost * SHARE_SCALE)
+        return found
 
 
 @dataclass
@@ -31,16 +68,19 @@ class LaneData:
     levels: np.ndarray  # (n, D, 8) int8, how many SCAN_MULTIPLIERS each family reaches; the last column is 0
     season: np.ndarray  # (n x D,) int16, deviation of the first step from weekday and trend, like ratios
     expected: np.ndarray  # (n,) int64, number of expected rows
+    calendar: CalendarData | None = None  # None without a world
 
     @classmethod
-    def empty(cls, lanes: int, days: int, entities: int) -> LaneData:
+    def empty(cls, lanes: int, generator: GeneratorConfig) -> LaneData:
         """Room for the episodes of some lanes."""
+        days, entities = generator.num_days, generator.catalogue.num_entities
         return cls(
             ratios=np.zeros((lanes * days, entities), np.int16),
             classes=np.zeros((lanes * days, entities), np.int8),
             levels=np.zeros((lanes, days, LEVEL_COLUMNS), np.int8),
             season=np.zeros(lanes * days, np.int16),
             expected=np.zeros(lanes, np.int64),
+            calendar=None if generator.world is None else CalendarData.empty(lanes * days, entities),
         )
 
     @classmethod
@@ -60,6 +100,7 @@ class LaneData:
             levels=levels.transpose(1, 2, 0).copy(),
             season=_packed(season).reshape(-1),
             expected=batch.expected.sum(axis=(0, 2)),
+            calendar=None if batch.layer is None else CalendarData.of(source, batch.layer),
         )
 
     def put(self, rows: np.ndarray | slice | int, other: LaneData, others: np.ndarray | slice = ALL) -> None:
@@ -69,7 +110,9 @@ class LaneData:
 
     def _by_episode(self) -> list[np.ndarray]:
         """The arrays with one row an episode."""
-        return [array.reshape(len(self.expected), -1) for array in vars(self).values()]
+        known = () if self.calendar is None else vars(self.calendar).values()
+        arrays = [*(value for value in vars(self).values() if isinstance(value, np.ndarray)), *known]
+        return [array.reshape(len(self.expected), -1) for array in arrays]
 
 
 def _by_date(cells: np.ndarray) -> np.ndarray:
@@ -135,8 +178,7 @@ class EpisodeSupply:
         self._batch = 0  # a refill makes a multiple of as many episodes; 0 for just those that are asked for
 
     def _room(self, episodes: int) -> LaneData:
-        generator = self._config.generator
-        return LaneData.empty(episodes, generator.num_days, generator.catalogue.num_entities)
+        return LaneData.empty(episodes, self._config.generator)
 
     def fresh(self) -> EpisodeSupply:
         """A supply of the same configuration, which it shares, for as many lanes that were never dealt an episode."""

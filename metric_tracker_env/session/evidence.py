@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from metric_tracker_env.config import GeneratorConfig
-from metric_tracker_env.play.actions import OPEN_TOOL, REVEALED_TYPES, SINGLE_TOOLS
+from metric_tracker_env.play.actions import EVENTS_TOOL, OPEN_TOOL, REVEALED_TYPES, SINGLE_TOOLS
 from metric_tracker_env.schema import EntityType
 from metric_tracker_env.tools import TOOLS
 
@@ -29,6 +29,11 @@ def revealed_by(tool: str, arguments: Mapping[str, Any], config: GeneratorConfig
     else:
         return None
     return cells
+
+
+def informs(tool: str) -> bool:
+    """Whether a call lists the known events."""
+    return tool == EVENTS_TOOL
 
 
 def _of_types(kinds: Sequence[EntityType], config: GeneratorConfig) -> np.ndarray:

@@ -14,7 +14,7 @@ from metric_tracker_env.play.engine import Engine
 from metric_tracker_env.scoring import Grade, score_submission
 from metric_tracker_env.session.answers import OVER, Answer, PlayedEpisode, Standing
 from metric_tracker_env.session.brief import REFUSAL_COST
-from metric_tracker_env.session.evidence import revealed_by
+from metric_tracker_env.session.evidence import informs, revealed_by
 from metric_tracker_env.session.schemas import CALLS
 from metric_tracker_env.submission import InvalidRow, check_rows, shown
 from metric_tracker_env.tools import SharedAnalysisToolkit, ToolError, ToolSpec
@@ -67,12 +67,14 @@ class Round:
     def _called(self, tool: str, given: Mapping[str, object], args: tuple[object, ...]) -> dict[str, object]:
         """What there is to tell of a call."""
         spec = CALLS.get(tool) if isinstance(tool, str) else None
-        if spec is None:
-            return self._refuse(f"tool {shown(tool)} is unknown; the tools are {', '.join(CALLS)}")
+        generator = self._engine.config.generator
+        if spec is None or not spec.offered(generator):
+            offered = ", ".join(name for name, item in CALLS.items() if item.offered(generator))
+            return self._refuse(f"tool {shown(tool)} is unknown; the tools are {offered}")
         if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
             return self._refuse(f"{spec.name}: arguments {shown(given)} must be an object with the arguments by name")
         try:
-            spec.check(self._engine.config.generator, args, given)
+            spec.check(generator, args, given)
         except ToolError as error:
             return self._refuse(str(error))
         arguments = {**dict(zip(spec.parameters, args, strict=False)), **given}
@@ -97,7 +99,7 @@ class Round:
             return self._refuse(str(error))
         if question is not None:
             self._paid.add(question)
-        self._pay(units, revealed_by(spec.name, arguments, config.generator))
+        self._pay(units, revealed_by(spec.name, arguments, config.generator), informing=informs(spec.name))
         return self._told(units, {"result": result.model_dump(mode="json")})
 
     def _submit(self, rows: Sequence[Any]) -> dict[str, object]:
@@ -119,8 +121,8 @@ class Round:
         self._pay(units, refused=True)
         return self._told(units, {"error": error, **more})
 
-    def _pay(self, units: int, cells: np.ndarray | None = None, refused: bool = False) -> None:
-        reward, over = self._engine.call(0, units, cells, refused)
+    def _pay(self, units: int, cells: np.ndarray | None = None, refused: bool = False, informing: bool = False) -> None:
+        reward, over = self._engine.call(0, units, cells, refused, informing)
         self._reward += reward
         if over:
             self._finish(())

@@ -1,4 +1,4 @@
-"""The analysis tools: 24 named methods over the data of one episode, with typed arguments and JSON results."""
+"""The analysis tools: 24 named methods over the data of one episode, and one more in the realistic world."""
 
 from metric_tracker_env.tools.registry import (
     TOOLS,

@@ -12,6 +12,7 @@ from metric_tracker_env.tools.results import (
     DateReport,
     FunnelReport,
     FunnelStepComparison,
+    GapReport,
     HourlyReport,
     ImpossibleCountReport,
     ImpossibleHour,
@@ -61,17 +62,22 @@ class DateTools(ViewTools):
         Returns:
             24 hourly records in events an hour (under a budget of the first step alone); the share (0 to 1) of the
             first step's events that fall into the daytime hours, its median, delta, detection threshold, severity and
-            whether it is an anomaly.
+            whether it is an anomaly. Where hours may have been lost, also which ones were, and their usual share.
         """
         view = self._view
         day = view.config.day_index(date)
-        return HourlyReport(
+        report = HourlyReport(
             date=date,
             records=tuple(record(view, day, hour) for hour in range(HOURS_PER_DAY)),
             daytime_first_hour=measure.DAYTIME_HOURS[0],
             daytime_last_hour=measure.DAYTIME_HOURS[-1],
             daytime_share=comparison(view, day, view.catalogue.slices["hourly_mix"].start),
         )
+        if view.config.world is None:
+            return report
+        lost = view.lost_hours(day)
+        share = measure.rounded(view.config.hour_shares[list(lost)].sum())
+        return GapReport(**dict(report), lost_hours=lost, lost_share=share)
 
     @tool(cost="inspect")
     def compare_rate_to_median(self, date: Date, entity_name: RateMetric) -> Comparison:

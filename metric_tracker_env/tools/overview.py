@@ -14,6 +14,7 @@ from metric_tracker_env.tools.results import (
     DetectionRule,
     EntityInfo,
     EntityList,
+    KnownEvents,
     SeverityLimits,
     TaskOverview,
 )
@@ -127,6 +128,20 @@ class OverviewTools(ViewTools):
             for item in self._view.catalogue.entities
         )
         return EntityList(entities=entities)
+
+    @tool(cost="calendar", of_world=True)
+    def list_known_events(self) -> KnownEvents:
+        """List the events that were announced: campaigns, releases, maintenance and others.
+
+        An announced event may have come true as announced, stronger or weaker, or not at all; and an incident may have
+        happened on its dates as well. What an event moves is explained, and is no anomaly to submit.
+
+        Returns:
+            Of each event kind, first and last date, the entity that it was announced for, direction, and the expected
+            change: in percent of the entity's median; in points of the day's events for hourly_mix; for data_quality
+            in percent over the upstream count, in a few hours of each date.
+        """
+        return KnownEvents(events=self._view.known_events)
 
     @tool(cost="open", dates_argument="limit")
     def show_raw_data(self, limit: Limit = 7) -> DailyRecords:

@@ -16,7 +16,7 @@ from metric_tracker_env.submission import shown
 from metric_tracker_env.tools.arguments import FAMILY_OF_METHOD, fill_names, marks_in, names_of
 from metric_tracker_env.view import MetricView
 
-CostClass = Literal["free", "open", "inspect", "scan", "survey"]
+CostClass = Literal["free", "open", "inspect", "scan", "survey", "calendar"]
 
 _SECTION = re.compile(r"^(Args|Returns|Raises):$")
 _ARGUMENT = re.compile(r"^    (\w+): (.*)$")
@@ -31,12 +31,17 @@ class ToolSpec(MethodSpec):
 
     cost: CostClass
     dates_argument: str | None = None
+    of_world: bool = False
     arguments: type[BaseModel] = Field(exclude=True, repr=False)
 
     @property
     def family(self) -> AnomalyType | None:
         """The family that the tool scans for, if it is one of the seven family scans."""
         return FAMILY_OF_METHOD.get(self.name)
+
+    def offered(self, config: GeneratorConfig) -> bool:
+        """Whether there is such a tool: one of the realistic world there is only where a ``world`` is configured."""
+        return config.world is not None or not self.of_world
 
     def units(self, costs: ToolCosts, arguments: Mapping[str, object], config: GeneratorConfig) -> int:
         """Budget units that a call costs; its arguments have been checked."""
@@ -58,8 +63,11 @@ class ToolSpec(MethodSpec):
 
         Returns:
             The schema. An optional argument for which the configuration has no name is left out; None when
-            that befalls a required one, as for a conversion rate of a funnel without any.
+            that befalls a required one, as for a conversion rate of a funnel without any, and for a tool that is not
+            offered.
         """
+        if not self.offered(config):
+            return None
         schema = self.arguments.model_json_schema()
         properties, required = schema["properties"], schema.get("required", [])
         for name in list(properties):
@@ -78,6 +86,8 @@ class ToolSpec(MethodSpec):
         Raises:
             ToolError: for a missing, unknown, surplus or repeated argument, or a value that is not allowed.
         """
+        if not self.offered(config):
+            raise ToolError(f"{self.name}: nothing was announced here, as the configuration has no world")
         if len(args) > len(self.parameters):
             raise ToolError(f"{self.name}: {len(args)} arguments are too many; {self._usage()}")
         positional = dict(zip(self.parameters, args, strict=False))
@@ -123,13 +133,14 @@ Method = Callable[Concatenate[ToolsT, P], ResultT]
 
 
 def tool(
-    *, cost: CostClass, dates_argument: str | None = None
+    *, cost: CostClass, dates_argument: str | None = None, of_world: bool = False
 ) -> Callable[[Method[ToolsT, P, ResultT]], Method[ToolsT, P, ResultT]]:
     """Register a method as a tool, and check the arguments of every call of it.
 
     Args:
         cost: Which field of ``ToolCosts`` a call costs.
         dates_argument: Name of an argument that is a number of dates, each of which costs as much.
+        of_world: Whether it is offered only where the configuration has a ``world``.
 
     Raises:
         ValueError: for an unknown cost class, a name that is taken, or a docstring that leaves out an argument.
@@ -138,7 +149,7 @@ def tool(
         raise ValueError(f"cost {cost!r} is not one of {list(ToolCosts.model_fields)}")
 
     def register(method: Method[ToolsT, P, ResultT]) -> Method[ToolsT, P, ResultT]:
-        spec = tool_spec(method, cost, dates_argument)
+        spec = tool_spec(method, cost, dates_argument, of_world)
         if spec.name in TOOLS:
             raise ValueError(f"the tool {spec.name!r} is registered already")
         TOOLS[spec.name] = spec
@@ -168,7 +179,8 @@ def available_payload_generation_methods() -> list[MethodSpec]:
 def tool_schemas(config: GeneratorConfig) -> list[dict[str, Any]]:
     """The tools in OpenAI's function form, with the names and dates of a configuration.
 
-    A tool that the configuration gives nothing to work on, see ``ToolSpec.parameter_schema``, is left out.
+    A tool that is not offered, or that the configuration gives nothing to work on, see ``ToolSpec.parameter_schema``,
+    is left out.
     """
     return [schema for spec in TOOLS.values() if (schema := function_schema(spec, config)) is not None]
 
@@ -213,7 +225,9 @@ def parse_docstring(text: str) -> tuple[str, dict[str, str]]:
     return "\n\n".join(" ".join(part.split()) for part in paragraphs if part.strip()), described
 
 
-def tool_spec(method: Callable[..., object], cost: CostClass, dates_argument: str | None = None) -> ToolSpec:
+def tool_spec(
+    method: Callable[..., object], cost: CostClass, dates_argument: str | None = None, of_world: bool = False
+) -> ToolSpec:
     """Read a method: its arguments from the signature, their descriptions from the docstring.
 
     Raises:
@@ -243,5 +257,6 @@ def tool_spec(method: Callable[..., object], cost: CostClass, dates_argument: st
         parameters=names,
         cost=cost,
         dates_argument=dates_argument,
+        of_world=of_world,
         arguments=arguments,
     )

@@ -12,6 +12,7 @@ from metric_tracker_env.schema import (
     DetectionMethod,
     Difficulty,
     EntityType,
+    KnownEvent,
     MetricRecord,
     MetricSubmissionRow,
     Severity,
@@ -168,6 +169,19 @@ class HourlyReport(StrictModel):
     daytime_first_hour: int
     daytime_last_hour: int
     daytime_share: Comparison
+
+
+class GapReport(HourlyReport):
+    """The hours of one date in the realistic world, some of which may have been lost."""
+
+    lost_hours: tuple[int, ...] = Field(description="Hours of which nothing was recorded.")
+    lost_share: float = Field(description="Share of a usual day's first-step events that falls into these hours.")
+
+
+class KnownEvents(StrictModel):
+    """What was announced, by date; nothing tells whether it came true."""
+
+    events: tuple[KnownEvent, ...]
 
 
 class FunnelReport(StrictModel):

@@ -15,7 +15,7 @@ from metric_tracker_env.tools.submission import SubmissionTools
 
 
 class SharedAnalysisToolkit(OverviewTools, DateTools, MetricTools, ScanTools, SubmissionTools):
-    """The 24 analysis tools over the data of one episode; it holds no truth.
+    """The analysis tools over the data of one episode; it holds no truth.
 
     Every call checks its arguments and raises ``ToolError`` for one that is not allowed.
     """

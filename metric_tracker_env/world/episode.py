@@ -83,7 +83,8 @@ class EpisodeData:
     @cached_property
     def view(self) -> MetricView:
         """The data without the truth, for analysis tools."""
-        return MetricView(self.generator_config, self.config.difficulty, self.hourly, self.deviations)
+        known, gaps = tuple(self.known_events), tuple(self.gaps)
+        return MetricView(self.generator_config, self.config.difficulty, self.hourly, self.deviations, known, gaps)
 
     @property
     def deviations(self) -> Deviations:

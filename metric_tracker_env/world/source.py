@@ -12,6 +12,7 @@ from metric_tracker_env.config import EpisodeConfig, GenerationError, GeneratorC
 from metric_tracker_env.measure import Deviations
 from metric_tracker_env.schema import SyntheticGeneratorApplication
 from metric_tracker_env.world import rng
+from metric_tracker_env.world.announced import Announcements
 from metric_tracker_env.world.explicit import plan_explicit
 from metric_tracker_env.world.injection import Incidents, inject
 from metric_tracker_env.world.labels import CellClass, label
@@ -109,6 +110,11 @@ class EpisodeSource:
                 self._planner = SpanPlanner(config, config.world, episode, proposer, families)
         elif not episode.anomaly_generators:
             self._planner = Planner(config, episode, proposer)
+
+    @cached_property
+    def announcements(self) -> Announcements:
+        """What the announced changes of its episodes lead one to expect."""
+        return Announcements(self.config, self.episode.difficulty)
 
     def generate(self, keys: np.ndarray, hourly: bool = True) -> EpisodeBatch:
         """Generate the episodes of (B,) uint64 keys; each is the same whatever else is in the batch.

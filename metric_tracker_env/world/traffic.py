@@ -47,9 +47,8 @@ class CleanTraffic:
         self.config = config
         self.dtype = plane_dtype(config)
         self._mean = mean_traffic(config)
-        weights = np.array(config.hourly_weights)
         rates = np.array([[step.rate] * HOURS_PER_DAY for step in config.steps])
-        means = np.concatenate([[weights / weights.sum()], rates])[:, :, None, None]
+        means = np.concatenate([[config.hour_shares], rates])[:, :, None, None]
         noise = np.array([config.hour_noise, *(config.noise_of(step, difficulty) for step in config.steps)])
         noise = noise[:, None, None, None]
         # mean x (1 + uniform(-noise, noise)) = slope x draw + least, for one 16-bit draw

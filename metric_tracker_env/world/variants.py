@@ -154,7 +154,7 @@ def feasible_variants(config: GeneratorConfig, difficulty: Difficulty) -> list[V
         elif kind == "funnel_step":
             offer("funnel_break", i, -1, *FUNNEL_BREAK_KEEP[difficulty])
         elif kind == "hourly_mix":
-            weights = np.array(config.hourly_weights) / sum(config.hourly_weights)
+            weights = config.hour_shares
             day, night = weights[SHIFT_DAY_HOURS].sum(), sum(weights[part].sum() for part in SHIFT_NIGHT_HOURS)
             if min(day, night) < SHIFT_LEAST:
                 continue

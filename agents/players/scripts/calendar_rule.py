@@ -23,6 +23,7 @@ from agents.players.scripts.signature import (
 from metric_tracker_env.config import GeneratorConfig
 from metric_tracker_env.measure import DAYTIME_HOURS, SHARE_THRESHOLD, Deviations
 from metric_tracker_env.schema import Difficulty
+from metric_tracker_env.world.announced import common_share
 from metric_tracker_env.world.variants import FUNNEL_BREAK_KEEP, RATE_SIZE_LIMIT, SIZES, step_thresholds
 
 SCALE_STEP = 0.05  # between the sizes that an announced change is tried at, of itself
@@ -35,7 +36,6 @@ ROOT_COST, TRAFFIC_ROOT_COST = 12.0, 6.0
 NO_EFFECT_COST, NO_TRAFFIC_EFFECT_COST = 4.0, 3.0
 SLACK = 1.25  # a date's traffic may be this much below the median
 IGNORED = 1e3  # noise of a channel that tells nothing
-SHARE_ROUNDS = 4  # Newton steps
 
 
 class Known(NamedTuple):
@@ -82,7 +82,7 @@ class CalendarRule(SignatureRule):
 
     def __init__(self, config: GeneratorConfig, difficulty: Difficulty) -> None:
         super().__init__(config, difficulty)
-        self.weights = np.array(config.hourly_weights) / sum(config.hourly_weights)
+        self.weights = config.hour_shares
         self.daytime = daytime = np.isin(np.arange(len(self.weights)), DAYTIME_HOURS)
         # Share of the day's traffic that hourly noise alone moves between day and night.
         spread = self.weights * np.where(daytime, 1 - self.weights[daytime].sum(), self.weights[daytime].sum())
@@ -188,7 +188,7 @@ class CalendarRule(SignatureRule):
             own = np.flatnonzero(known.entity == entity)
             if len(own):
                 limits = np.broadcast_to(seen.limits[inside], rates[inside].shape)[:, own]
-                share = _common_share(limits, np.maximum(1.0 + change[own], LEAST_RELATIVE))
+                share = common_share(limits, np.maximum(1.0 + change[own], LEAST_RELATIVE))
                 rates[inside.start : inside.stop, own] = 1.0 + share * limits
         return rates, entry, np.where(known.entity == self.mix, change, 0.0), ignored
 
@@ -232,12 +232,3 @@ def _logs(share: float) -> tuple[float, float]:
 def _unsure(effect: np.ndarray) -> np.ndarray:
     """Squared noise, relative, that taking out factors leaves."""
     return (UNSURE * np.log(effect)) ** 2 + np.where(effect != 1.0, ROUNDED, 0.0) ** 2
-
-
-def _common_share(limits: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    """(n,) share by which (L, n) links move, each in its own limits, when their product moves by (n,) factors."""
-    share = (factor - 1.0) / limits.sum(axis=0)
-    for _ in range(SHARE_ROUNDS):
-        link = np.maximum(1.0 + share * limits, LEAST_RELATIVE)
-        share = share - (np.log(link).sum(axis=0) - np.log(factor)) / (limits / link).sum(axis=0)
-    return share

@@ -95,7 +95,7 @@ class SignatureRule:
         self.shares = threshold_shares(config, difficulty)
         rates = nominal[steps : 2 * steps - 1]
         self.rate_limits = (step_thresholds(difficulty, rates) / rates)[:, None]
-        weights = np.array(config.hourly_weights) / sum(config.hourly_weights)
+        weights = config.hour_shares
         hourly = np.array([config.noise_of(step, difficulty) for step in config.steps])
         daily = hourly * UNIFORM_STD * np.sqrt((weights**2).sum())
         rounding = np.sqrt(len(weights) / 12.0) / nominal[1:steps]  # each hour's count is a whole number

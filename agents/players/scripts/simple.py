@@ -121,7 +121,7 @@ class FixedOrder(ScanScript):
 def clean_noise(config: GeneratorConfig, difficulty: Difficulty) -> np.ndarray:
     """(E,) standard deviation of each entity's clean days, relative to the median; 0 for data quality."""
     catalogue = config.catalogue
-    weights = np.array(config.hourly_weights) / sum(config.hourly_weights)
+    weights = config.hour_shares
     spread = UNIFORM_STD * np.sqrt((weights**2).sum())
     rates = np.array([config.noise_of(step, difficulty) for step in config.steps]) * spread
     traffic = float(np.hypot(np.std(nominal_season(config)), UNIFORM_STD * config.day_noise))
