@@ -15,7 +15,7 @@ from .players.outcome import Played
 from .players.player import Assignment, Player
 from .players.policy import Policy, PolicyPlayer
 from .players.registry import find_player, register_folder, register_player
-from .players.scripts import analyst, oracle, simple
+from .players.scripts import analyst, calendar_analyst, oracle, simple
 from .players.scripts.desk import Desk
 from .players.scripts.script import AGENTS, Script, get_agent, register
 from .players.scripts.signature import NO_INCIDENT, SignatureRule, name_roots
@@ -44,6 +44,7 @@ __all__ = [
     "Script",
     "SignatureRule",
     "analyst",
+    "calendar_analyst",
     "evaluate",
     "evaluate_policy",
     "find_player",

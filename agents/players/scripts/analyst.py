@@ -80,9 +80,12 @@ class SignatureScript(Script):
             yield from self.use(self.desk.report(day, root))
 
 
-@register("analyst")
-class Analyst(SignatureScript):
-    """Surveys once; opens the dates that only an incident can flag, then those that the calendar explains least."""
+@register("analyst_blind")
+class BlindAnalyst(SignatureScript):
+    """Surveys once; opens the dates that only an incident can flag, then those that weekday and trend explain least.
+
+    It knows of no announcement; where there are none, it is the analyst.
+    """
 
     def play(self) -> Iterator[int]:
         """Survey, then date by date: open, inspect, report."""

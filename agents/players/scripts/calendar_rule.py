@@ -12,7 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from agents.players.scripts.signature import (
+from metric_tracker_env.config import GeneratorConfig
+from metric_tracker_env.measure import DAYTIME_HOURS, SHARE_THRESHOLD, Deviations
+from metric_tracker_env.schema import Difficulty
+from metric_tracker_env.world.announced import common_share
+from metric_tracker_env.world.variants import FUNNEL_BREAK_KEEP, RATE_SIZE_LIMIT, SIZES, step_thresholds
+
+from .signature import (
     LEAST_RELATIVE,
     NO_INCIDENT,
     UNIFORM_STD,
@@ -20,11 +26,6 @@ from agents.players.scripts.signature import (
     Fits,
     SignatureRule,
 )
-from metric_tracker_env.config import GeneratorConfig
-from metric_tracker_env.measure import DAYTIME_HOURS, SHARE_THRESHOLD, Deviations
-from metric_tracker_env.schema import Difficulty
-from metric_tracker_env.world.announced import common_share
-from metric_tracker_env.world.variants import FUNNEL_BREAK_KEEP, RATE_SIZE_LIMIT, SIZES, step_thresholds
 
 SCALE_STEP = 0.05  # between the sizes that an announced change is tried at, of itself
 # Noise of what is taken out: of an effect, since the scales are a step apart, and since announcements are rounded to a

@@ -8,10 +8,19 @@ import gymnasium as gym
 import numpy as np
 
 from metric_tracker_env import MetricTrackerEnv
-from metric_tracker_env.play.actions import FOCUSED, INSPECT_TOOLS, OPEN_TOOL, REPORT, SUBMIT, SURVEY_TOOL
+from metric_tracker_env.play.actions import (
+    EVENTS_TOOL,
+    FOCUSED,
+    HOURLY_TOOL,
+    INSPECT_TOOLS,
+    OPEN_TOOL,
+    REPORT,
+    SUBMIT,
+    SURVEY_TOOL,
+)
 from metric_tracker_env.schema import Entity, EntityType
 
-FUNNEL_TOOL, HOURLY_TOOL, QUALITY_TOOL = "detect_funnel_break", "hourly_rows_for_date", "check_impossible_counts"
+FUNNEL_TOOL, QUALITY_TOOL = "detect_funnel_break", "check_impossible_counts"
 TOOL_OF_TYPE: dict[EntityType, str] = {
     "event_count": OPEN_TOOL,
     "conversion_rate": OPEN_TOOL,
@@ -19,6 +28,7 @@ TOOL_OF_TYPE: dict[EntityType, str] = {
     "hourly_mix": HOURLY_TOOL,
     "data_quality": QUALITY_TOOL,
 }
+WORLD_PARTS = ("announced", "announced_flags", "missing")
 COUNT_FAMILIES = (2, 3)  # positions in ANOMALY_TYPES: drop, spike
 FUNNEL_FAMILY, MIX_FAMILY, QUALITY_FAMILY = 4, 5, 6
 TOOL_OF_FAMILY = {QUALITY_FAMILY: QUALITY_TOOL, MIX_FAMILY: HOURLY_TOOL, FUNNEL_FAMILY: FUNNEL_TOOL}
@@ -36,12 +46,15 @@ class Desk:
         self.days = game.config.generator.num_days
         self._focus = game.config.view == "focus"
         layout = game.observation_layout
-        self._places = {name: layout.parts[name].places for name in ("revealed", "deviation", "season", "flags")}
+        self.in_world = game.config.generator.world is not None
+        names = ("revealed", "deviation", "season", "flags", *(WORLD_PARTS if self.in_world else ()))
+        self._places = {name: layout.parts[name].places for name in names}
         self._observation = np.zeros(layout.size, np.float32)
         self._mask = np.zeros(len(game.actions), np.int8)
         encode = game.actions.encode
         dates = game.config.generator.date_names
         self.survey, self.submit = encode(SURVEY_TOOL), encode(SUBMIT)
+        self.events = encode(EVENTS_TOOL) if self.in_world else None
         self._open = [encode(OPEN_TOOL, date=date) for date in dates]
         named = [FOCUSED] * self.days if self._focus else dates
         self._inspect = {tool: [encode(tool, date=date) for date in named] for tool in INSPECT_TOOLS}
@@ -90,6 +103,18 @@ class Desk:
     def season(self, day: int) -> float:
         """Deviation / threshold of the first step from weekday and trend on a date (the one in focus)."""
         return float(self._of_date("season", day).item())
+
+    def announced_families(self) -> np.ndarray:
+        """(7, D) bool: families of the events that were announced for each date; in a world, once they were listed."""
+        return self._observation[self._places["announced_flags"]].T > 0
+
+    def announced(self, day: int) -> np.ndarray:
+        """(E,) float32: deviations / threshold that the announcement for a date (the one in focus) lets one expect."""
+        return self._of_date("announced", day)
+
+    def missing(self, day: int) -> float:
+        """Share of usual traffic in the lost hours of a date (the one in focus), 0 before its hours were looked at."""
+        return float(self._of_date("missing", day).item())
 
     def confirmed(self, day: int) -> np.ndarray:
         """(E,) bool: cells of a date (the one in focus) that may be reported now."""
