@@ -12,8 +12,10 @@ from multiprocessing.pool import Pool
 from typing import NamedTuple
 
 import numpy as np
+import under_budget
 from detectors import DETECTORS, Full, episode_f1, recheck
 from tree_filter import filtered_f1
+from under_budget import row_name
 
 from agents.players.scripts.calendar_rule import CalendarRule, Known
 from agents.players.scripts.signature import NO_INCIDENT, nominal_season
@@ -33,6 +35,9 @@ SKIPPING, NEVER = "skipping event dates", "never naming the announced entity"
 SPEED_ROUNDS, SPEED_EPISODES = 8, 2048
 FILTER = "boosted trees on everything but the calendar"
 FILTER_EPISODES = 6000
+BUDGET = 14
+PLAYED = 0.1  # share of the episodes that the scripts play
+AUC, AUC_EPISODES = "AUC of announcements alone, before payment", 4096
 
 
 class Row(NamedTuple):
@@ -56,6 +61,10 @@ ROWS = (
     Row("largest z of a date", most=0.42),
     Row("largest deviation of a date"),
     Row("every flagged cell", most=0.42),
+    Row(row_name("analyst", False, BUDGET), least=0.86, most=0.92),
+    Row(row_name("blind analyst", False, BUDGET), most=0.46),
+    Row(row_name("told the dates of the incidents", False, BUDGET), most=0.94),
+    Row(AUC, most=0.52),
     Row("explained cells an episode", least=15),
     Row("consequences an episode"),
     Row("natural cells an episode"),
@@ -64,6 +73,8 @@ ROWS = (
     Row(f"quiet episodes left alone: {RULE}", least=0.98),
     Row(f"quiet episodes left alone: {BLIND}", most=0.05),
     Row(f"quiet episodes left alone: {NO_HOURS}", most=0.3),
+    Row(row_name("analyst", True, BUDGET), least=0.95),
+    Row(row_name("blind analyst", True, BUDGET)),
     Row("episodes a CPU second, world on / off", least=0.4),
 )
 OTHER_ROWS = tuple(row for name in OTHERS for row in (Row(f"{RULE}, {name}", least=0.96), Row(f"{BLIND}, {name}")))
@@ -189,6 +200,12 @@ def filtered(job: Job) -> float:
     return filtered_f1(rule, batch, known_of(rule, batch, False, True))
 
 
+def announced_alone(job: Job) -> float:
+    """Area under the curve of the best statistic that would tell announced dates, see ``under_budget``."""
+    batch = EpisodeSource(job.config, job.episode).generate(keys_of(job))
+    return under_budget.announced_auc(job.config, batch)
+
+
 def judge(
     difficulty: Difficulty, seed: int, episodes: int, run: Callable[[list[Job]], list[dict[str, np.ndarray]]]
 ) -> tuple[dict[str, float], dict[str, int], int]:
@@ -236,6 +253,8 @@ def table(pool: Pool, episodes: int, seed: int, trees: bool) -> tuple[dict[str, 
             difficulty, seed, episodes, lambda jobs: pool.map(work, jobs, chunksize=1)
         )
         figures[difficulty]["episodes a CPU second, world on / off"] = speed(difficulty)
+        figures[difficulty] |= under_budget.figures(pool, difficulty, round(PLAYED * number), INCIDENTS)
+        figures[difficulty][AUC] = announced_alone(Job(difficulty, MIXED, seed, AUC_EPISODES))
         if trees:
             figures[difficulty][FILTER] = filtered(Job(difficulty, MIXED, seed, min(FILTER_EPISODES, episodes)))
 

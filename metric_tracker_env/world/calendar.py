@@ -96,7 +96,8 @@ class CalendarPlanner:
         start = drawn_starts(self.config, length, draws)
         proposed = self._proposer.propose(bare, targets, start + length[:, None] - 1)
         links = self._links.take(variant)
-        tries = Tries(start, np.repeat(length[:, None], TRIES, axis=1), proposed.fits)
+        # What changes nothing may fall on any date, so that the date of an announcement tells nothing of its own.
+        tries = Tries(start, np.repeat(length[:, None], TRIES, axis=1), proposed.fits | ~effect[:, None])
         free = np.full(start.shape, 1 << TAKEN, np.uint16)
         chosen = tries.settle(taken, lane, rank, free, links)
         kept = np.flatnonzero(chosen >= 0)
