@@ -33,7 +33,8 @@ class Announcements:
     """
 
     def __init__(self, config: GeneratorConfig, difficulty: Difficulty) -> None:
-        self._catalogue, self._difficulty = config.catalogue, difficulty
+        self._catalogue = config.catalogue
+        self._wrong_hours = IMPOSSIBLE_HOURS[difficulty] / HOURS_PER_DAY  # share of the day, whichever hours they are
         self._nominal = nominal_measures(config)
         limits = measure.thresholds(config.catalogue, difficulty, self._nominal)
         self._limits = limits[:, None]
@@ -62,7 +63,7 @@ class Announcements:
             own = np.flatnonzero(entity == root)
             if root >= first_pair:
                 step = 1 + root - first_pair
-                inside = IMPOSSIBLE_HOURS[self._difficulty] / HOURS_PER_DAY  # of the day, at any hours
+                inside = self._wrong_hours
                 above = counts[step - 1, own] * inside * (1.0 + change[own] / 100.0)
                 excesses[step - 1, own] = counts[step - 1, own] * inside * change[own] / 100.0
                 counts[step, own] += above - counts[step, own] * inside

@@ -20,6 +20,7 @@ from .desk import (
     MIX_FAMILY,
     QUALITY_FAMILY,
     QUALITY_TOOL,
+    Desk,
 )
 from .script import Script, register
 from .signature import NO_INCIDENT, Moves, SignatureRule, nominal_season
@@ -30,8 +31,8 @@ CLIPPED = 0.999 * RATIO_CLIP  # an observed deviation from here on may be larger
 class SignatureScript(Script):
     """Reads an opened date with the signature rule."""
 
-    def __init__(self, env: gym.Env[np.ndarray, Any]) -> None:
-        super().__init__(env)
+    def __init__(self, place: gym.Env[np.ndarray, Any] | Desk) -> None:
+        super().__init__(place)
         config = self.desk.config.generator
         self.rule = SignatureRule(config, self.desk.config.difficulty)
         self.season = nominal_season(config)

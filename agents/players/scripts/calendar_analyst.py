@@ -8,14 +8,13 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from metric_tracker_env import MetricTrackerEnv
 from metric_tracker_env.measure import SHARE_THRESHOLD
-from metric_tracker_env.schema import ANOMALY_TYPES, AnomalyType, EntityType
+from metric_tracker_env.schema import ANOMALY_TYPES, FAMILIES, AnomalyType
 
 from .analyst import BlindAnalyst, SignatureScript
 from .calendar_rule import CalendarRule, Known, Sight
-from .desk import HOURLY_TOOL, MIX_FAMILY, QUALITY_FAMILY, TOOL_OF_TYPE
-from .script import Script, register
+from .desk import HOURLY_TOOL, MIX_FAMILY, QUALITY_FAMILY, TOOL_OF_TYPE, Desk
+from .script import register
 from .signature import NO_INCIDENT
 
 # Families that an event or incident of each family can flag on its date, by what follows from it.
@@ -33,15 +32,6 @@ FOLLOWING: dict[AnomalyType, tuple[AnomalyType, ...]] = {
         "funnel_break",
     ),
 }
-TYPES_OF_FAMILY: tuple[tuple[EntityType, ...], ...] = (
-    ("conversion_rate",),
-    ("conversion_rate",),
-    ("event_count",),
-    ("event_count",),
-    ("funnel_step",),
-    ("hourly_mix",),
-    ("data_quality",),
-)
 DROP, SPIKE = 2, 3  # positions in ANOMALY_TYPES
 # What a unit spent on a date is worth: chances that it holds an incident, by what is flagged there and not explained.
 CERTAIN, SHIFTED, NEIGHBOUR, FEWER, ANNOUNCED, SEASONAL = 1.0, 0.8, 0.35, 0.07, 0.09, 0.04
@@ -54,8 +44,8 @@ class CalendarAnalyst(SignatureScript):
 
     rule: CalendarRule
 
-    def __init__(self, env: gym.Env[np.ndarray, Any]) -> None:
-        super().__init__(env)
+    def __init__(self, place: gym.Env[np.ndarray, Any] | Desk) -> None:
+        super().__init__(place)
         config = self.desk.config.generator
         self.rule = CalendarRule(config, self.desk.config.difficulty)
         self._natural = (self.season - 1.0) / self.rule.shares[0]  # thresholds
@@ -161,7 +151,7 @@ class CalendarAnalyst(SignatureScript):
         if not family.any():
             return NO_INCIDENT, 0.0
         expected = desk.announced(day).astype(np.float64)
-        (kind,) = TYPES_OF_FAMILY[int(family.argmax())]
+        kind = FAMILIES[ANOMALY_TYPES[int(family.argmax())]].entity_type
         at = desk.catalogue.slices[kind]
         moved = at.start + np.flatnonzero(expected[at])
         entity = int(moved[0])
@@ -175,9 +165,12 @@ class CalendarAnalyst(SignatureScript):
         return entity, 100.0 * expected[entity] * rule.shares[entity]
 
 
+def analyst_at(desk: Desk) -> SignatureScript:
+    """The analyst for a desk: where nothing is announced, it needs no calendar."""
+    return CalendarAnalyst(desk) if desk.in_world else BlindAnalyst(desk)
+
+
 @register("analyst")
-def analyst(env: gym.Env[np.ndarray, Any]) -> Script:
-    """The analyst for an environment: where nothing is announced, it needs no calendar."""
-    game = env.unwrapped
-    in_world = isinstance(game, MetricTrackerEnv) and game.config.generator.world is not None
-    return CalendarAnalyst(env) if in_world else BlindAnalyst(env)
+def analyst(env: gym.Env[np.ndarray, Any]) -> SignatureScript:
+    """The analyst for an environment."""
+    return analyst_at(Desk(env))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import gymnasium as gym
 import numpy as np
@@ -14,16 +14,17 @@ from ..registry import register_player
 from .desk import Desk
 
 AGENTS: dict[str, AgentFactory] = {}
+FactoryT = TypeVar("FactoryT", bound=AgentFactory)
 
 
-def register(name: str) -> Callable[[AgentFactory], AgentFactory]:
+def register(name: str) -> Callable[[FactoryT], FactoryT]:
     """Class decorator that enters an agent into ``AGENTS``, and its player into the registry of all players.
 
     Raises:
         ValueError: if the name is taken.
     """
 
-    def enter(factory: AgentFactory) -> AgentFactory:
+    def enter(factory: FactoryT) -> FactoryT:
         register_player(name, partial(AgentPlayer, name, factory))
         AGENTS[name] = factory
         return factory
@@ -45,8 +46,9 @@ def get_agent(name: str) -> AgentFactory:
 class Script:
     """An agent written as a generator: ``play`` yields actions, and the desk is up to date after each."""
 
-    def __init__(self, env: gym.Env[np.ndarray, Any]) -> None:
-        self.desk = Desk(env)
+    def __init__(self, place: gym.Env[np.ndarray, Any] | Desk) -> None:
+        """Sit down at an environment, or at a desk."""
+        self.desk = place if isinstance(place, Desk) else Desk(place)
         self._playing: Iterator[int] = iter(())
 
     def begin(self, seed: int) -> None:

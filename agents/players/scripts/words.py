@@ -1,7 +1,7 @@
-"""The analyst in words: the investigation of a script that calls tools by name and reads their JSON, through any door.
+"""The analyst in words: the same script, at a desk that calls tools by name and reads their JSON, through any door.
 
-It is what a good language model would do: survey, open the flagged dates, inspect what asks for it, name the roots by
-the signature rule, and submit their rows as the tools gave them.
+It is what a good language model would do: survey, learn what was announced, open the dates that promise most, inspect
+what asks for it, name the roots by its rule, and submit their rows as the tools gave them.
 """
 
 from __future__ import annotations
@@ -12,109 +12,180 @@ from typing import Any
 
 import numpy as np
 
-from metric_tracker_env.config import GeneratorConfig
-from metric_tracker_env.play.actions import OPEN_TOOL, SUBMIT, SURVEY_TOOL
-from metric_tracker_env.schema import ANOMALY_TYPES, MetricSubmissionRow
+from metric_tracker_env.config import EnvConfig, GeneratorConfig
+from metric_tracker_env.measure import anomaly_type
+from metric_tracker_env.play.actions import EVENTS_TOOL, OPEN_TOOL, REPORT, SUBMIT, SURVEY_TOOL
+from metric_tracker_env.schema import ANOMALY_TYPES, Difficulty, MetricSubmissionRow
+from metric_tracker_env.world.announced import Announcements
 
-from .desk import COUNT_FAMILIES, FUNNEL_TOOL, HOURLY_TOOL, QUALITY_TOOL
-from .signature import NO_INCIDENT, Moves, SignatureRule, nominal_season
+from .calendar_analyst import analyst_at
+from .desk import Desk
 
 Call = tuple[str, dict[str, Any]]
 Answer = Mapping[str, Any]
 ROW_FIELDS = tuple(MetricSubmissionRow.model_fields)
 ALL_DATES = 366
-QUALITY, MIX, FUNNEL = "instrumentation_data_quality_issue", "hourly_traffic_mix_shift", "funnel_break"
+LISTS = ("counts", "rates", "steps", "pairs")  # of cells, in the results of the tools on one date
 
 
-class Evidence:
-    """What the tools have shown of one date."""
+class WordsDesk(Desk):
+    """A desk whose actions are calls of tools, and that shows what the answers told."""
 
-    def __init__(self, rule: SignatureRule) -> None:
-        self._rule = rule
-        self._cells: dict[int, Mapping[str, Any]] = {}
-        self._entry = 1.0
+    def __init__(self, config: GeneratorConfig, difficulty: Difficulty) -> None:
+        self.config = EnvConfig(generator=config, difficulty=difficulty, anomaly_count=0)
+        self.catalogue, self.days = config.catalogue, config.num_days
+        self.in_world = config.world is not None
+        self.rows: list[dict[str, Any]] = []  # the draft
+        self._calls: list[Call] = []
+        self._numbers: dict[str, int] = {}
+        self.budget = 0  # units left
+        cells = (self.days, self.catalogue.num_entities)
+        self._cells: dict[tuple[int, int], Mapping[str, Any]] = {}
+        self._deviation = np.zeros(cells)
+        self._season, self._missing = np.zeros(self.days), np.zeros(self.days)
+        self._flags, self._families = np.zeros((2, len(ANOMALY_TYPES), self.days))
+        self._expected = np.zeros(cells)
+        self.survey, self.submit = self._number(SURVEY_TOOL, limit=ALL_DATES), self._number(SUBMIT)
+        self.events = self._number(EVENTS_TOOL) if self.in_world else None
 
-    def take(self, result: Mapping[str, Any]) -> None:
-        """Read the result of a tool on the date."""
-        season = result.get("seasonal")
-        if season is not None:
-            self._entry = season["observed_value"] / max(season["seasonal_baseline"], 1.0)
-        lists = (result.get(name, ()) for name in ("counts", "rates", "steps", "pairs"))
+    def _number(self, tool: str, **arguments: Any) -> int:
+        """The action that a call is."""
+        key = json.dumps([tool, arguments])
+        if key not in self._numbers:
+            self._numbers[key] = len(self._calls)
+            self._calls.append((tool, arguments))
+        return self._numbers[key]
+
+    def call(self, action: int) -> Call:
+        """The call that an action is."""
+        return self._calls[action]
+
+    def read(self, action: int, answer: Answer) -> None:
+        """Take in the answer to a call."""
+        self.budget = answer["budget_left"]
+        if not answer["ok"]:
+            return
+        tool, arguments = self._calls[action]
+        result = answer["result"]
+        if tool == SURVEY_TOOL:
+            for item in result["dates"]:
+                day = self._day(item["date"])
+                self._flags[[ANOMALY_TYPES.index(name) for name in item["anomaly_types"]], day] = 1.0
+        elif tool == EVENTS_TOOL:
+            self._read_events(result["events"])
+        else:
+            self._read_date(self._day(arguments["date"]), result)
+
+    def _read_events(self, events: list[Mapping[str, Any]]) -> None:
+        """What was announced."""
+        entities = [self.catalogue.index[event["entity_type"], event["entity_name"]] for event in events]
+        changes = np.array([event["expected_change"] for event in events])
+        told = Announcements(self.config.generator, self.config.difficulty).ratios(
+            np.array(entities, np.int64), changes
+        )
+        for event, expected in zip(events, told.T, strict=True):
+            days = slice(self._day(event["first_date"]), self._day(event["last_date"]) + 1)
+            self._expected[days] = expected
+            family = anomaly_type(event["entity_type"], event["expected_change"])
+            self._families[ANOMALY_TYPES.index(family), days] = 1.0
+
+    def _read_date(self, day: int, result: Mapping[str, Any]) -> None:
+        """The result of a tool on a date."""
         single = [result["daytime_share"]] if "daytime_share" in result else []
-        for cell in [*(cell for cells in lists for cell in cells), *single]:
-            self._cells[self._rule.catalogue.index[cell["entity_type"], cell["entity_name"]]] = cell
+        for cell in [*(cell for name in LISTS for cell in result.get(name, ())), *single]:
+            entity = self.catalogue.index[cell["entity_type"], cell["entity_name"]]
+            self._cells[day, entity] = cell
+            self._deviation[day, entity] = cell["ratio"]
+        self._missing[day] = result.get("lost_share", self._missing[day])
+        if "seasonal" in result:
+            self._season[day] = result["seasonal"]["delta_value"] / self._cells[day, 0]["threshold"]
 
-    def root(self) -> Mapping[str, Any] | None:
-        """The cell of the root that the signature rule names, if there is one."""
-        rule, cells = self._rule, self._cells
-        catalogue = rule.catalogue
-        flagged = np.zeros((catalogue.num_entities, 1), bool)
-        flagged[[index for index, cell in cells.items() if cell["is_anomaly"]]] = True
-        if not flagged.any():
-            return None
-        relative = np.ones(catalogue.num_entities)
-        for index, cell in cells.items():
-            if cell["baseline_value"] > 0:
-                relative[index] = cell["observed_value"] / cell["baseline_value"]
-        counts = np.maximum(relative[: catalogue.num_steps], 1e-6)
-        rates = counts[1:] / counts[:-1]
-        for step in range(1, catalogue.num_steps):
-            for entity in (rule.single.get(step), rule.funnel + step):
-                if entity in cells:
-                    rates[step - 1] = relative[entity]
-        excess = np.zeros(catalogue.num_steps - 1)
-        for pair in range(len(excess)):
-            if rule.quality + pair in cells:
-                excess[pair] = cells[rule.quality + pair]["ratio"]
-        entry = np.array([self._entry])
-        root = int(rule.name(Moves(rates[:, None], rule.rate_limits, entry, flagged, excess[:, None]))[0])
-        return None if root == NO_INCIDENT else cells[root]
+    def note(self, action: int) -> None:
+        """Put the row that an action reports into the draft."""
+        named = self._calls[action][1]
+        cell = self._cells[self._day(named["date"]), self.catalogue.index[named["entity_type"], named["entity_name"]]]
+        self.rows.append({field: cell[field] for field in ROW_FIELDS})
+
+    def _day(self, date: str) -> int:
+        return self.config.generator.day_index(date)
+
+    def may(self, action: int) -> bool:
+        """Whether a call may be paid for, or the row is confirmed and not in the draft."""
+        tool, arguments = self._calls[action]
+        if tool != REPORT:
+            return self.budget > 0
+        cell = (self._day(arguments["date"]), self.catalogue.index[arguments["entity_type"], arguments["entity_name"]])
+        return bool(self.confirmed(cell[0])[cell[1]])
+
+    def open(self, day: int) -> int:
+        """The call that opens a date."""
+        return self._number(OPEN_TOOL, date=self.config.generator.date_names[day])
+
+    def inspect(self, tool: str, day: int) -> int:
+        """The call of a further tool on a date."""
+        return self._number(tool, date=self.config.generator.date_names[day])
+
+    def report(self, day: int, entity: int) -> int:
+        """The action that puts a row into the draft."""
+        described, date = self.entities[entity], self.config.generator.date_names[day]
+        return self._number(REPORT, date=date, entity_type=described.entity_type, entity_name=described.entity_name)
+
+    def flags(self) -> np.ndarray:
+        """(7, D): 1 where the survey flagged the date."""
+        return self._flags
+
+    def revealed(self, day: int) -> np.ndarray:
+        """(E,) bool: cells of a date that a tool has told."""
+        return np.array([(day, entity) in self._cells for entity in range(len(self.entities))])
+
+    def deviation(self, day: int) -> np.ndarray:
+        """(E,) signed deviation / threshold of the cells that were told, 0 else."""
+        return self._deviation[day]
+
+    def season(self, day: int) -> float:
+        """Deviation / threshold of the first step from weekday and trend on an opened date."""
+        return float(self._season[day])
+
+    def announced_families(self) -> np.ndarray:
+        """(7, D) bool: families of the events that were announced for each date."""
+        return self._families > 0
+
+    def announced(self, day: int) -> np.ndarray:
+        """(E,) deviations / threshold that the announcement for a date lets one expect."""
+        return self._expected[day]
+
+    def missing(self, day: int) -> float:
+        """Share of usual traffic in the lost hours of a date."""
+        return float(self._missing[day])
+
+    def confirmed(self, day: int) -> np.ndarray:
+        """(E,) bool: cells of a date that a tool has confirmed and that are not in the draft."""
+        drafted = {(row["date"], row["entity_type"], row["entity_name"]) for row in self.rows}
+        date = self.config.generator.date_names[day]
+        found = [self._cells.get((day, entity)) for entity in range(len(self.entities))]
+        return np.array(
+            [
+                cell is not None and cell["is_anomaly"] and (date, item.entity_type, item.entity_name) not in drafted
+                for item, cell in zip(self.entities, found, strict=True)
+            ]
+        )
 
 
 def investigate(config: GeneratorConfig) -> Generator[Call, Answer, None]:
     """The calls of one episode: yields (tool, arguments) and is sent each answer, decoded."""
     overview = yield "task_overview", {}
-    rule = SignatureRule(config, overview["result"]["difficulty"])
-    survey = yield SURVEY_TOOL, {"limit": ALL_DATES}
-    flagged = {item["date"]: set(item["anomaly_types"]) for item in survey.get("result", {}).get("dates", ())}
-    rows: list[dict[str, Any]] = []
-    for date in ranked(flagged, rule):
-        found = Evidence(rule)
-        families = flagged[date]
-        opened = yield OPEN_TOOL, {"date": date}
-        if not opened["ok"]:
-            break
-        found.take(opened["result"])
-        further = None
-        if QUALITY in families:
-            further = QUALITY_TOOL
-        elif MIX in families:
-            further = HOURLY_TOOL
-        elif FUNNEL in families and not _is_inner_count(found.root(), rule):
-            further = FUNNEL_TOOL
-        if further is not None:
-            looked = yield further, {"date": date}
-            if looked["ok"]:
-                found.take(looked["result"])
-        root = found.root()
-        if root is not None:
-            rows.append({field: root[field] for field in ROW_FIELDS})
-    yield SUBMIT, {"rows": rows}
-
-
-def ranked(flagged: Mapping[str, set[str]], rule: SignatureRule) -> list[str]:
-    """Flagged dates, those first whose flags the calendar explains least."""
-    natural = (nominal_season(rule.config) - 1.0) / rule.shares[0]
-    drop, spike = (ANOMALY_TYPES[family] for family in COUNT_FAMILIES)
-
-    def explained(date: str) -> float:
-        families = flagged[date]
-        if families - {drop, spike}:
-            return -np.inf
-        towards = natural[rule.config.day_index(date)]
-        return max(towards if spike in families else -np.inf, -towards if drop in families else -np.inf)
-
-    return sorted(flagged, key=lambda date: (explained(date), date))
+    desk = WordsDesk(config, overview["result"]["difficulty"])
+    desk.budget = overview["budget_left"]
+    for action in analyst_at(desk).play():
+        tool, arguments = desk.call(action)
+        if tool == REPORT:
+            desk.note(action)
+        else:
+            answer = yield tool, arguments
+            if answer.get("done"):  # no call is left
+                return
+            desk.read(action, answer)
+    yield SUBMIT, {"rows": desk.rows}
 
 
 def converse(script: Generator[Call, Answer, None], call: Callable[[str, dict[str, Any]], str]) -> list[Answer]:
@@ -132,10 +203,3 @@ def converse(script: Generator[Call, Answer, None], call: Callable[[str, dict[st
         except StopIteration:
             asked = None
     return answers
-
-
-def _is_inner_count(root: Mapping[str, Any] | None, rule: SignatureRule) -> bool:
-    """Whether a root is a count between the first step and the last."""
-    if root is None:
-        return False
-    return rule.catalogue.index[root["entity_type"], root["entity_name"]] in rule.inner_counts

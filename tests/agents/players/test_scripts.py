@@ -48,7 +48,7 @@ def test_registry_refuses_duplicates_and_unknown_names() -> None:
     assert set(AGENTS) >= {"nothing", "random", "threshold", "zscore", "fixed_order", "analyst", "oracle"}
     with pytest.raises(ValueError, match="'nothing' is registered twice"):
         script.register("nothing")(get_agent("nothing"))
-    with pytest.raises(ValueError, match=r"agent 'nobody' is not one of \['analyst'"):
+    with pytest.raises(ValueError, match=r"agent 'nobody' is not one of \['analyst_blind'"):
         get_agent("nobody")
 
 
