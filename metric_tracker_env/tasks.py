@@ -119,13 +119,11 @@ def _realistic(name: str, difficulty: Difficulty, anomaly_count: tuple[int, int]
 _TASKS = (
     Task(
         name="easy_single_spike",
-        config=EnvConfig(
-            scenario_family="rate_spike_from_median", difficulty="easy", anomaly_count=2, anomaly_density="low"
-        ),
+        config=EnvConfig(scenario_family="rate_spike_from_median", difficulty="easy", anomaly_count=2),
         instruction="Conversion rates spike on a few dates. Find each date and the rate that spiked, and submit them.",
     ),
     Task(name="medium_mixed_pair", config=EnvConfig(difficulty="medium", anomaly_count=3)),
-    Task(name="hard_mixed_multi", config=EnvConfig(difficulty="hard", anomaly_count=4, anomaly_density="high")),
+    Task(name="hard_mixed_multi", config=EnvConfig(difficulty="hard", anomaly_count=4)),
     Task(name="easy_mixed", config=EnvConfig(difficulty="easy", anomaly_count=3)),
     Task(name="medium_mixed", config=EnvConfig(difficulty="medium", anomaly_count=3)),
     Task(name="hard_mixed", config=EnvConfig(difficulty="hard", anomaly_count=(1, 5))),

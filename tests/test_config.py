@@ -137,12 +137,23 @@ def test_changes_of_an_episode_config() -> None:
         ({"anomaly_count": None}, (5, 5)),
         ({"anomaly_count": None, "anomaly_density": "low"}, (3, 3)),
         ({"anomaly_count": None, "anomaly_density": "high"}, (7, 7)),
-        ({"anomaly_count": 4, "anomaly_density": "high"}, (4, 4)),
     ],
 )
 def test_count_ranges(fields: dict[str, Any], expected: tuple[int, int]) -> None:
     """A number, a range, or None for that of the density."""
     assert EpisodeConfig.model_validate(fields).count_range == expected
+
+
+@pytest.mark.parametrize("count", [4, 0, (2, 6)])
+@pytest.mark.parametrize("density", ["low", "high"])
+def test_a_density_beside_a_count_does_nothing_and_is_refused(density: str, count: object) -> None:
+    """It counts where there is no count; at a reset as well."""
+    fields = {"anomaly_count": count, "anomaly_density": density}
+    with pytest.raises(ValueError, match=f"anomaly_density: '{density}' does nothing beside anomaly_count"):
+        EpisodeConfig.model_validate(fields)
+    with pytest.raises(ValueError, match="set anomaly_count to None, or leave it out"):
+        bare(anomaly_count=count).reset(options={"anomaly_density": density})
+    assert EpisodeConfig.model_validate(fields | {"anomaly_count": None}).count_range[0] in {3, 7}
 
 
 @pytest.mark.parametrize("weeks", range(1, 13))
@@ -268,15 +279,14 @@ def test_a_folder_is_no_preset(tmp_path: Path) -> None:
 
 
 def test_tasks_of_the_seed_are_there() -> None:
-    """The three tasks of the original have the same families, difficulties, counts and densities."""
+    """The three tasks of the original have the same families, difficulties and counts."""
     found = {name: TASKS[name].config for name in ("easy_single_spike", "medium_mixed_pair", "hard_mixed_multi")}
     assert {
-        name: (config.scenario_family, config.difficulty, config.anomaly_count, config.anomaly_density)
-        for name, config in found.items()
+        name: (config.scenario_family, config.difficulty, config.anomaly_count) for name, config in found.items()
     } == {
-        "easy_single_spike": ("rate_spike_from_median", "easy", 2, "low"),
-        "medium_mixed_pair": ("mixed", "medium", 3, "medium"),
-        "hard_mixed_multi": ("mixed", "hard", 4, "high"),
+        "easy_single_spike": ("rate_spike_from_median", "easy", 2),
+        "medium_mixed_pair": ("mixed", "medium", 3),
+        "hard_mixed_multi": ("mixed", "hard", 4),
     }
 
 

@@ -16,7 +16,7 @@ from ..progress import progress_bar
 from ..tasks import AnyTask, held_out_seeds, task_of
 from .charts import draw_recall, draw_scores
 from .evaluate import MAX_WORKERS, Evaluation, config_of, evaluate, worker_pool
-from .report import Comparison, console, detail_table, print_notes, score_table
+from .report import Comparison, console, detail_table, pair_table, print_notes, quiet_table, score_table
 
 
 def leaderboard(
@@ -82,11 +82,17 @@ def show(comparison: Comparison) -> None:
     screen = console()
     for task, lines in comparison.tasks.items():
         screen.print(score_table(lines, f"{task}: mean of {lines[0].episodes:,} held-out episodes, 95 % intervals"), "")
+        if any(line.quiet is not None for line in lines):
+            screen.print(quiet_table(lines, f"{task}: episodes in which nothing happened"), "")
     names = comparison.chosen()
     for task, lines in comparison.tasks.items():
         some = [line for name in names for line in lines if line.agent == name]
         which = "" if len(some) == len(lines) else f" of {len(some)} of {len(lines)} agents"
         screen.print(detail_table(some, f"{task}: recall and precision{which}"), "")
+        pairs = [pair for pair in comparison.pairs if pair.title == task and pair.agent in names]
+        if pairs:
+            title = f"{task}: F1 by family, less that of {pairs[0].other} on the same episodes; * is no chance"
+            screen.print(pair_table(pairs, title), "")
     for evaluation in comparison.evaluations:
         print_notes(evaluation)
 

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from metric_tracker_env.schema import StrictModel
+from metric_tracker_env.schema import FAMILIES, StrictModel
 
 from .evaluate import Evaluation, Figure
 from .intervals import Interval
+from .paired import CONFIGURED, Pair, compare_pair
+from .quiet import Quiet
 from .rows import Group
 
 if TYPE_CHECKING:
@@ -34,11 +36,12 @@ class Line(StrictModel):
     figures: dict[Figure, Interval]  # means over episodes
     families: tuple[Group, ...]
     entities: tuple[Group, ...]
+    quiet: Quiet | None = None  # None if every episode had something to find
 
     @property
     def title(self) -> str:
         """Name of the task."""
-        return self.task or "configured"
+        return self.task or CONFIGURED
 
 
 class Comparison(StrictModel):
@@ -46,6 +49,7 @@ class Comparison(StrictModel):
 
     summary: tuple[Line, ...]
     evaluations: tuple[Evaluation, ...]
+    pairs: tuple[Pair, ...] = ()  # each agent against the best one of its task, by family, the ceiling left out
 
     @classmethod
     def of(cls, evaluations: Sequence[Evaluation]) -> Comparison:
@@ -58,10 +62,19 @@ class Comparison(StrictModel):
                 figures={figure: evaluation.interval(figure) for figure in FIGURES},
                 families=evaluation.rows.by_family(),
                 entities=evaluation.rows.by_entity(evaluation.config.generator.catalogue),
+                quiet=Quiet.of(evaluation),
             )
             for evaluation in evaluations
         ]
-        return cls(summary=tuple(lines), evaluations=tuple(evaluations))
+        made = cls(summary=tuple(lines), evaluations=tuple(evaluations))
+        pairs: list[Pair] = []
+        for task, ranked in made.tasks.items():
+            played = {item.agent: item for item in evaluations if (item.task or CONFIGURED) == task}
+            first, *others = (line.agent for line in ranked if line.agent != CEILING or len(ranked) == 1)
+            for name in others:
+                if played[name].episodes.seed == played[first].episodes.seed:
+                    pairs += compare_pair(played[name], played[first])
+        return made.model_copy(update={"pairs": tuple(pairs)})
 
     @property
     def tasks(self) -> dict[str, list[Line]]:
@@ -154,6 +167,48 @@ def detail_table(lines: Sequence[Line], title: str) -> Table:
     for kind in kinds:
         _add_section(table, kind, [(name.split(" ")[1], g) for name, g in by_entity if name.split(" ")[0] == kind])
     return table
+
+
+def pair_table(pairs: Sequence[Pair], title: str) -> Table:
+    """One task: F1 of each agent's rows less that of the best agent's, by family, with paired 95 % intervals.
+
+    A difference whose interval leaves out 0 is marked with a star.
+    """
+    table = _table(title)
+    table.add_column("family", no_wrap=True)
+    table.add_column("rows", justify="right", no_wrap=True, vertical="bottom")
+    agents = list(dict.fromkeys(pair.agent for pair in pairs))
+    for agent in agents:
+        table.add_column(wrapped(agent, 2 * NAME_WIDTH), justify="right", no_wrap=True)
+    for family in dict.fromkeys(pair.family for pair in pairs):
+        of_family = {pair.agent: pair for pair in pairs if pair.family == family}
+        if not any(pair.expected or pair.f1 != 1.0 or pair.other_f1 != 1.0 for pair in of_family.values()):
+            continue
+        cells = [_difference(of_family[agent]) for agent in agents]
+        label = FAMILIES[family].label if family in FAMILIES else family
+        table.add_row(label, f"{of_family[agents[0]].expected:,}", *cells)
+    return table
+
+
+def quiet_table(lines: Sequence[Line], title: str) -> Table:
+    """One task: what agents do with quiet episodes, and precision and recall in the others."""
+    table = _table(title)
+    table.add_column("agent", no_wrap=True)
+    for header in ("quiet", "left alone", "false alarms", "precision of others", "recall of others"):
+        table.add_column(header, justify="right", no_wrap=True)
+    for line in lines:
+        quiet = line.quiet
+        if quiet is not None:
+            shares = [f"{quiet.left_alone.mean:.3f}", f"{quiet.false_alarms.mean:.2f}"]
+            others = [_share(quiet.precision), _share(quiet.recall)]
+            table.add_row(wrapped(line.agent, 2 * NAME_WIDTH), f"{quiet.episodes:,}", *shares, *others)
+    return table
+
+
+def _difference(pair: Pair) -> str:
+    """A difference with its interval."""
+    told = pair.difference
+    return f"{told.mean:+.3f} [{told.low:+.2f}, {told.high:+.2f}]{'*' if pair.apart else ' '}"
 
 
 def print_notes(evaluation: Evaluation) -> None:

@@ -47,6 +47,12 @@ class EpisodeOptions(ConfigModel):
         low, high = self.count_range
         if low > high:
             raise ValueError(f"anomaly_count: the range ({low}, {high}) must not fall; give (low, high)")
+        usual = type(self).model_fields["anomaly_density"].default
+        if self.anomaly_count is not None and self.anomaly_density != usual:
+            raise ValueError(
+                f"anomaly_density: {self.anomaly_density!r} does nothing beside anomaly_count {self.anomaly_count}; "
+                "set anomaly_count to None, or leave it out"
+            )
         return self
 
     @property

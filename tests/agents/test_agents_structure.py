@@ -25,7 +25,7 @@ ORDER = (
 # Inside the folders, likewise.
 INSIDE = {
     "players": ("__init__", "card_file", "outcome", "player", "agent", "policy", "registry", "models", "scripts"),
-    "evaluation": ("__init__", "intervals", "rows", "evaluate", "report", "charts", "leaderboard"),
+    "evaluation": ("__init__", "intervals", "rows", "evaluate", "paired", "quiet", "report", "charts", "leaderboard"),
     "llm": ("__init__", "card", "client", "episode", "run", "command", "__main__"),
     "training": ("__init__", "settings", "curve", "held_out", "recorder", "checkpoint", "sb3_run"),
 }
