@@ -257,14 +257,14 @@ class Engine:
         play.steps_left -= play.playing
         play.budget -= cost
         paid = np.flatnonzero(cost)
-        play.tool_calls[paid] += 1
+        play.tool_calls += cost > 0
 
         reward = 0.0 - cost * self.config.step_cost
         if len(paid):
-            on_date = op[paid] == DATE
+            on_date = op.take(paid) == DATE
             for use, lanes in ((self._use_date_tools, paid[on_date]), (self._scan, paid[~on_date])):
                 if len(lanes):
-                    use(lanes, actions[lanes])
+                    use(lanes, actions.take(lanes))
             self._view.on_pay(paid)
         reporting = np.flatnonzero(op == REPORT)
         if len(reporting):
@@ -317,7 +317,7 @@ class Engine:
         row = lanes * play.days + days
         before, shown = play.revealed.take(row, axis=0), table.reveals.take(tools, axis=0)
         seen, fresh = before | shown, shown > before
-        play.revealed[row] = seen
+        play.reveal(row, seen)
         opened = play.opened.take(row)
         first = (tools == 0) > opened
         opened |= first
@@ -415,7 +415,7 @@ class Engine:
         if not len(lanes) and not len(self._kept.lanes):
             return
         reported = self._play.reported.reshape(self.lanes, self._play.days, -1)
-        self._kept = Kept(lanes, self._supply.played(lanes), reported[lanes])
+        self._kept = Kept(lanes, self._supply.played(lanes), reported.take(lanes, axis=0))
 
     def kept(self, lane: int) -> tuple[EpisodeData, list[tuple[int, int]]] | None:
         """The episode of a lane that was kept, with its truth, and its draft; None if there is none."""
