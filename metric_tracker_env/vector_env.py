@@ -367,7 +367,8 @@ def check_actions(actions: object, lanes: int, size: int) -> np.ndarray:
     array = np.asarray(actions)
     if array.shape != (lanes,) or array.dtype.kind not in "iu":
         raise ValueError(f"actions have shape {array.shape} and dtype {array.dtype}; ({lanes},) integers are needed")
-    if array.min() < 0 or array.max() >= size:
+    chosen = array.astype(np.int64, copy=False)
+    if chosen.view(np.uint64).max() >= size:  # those below 0 are the largest
         lane = int(np.flatnonzero((array < 0) | (array >= size))[0])
         raise ValueError(f"action {array[lane]} of lane {lane} is not an integer from 0 to {size - 1}")
-    return array.astype(np.int64, copy=False)
+    return chosen

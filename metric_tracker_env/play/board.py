@@ -73,7 +73,7 @@ class BoardView(ViewState):
 
     def on_scan(self, told: Scanned) -> None:
         """Write the flags; the scan is not legal again."""
-        self._dates[told.lanes, :, self._at["flags"]] = FLAG_OF_LEVEL.take(told.known[:, :, :FAMILIES])
+        self._dates[told.lanes, :, self._at["flags"]] = FLAG_OF_LEVEL.take(told.known)[:, :, :FAMILIES]
         self.observations[told.lanes, self._scans_at + told.scans] = 1.0
         self.mask[told.lanes, told.actions] = False
 

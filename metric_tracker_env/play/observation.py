@@ -96,7 +96,7 @@ class ViewState:
         self._legal = np.zeros((play.lanes, self._lane_blocks * self._block), bool)
         self.arrays = (self.observations, self._legal)
         self._blocks, self._flat_legal = self._legal.reshape(-1, self._block), self._legal.reshape(-1)
-        self._block_items = items(self._blocks, len(self._blocks))
+        self._block_items, self._lane_items = items(self._legal, len(self._blocks)), items(self._legal, play.lanes)
         self._first_action = np.arange(play.lanes) * self._legal.shape[1]
         self.mask = self._legal[:, : self._actions]
 
@@ -132,7 +132,9 @@ class ViewState:
         short = budget < self._dearest
         if short.any():
             lanes = lanes[short]
-            self._legal[lanes] = self._legal.take(lanes, axis=0) & self._payable.take(budget[short], axis=0)
+            legal = self._legal.take(lanes, axis=0)
+            legal &= self._payable.take(budget[short], axis=0)
+            self._lane_items[lanes] = items(legal, len(legal))
 
 
 class Lane(ViewState):
