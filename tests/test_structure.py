@@ -39,7 +39,7 @@ INSIDE = {
         *("workspace", "rng", "traffic", "variants", "planner", "injection", "labels"),
         *("reach", "bench", "advice", "explicit", "source", "episode"),
     ),
-    "play": ("actions", "supply", "state", "layout", "observation", "board", "focus", "engine", "single"),
+    "play": ("actions", "items", "supply", "state", "layout", "observation", "board", "focus", "engine", "single"),
     "render": ("sheet", "layout", "scene", "frame", "text", "png", "__init__"),
     "session": ("answers", "schemas", "evidence", "brief", "round", "session", "__init__"),
 }

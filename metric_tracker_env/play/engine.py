@@ -7,8 +7,9 @@ from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from metric_tracker_env.config import EnvConfig, EpisodeConfig, View
+from metric_tracker_env.config import EnvConfig, EpisodeConfig, EpisodeOptions, View
 from metric_tracker_env.measure import SCAN_MULTIPLIERS
+from metric_tracker_env.model import unknown_names
 from metric_tracker_env.play.actions import SURVEY_MULTIPLIER, Action, ActionTable, Day, Op
 from metric_tracker_env.play.board import BoardView
 from metric_tracker_env.play.focus import FocusView
@@ -221,9 +222,16 @@ class Engine:
         """(B,) int64: steps of each lane's episode, played or ended."""
         return self.config.step_limit - self._play.steps_left
 
-    def source(self, changes: dict[str, object]) -> EpisodeSource | None:
-        """The source of episodes with options changed; None when nothing is changed."""
-        return self._supply.source(changes)
+    def source(self, options: Mapping[str, object]) -> EpisodeSource | None:
+        """The source of episodes with the options of a reset; None when there are none.
+
+        Raises:
+            ValueError: for an unknown option, a bad value, or incidents that do not fit.
+        """
+        unknown = [name for name in options if name not in EpisodeOptions.model_fields]
+        if unknown:
+            raise ValueError(unknown_names("reset option", unknown, EpisodeOptions.model_fields))
+        return self._supply.source(dict(options))
 
     def deal(
         self, lanes: np.ndarray, special: EpisodeSource | None = None, seeds: Sequence[int | None] | None = None
