@@ -46,8 +46,8 @@ class MetricTrackerVectorEnv(OnEngine[Engine], VectorEnv[np.ndarray, np.ndarray,
     Args:
         num_envs: Number of lanes.
         autoreset_mode: ``AutoresetMode.NEXT_STEP``, ``SAME_STEP`` or ``DISABLED``, or its value as text.
-        copy: Whether ``reset`` and ``step`` return copies of observations and masks. Without copies they
-            are the engine's own arrays, which the next step changes: twice as fast.
+        copy: Whether ``reset`` and ``step`` return copies of observations and masks. Without copies they, and the
+            mask in ``final_info``, are the environment's own arrays, which the next step changes: twice as fast.
         task: See ``MetricTrackerEnv``; so are ``config``, ``render_scale`` and the options.
         render_mode: "ansi" or "rgb_array"; or "ansi_list" or "rgb_array_list", which draw every lane at every step,
             and with which ``render`` returns the pictures since it was last called or the episode began.
