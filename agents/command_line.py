@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from importlib import import_module
 
 import numpy as np
-from pydantic import ValidationError
+
+from metric_tracker_env.model import in_one_line
 
 SOURCE = "agents"  # what this package is called in a clone, and in docstrings; installed, it has another name
 
@@ -31,25 +32,13 @@ def how_to_install(extra: str) -> str:
     )
 
 
-def faults_of(error: ValidationError) -> list[str]:
-    """What is wrong with each field, in words."""
-    told: list[str] = []
-    for item in error.errors(include_url=False):
-        where, message = ".".join(map(str, item["loc"])), item["msg"].removeprefix("Value error, ")
-        told.append(f"{where}: {message}" if where else message)
-    return told
-
-
 @contextmanager
 def told_in_one_line() -> Iterator[None]:
     """Turn a bad value into exit code 2, and an interrupt into 1, each with one line on stderr."""
     try:
         yield
-    except ValidationError as error:
-        print(f"error: {'; '.join(faults_of(error))}", file=sys.stderr)
-        raise SystemExit(2) from None
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {in_one_line(error)}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         raise SystemExit("interrupted") from None

@@ -89,8 +89,9 @@ def splitmix() -> Work:
 
     def work() -> tuple[int, float]:
         keys = draw.integers(2**63, size=BATCH, dtype=np.uint64)
+        states = draws.states(keys)
         for step in range(len(streams)):
-            draws.draw(keys, slice(step, step + 1))
+            draws.draw(states, slice(step, step + 1))
         return BATCH, 0.0
 
     return work

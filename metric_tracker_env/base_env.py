@@ -16,7 +16,7 @@ from gymnasium.vector import VectorEnv
 
 from metric_tracker_env.config import MAX_SEED, EnvConfig, EpisodeOptions, unknown_option
 from metric_tracker_env.measure import SCAN_MULTIPLIERS
-from metric_tracker_env.model import as_json, unknown_names
+from metric_tracker_env.model import as_json
 from metric_tracker_env.play.actions import ActionTable
 from metric_tracker_env.play.engine import Engine
 from metric_tracker_env.play.layout import Layout
@@ -224,7 +224,4 @@ def episode_source(engine: Engine, options: Mapping[str, Any] | None) -> Episode
         return None
     if not isinstance(options, Mapping):
         raise ValueError(f"options {options!r} must be a dict")
-    unknown = [name for name in options if name not in EPISODE_OPTIONS]
-    if unknown:
-        raise ValueError(unknown_names("reset option", unknown, EPISODE_OPTIONS))
-    return engine.source(dict(options))
+    return engine.source(options)

@@ -142,7 +142,7 @@ def shown(value: object) -> str:
         return f"({type(value).__name__}, too long to show)"
 
 
-def in_one_line(error: ValueError) -> str:
+def in_one_line(error: Exception) -> str:
     """Each fault of a config as ``path.of.the.key: what is wrong``, with the value once; another error as it is."""
     if not isinstance(error, ValidationError):
         return str(error)

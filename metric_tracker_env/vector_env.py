@@ -46,8 +46,8 @@ class MetricTrackerVectorEnv(OnEngine[Engine], VectorEnv[np.ndarray, np.ndarray,
     Args:
         num_envs: Number of lanes.
         autoreset_mode: ``AutoresetMode.NEXT_STEP``, ``SAME_STEP`` or ``DISABLED``, or its value as text.
-        copy: Whether ``reset`` and ``step`` return copies of observations and masks. Without copies they
-            are the engine's own arrays, which the next step changes: twice as fast.
+        copy: Whether ``reset`` and ``step`` return copies of observations and masks. Without copies they, and the
+            mask in ``final_info``, are the environment's own arrays, which the next step changes: twice as fast.
         task: See ``MetricTrackerEnv``; so are ``config``, ``render_scale`` and the options.
         render_mode: "ansi" or "rgb_array"; or "ansi_list" or "rgb_array_list", which draw every lane at every step,
             and with which ``render`` returns the pictures since it was last called or the episode began.
@@ -96,6 +96,9 @@ class MetricTrackerVectorEnv(OnEngine[Engine], VectorEnv[np.ndarray, np.ndarray,
         self._everywhere = np.ones(self.num_envs, bool)
         self._started = np.zeros(self.num_envs, bool)
         self._ended = np.zeros(self.num_envs, bool)  # the last step of these lanes ended an episode
+        in_place = self.autoreset_mode is AutoresetMode.SAME_STEP and not copy
+        mask = np.zeros(self._engine.mask.shape if in_place else (0, 0), np.int8)
+        self._final = mask, NO_LANES  # the masks of lanes that have ended, and which these are; without copies
         self._pictures: list[list[Any]] = []  # of each lane, in the render modes that collect them
         super().reset(seed=fresh_seed(self.num_envs))  # so that np_random_seed is a seed of ours without a given one
 
@@ -190,11 +193,10 @@ class MetricTrackerVectorEnv(OnEngine[Engine], VectorEnv[np.ndarray, np.ndarray,
         final: dict[str, Any] = {}
         self._engine.keep(ended)
         if len(ended):
-            final_obs = np.full(self.num_envs, None, dtype=object)
-            final_obs[ended] = list(self._engine.observations[ended])
-            mask = np.zeros(self._engine.mask.shape, np.int8)
-            mask[ended] = self._engine.mask[ended]
-            final = {"action_mask": mask, "_action_mask": done.copy()}
+            final_obs = np.empty(self.num_envs, object)  # None
+            for lane, shown in zip(ended.tolist(), self._engine.observations.take(ended, axis=0), strict=True):
+                final_obs[lane] = shown
+            final = {"action_mask": self._final_mask(ended), "_action_mask": done.copy()}
             final |= {"illegal_action": illegal & done, "_illegal_action": done.copy()}
             final |= self._spread(self._engine.outcome(ended), ended, done)
             final = {"final_obs": final_obs, "_final_obs": done.copy(), "final_info": final, "_final_info": done.copy()}
@@ -279,6 +281,17 @@ class MetricTrackerVectorEnv(OnEngine[Engine], VectorEnv[np.ndarray, np.ndarray,
     def _observations(self) -> np.ndarray:
         return self._engine.observations.copy() if self.copy else self._engine.observations
 
+    def _final_mask(self, ended: np.ndarray) -> np.ndarray:
+        """(num_envs, A) int8: the masks of lanes that have ended, and 0 on the others; like all masks, see ``copy``."""
+        if self.copy:
+            mask = np.zeros(self._engine.mask.shape, np.int8)
+        else:
+            mask, before = self._final
+            mask[before] = 0
+            self._final = mask, ended
+        mask[ended] = self._engine.mask[ended]
+        return mask
+
     def _info(self, present: np.ndarray, illegal: np.ndarray) -> dict[str, Any]:
         mask = self._engine.mask.view(np.int8)
         if self.copy or not present.all():
@@ -293,11 +306,11 @@ class MetricTrackerVectorEnv(OnEngine[Engine], VectorEnv[np.ndarray, np.ndarray,
     def _spread(self, outcome: Outcome, lanes: np.ndarray, done: np.ndarray) -> dict[str, np.ndarray]:
         """Parts of the score as Gymnasium lays out vector info: an array over all lanes and where it holds."""
         info: dict[str, np.ndarray] = {}
-        held = np.repeat(done[None], len(outcome), axis=0)  # a row each, in one block
-        for name, values, where in zip(outcome._fields, outcome, held, strict=True):
-            whole = np.zeros(self.num_envs, values.dtype)
-            whole[lanes] = values
-            info[name], info[f"_{name}"] = whole, where
+        whole = np.zeros((len(outcome), self.num_envs), np.int64)  # all parts have as many bytes, and the same zero
+        whole[:, lanes] = np.array([values.view(np.int64) for values in outcome])
+        held = np.repeat(done[None], len(outcome), axis=0)
+        for name, values, row, where in zip(outcome._fields, outcome, whole, held, strict=True):
+            info[name], info[f"_{name}"] = row.view(values.dtype), where
         return info
 
     def _lane_seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
@@ -354,7 +367,8 @@ def check_actions(actions: object, lanes: int, size: int) -> np.ndarray:
     array = np.asarray(actions)
     if array.shape != (lanes,) or array.dtype.kind not in "iu":
         raise ValueError(f"actions have shape {array.shape} and dtype {array.dtype}; ({lanes},) integers are needed")
-    if array.min() < 0 or array.max() >= size:
+    chosen = array.astype(np.int64, copy=False)
+    if chosen.view(np.uint64).max() >= size:  # those below 0 are the largest
         lane = int(np.flatnonzero((array < 0) | (array >= size))[0])
         raise ValueError(f"action {array[lane]} of lane {lane} is not an integer from 0 to {size - 1}")
-    return array.astype(np.int64, copy=False)
+    return chosen

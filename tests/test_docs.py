@@ -14,7 +14,8 @@ import pytest
 from helpers_env import ENV_ID
 
 from metric_tracker_env import TASKS, MetricTrackerEnv, tasks
-from metric_tracker_env.config import EnvConfig, View
+from metric_tracker_env.config import EnvConfig, GeneratorConfig, ToolCosts, View
+from metric_tracker_env.config.page import configuration_page
 from metric_tracker_env.tools.page import tools_page
 
 ROOT = Path(__file__).parents[1]
@@ -105,6 +106,24 @@ def test_the_page_of_the_tools_is_up_to_date() -> None:
     assert page == tools_page(EnvConfig())
     command = [sys.executable, "-m", "metric_tracker_env.tools.page"]
     assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout == page
+
+
+def test_the_page_of_the_configuration_is_up_to_date() -> None:
+    """docs/configuration.md is what the configs' fields and docstrings make of it, and what the command prints."""
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    assert page == configuration_page()
+    command = [sys.executable, "-m", "metric_tracker_env.config.page"]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout == page
+
+
+def test_every_option_has_a_line_on_the_page_of_the_configuration() -> None:
+    """Each field of an environment's, a funnel's and the costs' config stands in a table with its meaning."""
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    for model in (EnvConfig, GeneratorConfig, ToolCosts):
+        for name, field in model.model_fields.items():
+            (line,) = re.findall(rf"^\| `{name}` \| .+ \|$", page, re.MULTILINE)
+            assert field.description
+            assert line.endswith(f"| {field.description} |")
 
 
 def test_the_readme_names_what_exists() -> None:

@@ -114,7 +114,7 @@ def test_reset_begins_an_episode_of_the_session() -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"seed": -1}, "seed -1"), ({"budget": 3}, "unknown option 'budget'"), ({"task": 1}, "task 1")],
+    [({"seed": -1}, "seed -1"), ({"budget": 3}, "unknown reset option 'budget'"), ({"task": 1}, "task 1")],
 )
 def test_a_bad_reset_is_refused(options: dict[str, Any], message: str) -> None:
     """What there is not raises, and the episode goes on."""

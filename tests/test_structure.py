@@ -41,7 +41,7 @@ INSIDE = {
         *("windows", "calendar", "injection", "layer", "planner", "spans", "labels"),  # where it falls
         *("reach", "bench", "advice", "explicit", "source", "episode"),
     ),
-    "play": ("actions", "supply", "state", "layout", "observation", "board", "focus", "engine", "single"),
+    "play": ("actions", "items", "supply", "state", "layout", "observation", "board", "focus", "engine", "single"),
     "render": ("sheet", "layout", "scene", "frame", "text", "png", "__init__"),
     "session": ("answers", "schemas", "evidence", "brief", "round", "session", "__init__"),
 }

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, JsonValue, SecretStr, StrictInt, Validat
 
 import metric_tracker_env
 from metric_tracker_env.config import ConfigModel, Name, Positive, Real
+from metric_tracker_env.model import in_one_line
 from metric_tracker_env.schema import StrictModel
 
 from ..players.card_file import read_card_file
@@ -137,17 +138,12 @@ def card_of(
     if not chosen:
         raise ValueError(f"model is missing; give the option or set {MODEL_VARIABLE}")
     url = base_url or os.environ.get(URL_VARIABLE) or OPENAI_URL
-    data = {
-        "name": name or chosen,
-        "settings": {"model": chosen, "base_url": url, **settings},
-        "api_key_env": api_key_env,
-        "parallel": parallel,
-        "prices": prices,
-    }
     try:
-        return LlmCard.model_validate(data)
+        asked = LlmSettings.model_validate({"model": chosen, "base_url": url, **settings})
+        data = {"settings": asked, "api_key_env": api_key_env, "parallel": parallel, "prices": prices}
+        return LlmCard.model_validate(data | {"name": name or chosen})
     except ValidationError as error:
-        raise ValueError("; ".join(_told(error))) from None
+        raise ValueError(in_one_line(error)) from None
 
 
 def key_of(card: LlmCard) -> SecretStr | None:
@@ -206,7 +202,7 @@ def read_card(folder: str | Path) -> LlmCard:
     try:
         return LlmCard.model_validate(data)
     except ValidationError as error:
-        raise ValueError(f"card {str(path)!r} is not valid: {'; '.join(_told(error))}") from None
+        raise ValueError(f"card {str(path)!r} is not valid: {in_one_line(error)}") from None
 
 
 def write_card(folder: str | Path, card: LlmCard, anew: bool = False) -> None:
@@ -232,13 +228,3 @@ def write_card(folder: str | Path, card: LlmCard, anew: bool = False) -> None:
         (place / CARD_FILE).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise ValueError(f"output {str(place)!r} cannot be written: {error.strerror}") from error
-
-
-def _told(error: ValidationError) -> list[str]:
-    """Each fault with the option and its value, unless its message says what to tell of it."""
-    told: list[str] = []
-    for item in error.errors(include_url=False):
-        path = [str(part) for part in item["loc"] if part != "settings"]
-        value = "" if path[:1] == ["base_url"] or isinstance(item["input"], dict) else f" {item['input']!r}"
-        told.append(f"{'.'.join(path)}{value}: {item['msg'].removeprefix('Value error, ')}")
-    return told

@@ -6,9 +6,11 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import BaseModel, Field, JsonValue, NonNegativeInt, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, Field, JsonValue, NonNegativeInt, SecretStr, field_validator
 
-from ..command_line import faults_of, how_to_install
+from metric_tracker_env.model import in_one_line
+
+from ..command_line import how_to_install
 from ..players.player import PlayerError
 from .card import LlmSettings, is_secret
 
@@ -183,7 +185,7 @@ class Endpoint:
             text = self._without_key(json.dumps(json.loads(response.text), ensure_ascii=False))
             reply = Reply.model_validate_json(text.encode("utf-8", "replace"))
         except (ValueError, RecursionError) as error:
-            raise self._fault(f"a reply that is no chat completion: {_fault_of(error)}", first) from None
+            raise self._fault(f"a reply that is no chat completion: {in_one_line(error)}", first) from None
         if reply.usage is None and settings.max_episode_tokens is not None:
             raise EndpointError(
                 f"{settings.base_url} does not tell how many tokens a reply took, so max_episode_tokens "
@@ -227,10 +229,3 @@ class Endpoint:
         if not is_secret(key):
             return text
         return text.replace(key, "[key]").replace(json.dumps(key)[1:-1], "[key]")
-
-
-def _fault_of(error: Exception) -> str:
-    """Why a reply cannot be read."""
-    if isinstance(error, ValidationError):
-        return "; ".join(faults_of(error)[:3])
-    return str(error)

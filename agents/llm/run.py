@@ -17,6 +17,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from metric_tracker_env.model import in_one_line
+
 from ..command_line import command
 from ..players.outcome import Played, Progress
 from ..players.player import Assignment, PlaysAnything
@@ -180,11 +182,7 @@ class LlmRun(PlaysAnything):
             try:
                 found.append(Transcript.model_validate_json(line))
             except ValidationError as error:
-                fault = error.errors(include_url=False)[0]
-                where = ".".join(map(str, fault["loc"]))
-                raise ValueError(
-                    f"{str(self.path)!r}, line {number}, is no transcript: {where} {fault['msg']}"
-                ) from None
+                raise ValueError(f"{str(self.path)!r}, line {number}, is no transcript: {in_one_line(error)}") from None
         return found
 
     def _keep(self, transcript: Transcript) -> None:

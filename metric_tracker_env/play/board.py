@@ -6,6 +6,7 @@ import numpy as np
 
 from metric_tracker_env.config import EnvConfig
 from metric_tracker_env.play.actions import ActionTable, Op
+from metric_tracker_env.play.items import items, runs
 from metric_tracker_env.play.layout import (
     ANNOUNCED,
     ANNOUNCED_FLAGS,
@@ -56,8 +57,8 @@ class BoardView(ViewState):
         at = layout.add_table(days, columns)
         layout.add("globals", *globals_part(config))
         super().__init__(config, table, layout, block=table.block)
-        self._at, self._evidence = at, at["season"].stop
-        self._calendar = calendar_features(config)
+        self._at, self._evidence, self._width = at, at["season"].stop, at["calendar"].stop
+        self._first[: days * self._width].reshape(days, -1)[:, at["calendar"]] = calendar_features(config)
         self._event_flags, self._mix = event_flags(), config.generator.catalogue.slices["hourly_mix"].start
         # After a tool, those that would reveal nothing more than it did are not legal any more.
         inside = (table.reveals[None] <= table.reveals[:, None]).all(axis=2)
@@ -67,25 +68,22 @@ class BoardView(ViewState):
 
     def _attach(self, play: Play) -> None:
         super()._attach(play)
-        table = self.observations[:, : play.days * self._at["calendar"].stop]
+        table = self.observations[:, : play.days * self._width]
         self._dates = table.reshape(play.lanes, play.days, -1)  # a view
-        self._dates[:, :, self._at["calendar"]] = self._calendar
-
-    def load(self, lanes: np.ndarray) -> None:
-        """Clear the board."""
-        self._dates[lanes, :, : self._at["calendar"].start] = 0.0
-        self._load_globals(lanes)
-        self.mask[lanes] = self._fresh
+        self._evidence_items = runs(self.observations, self._evidence)
 
     def on_date(self, found: Evidence) -> None:
         """Write the revealed cells of the date; its confirmed cells may be reported."""
         data, entities = self.play.data, self.play.entities
-        shown = np.empty((len(found.lanes), self._evidence), np.float32)
-        shown[:, :entities] = found.seen
-        np.multiply(found.seen, UNPACK, out=shown[:, entities:-1])
-        shown[:, entities:-1] *= data.ratios.take(found.row, axis=0)
+        part = found.seen.astype(np.float32)  # in one piece: arithmetic on parts of the rows takes longer
+        shown = np.empty((len(part), self._evidence), np.float32)
+        shown[:, :entities] = part
+        part *= UNPACK
+        part *= data.ratios.take(found.row, axis=0)
+        shown[:, entities:-1] = part
         shown[:, -1] = data.season.take(found.row) * (found.opened * UNPACK)
-        self._dates[found.lanes, found.days, : self._evidence] = shown
+        place = found.lanes * self.layout.size + found.days * self._width
+        self._evidence_items[place] = items(shown, len(shown))
         if self._world:
             lost = self._known.missing.take(found.row) * (found.seen[:, self._mix] * UNPACK_SHARE)
             self._dates[found.lanes, found.days, self._at["missing"].start] = lost
@@ -93,11 +91,11 @@ class BoardView(ViewState):
         block = self._blocks.take(at, axis=0)
         block &= self._keep.take(found.tools, axis=0)
         block[:, -entities:] |= (data.classes.take(found.row, axis=0) > 0) & found.fresh
-        self._blocks[at] = block
+        self._block_items[at] = items(block, len(block))
 
     def on_scan(self, told: Scanned) -> None:
         """Write the flags; the scan is not legal again."""
-        self._dates[told.lanes, :, self._at["flags"]] = FLAG_OF_LEVEL.take(told.known[:, :, :FAMILIES])
+        self._dates[told.lanes, :, self._at["flags"]] = FLAG_OF_LEVEL.take(told.known)[:, :, :FAMILIES]
         self.observations[told.lanes, self._scans_at + told.scans] = 1.0
         self.mask[told.lanes, told.actions] = False
 

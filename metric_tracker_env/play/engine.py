@@ -7,8 +7,9 @@ from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from metric_tracker_env.config import EnvConfig, EpisodeConfig, View
+from metric_tracker_env.config import EnvConfig, EpisodeConfig, EpisodeOptions, View
 from metric_tracker_env.measure import SCAN_MULTIPLIERS
+from metric_tracker_env.model import unknown_names
 from metric_tracker_env.play.actions import SURVEY_MULTIPLIER, Action, ActionTable, Day, Op
 from metric_tracker_env.play.board import BoardView
 from metric_tracker_env.play.focus import FocusView
@@ -126,6 +127,7 @@ class Engine:
         self.config, self.lanes = config, lanes
         self.table = ActionTable(config.generator, config.costs, config.view)
         self.size = len(self.table)
+        self._in_world = config.generator.world is not None
         self._wanted = np.repeat(scan_levels()[:, None], config.generator.num_days, axis=1)  # (scans, D, 8) int8
         self._attach(EpisodeSupply(config, lanes), self.views[config.view](config, self.table))
         nothing = np.zeros(0, np.int64)
@@ -221,9 +223,16 @@ class Engine:
         """(B,) int64: steps of each lane's episode, played or ended."""
         return self.config.step_limit - self._play.steps_left
 
-    def source(self, changes: dict[str, object]) -> EpisodeSource | None:
-        """The source of episodes with options changed; None when nothing is changed."""
-        return self._supply.source(changes)
+    def source(self, options: Mapping[str, object]) -> EpisodeSource | None:
+        """The source of episodes with the options of a reset; None when there are none.
+
+        Raises:
+            ValueError: for an unknown option, a bad value, or incidents that do not fit.
+        """
+        unknown = [name for name in options if name not in EpisodeOptions.model_fields]
+        if unknown:
+            raise ValueError(unknown_names("reset option", unknown, EpisodeOptions.model_fields))
+        return self._supply.source(dict(options))
 
     def deal(
         self, lanes: np.ndarray, special: EpisodeSource | None = None, seeds: Sequence[int | None] | None = None
@@ -257,16 +266,19 @@ class Engine:
         play.steps_left -= play.playing
         play.budget -= cost
         paid = np.flatnonzero(cost)
-        play.tool_calls[paid] += 1
+        play.tool_calls += cost > 0
 
         reward = 0.0 - cost * self.config.step_cost
         if len(paid):
-            on_date, listing = op[paid] == DATE, op[paid] == EVENTS
-            uses = (self._use_date_tools, on_date), (self._list_events, listing), (self._scan, ~(on_date | listing))
-            for use, chosen in uses:
-                lanes = paid[chosen]
+            kinds = op.take(paid)
+            on_date = kinds == DATE
+            others = paid[~on_date]
+            listing = others[kinds[~on_date] == EVENTS] if self._in_world else others[:0]
+            scanning = others[kinds[~on_date] != EVENTS] if len(listing) else others
+            uses = (self._use_date_tools, paid[on_date]), (self._list_events, listing), (self._scan, scanning)
+            for use, lanes in uses:
                 if len(lanes):
-                    use(lanes, actions[lanes])
+                    use(lanes, actions.take(lanes))
             self._view.on_pay(paid)
         reporting = np.flatnonzero(op == REPORT)
         if len(reporting):
@@ -323,7 +335,7 @@ class Engine:
         row = lanes * play.days + days
         before, shown = play.revealed.take(row, axis=0), table.reveals.take(tools, axis=0)
         seen, fresh = before | shown, shown > before
-        play.revealed[row] = seen
+        play.reveal(row, seen)
         opened = play.opened.take(row)
         first = (tools == 0) > opened
         opened |= first
@@ -427,7 +439,7 @@ class Engine:
         if not len(lanes) and not len(self._kept.lanes):
             return
         reported = self._play.reported.reshape(self.lanes, self._play.days, -1)
-        self._kept = Kept(lanes, self._supply.played(lanes), reported[lanes])
+        self._kept = Kept(lanes, self._supply.played(lanes), reported.take(lanes, axis=0))
 
     def kept(self, lane: int) -> tuple[EpisodeData, list[tuple[int, int]]] | None:
         """The episode of a lane that was kept, with its truth, and its draft; None if there is none."""

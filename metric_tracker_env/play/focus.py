@@ -85,12 +85,6 @@ class FocusView(ViewState):
         self._fresh = np.isin(table.op, (Op.SCAN, Op.SURVEY, Op.EVENTS, Op.SUBMIT)) & (self._costs <= config.budget)
         self._fresh[:days] = self._open_cost <= config.budget
 
-    def load(self, lanes: np.ndarray) -> None:
-        """No date is in focus."""
-        self.observations[lanes] = 0.0
-        self._load_globals(lanes)
-        self.mask[lanes] = self._fresh
-
     def on_date(self, found: Evidence) -> None:
         """Show the date in focus."""
         play, data, entities = self.play, self.play.data, self.play.entities

@@ -10,6 +10,7 @@ import numpy as np
 from metric_tracker_env.config import EnvConfig
 from metric_tracker_env.measure import SCAN_MULTIPLIERS
 from metric_tracker_env.play.actions import ActionTable
+from metric_tracker_env.play.items import items
 from metric_tracker_env.play.layout import Layout, shares
 from metric_tracker_env.play.state import Play
 from metric_tracker_env.play.supply import RATIO_SCALE, SHARE_SCALE, CalendarData
@@ -78,7 +79,9 @@ class ViewState:
         self._steps_left, self._budget_left = shares(config.step_limit), shares(config.budget)
         start = layout.parts["globals"].start
         self._reported_at, self._budget_at, self._steps_at, self._scans_at = start, start + 1, start + 2, start + 3
-        self._globals = slice(start, start + layout.parts["globals"].width)
+        self._first = np.zeros(layout.size, np.float32)  # what is shown when an episode begins
+        self._first[[self._budget_at, self._steps_at]] = 1.0
+        self._fresh = np.zeros(self._actions, bool)  # what is legal then
 
     def of(self, play: Play) -> Self:
         """The view of a play, with nothing shown yet; shares what depends on the configuration alone."""
@@ -93,6 +96,7 @@ class ViewState:
         self._legal = np.zeros((play.lanes, self._lane_blocks * self._block), bool)
         self.arrays = (self.observations, self._legal)
         self._blocks, self._flat_legal = self._legal.reshape(-1, self._block), self._legal.reshape(-1)
+        self._block_items, self._lane_items = items(self._legal, len(self._blocks)), items(self._legal, play.lanes)
         self._first_action = np.arange(play.lanes) * self._legal.shape[1]
         self.mask = self._legal[:, : self._actions]
 
@@ -102,7 +106,8 @@ class ViewState:
 
     def load(self, lanes: np.ndarray) -> None:
         """A new episode begins on these lanes."""
-        raise NotImplementedError
+        self.observations[lanes] = self._first
+        self.mask[lanes] = self._fresh
 
     def on_date(self, found: Evidence) -> None:
         """A tool on one date revealed cells."""
@@ -131,7 +136,9 @@ class ViewState:
         short = budget < self._dearest
         if short.any():
             lanes = lanes[short]
-            self._legal[lanes] = self._legal.take(lanes, axis=0) & self._payable.take(budget[short], axis=0)
+            legal = self._legal.take(lanes, axis=0)
+            legal &= self._payable.take(budget[short], axis=0)
+            self._lane_items[lanes] = items(legal, len(legal))
 
     @property
     def _known(self) -> CalendarData:
@@ -139,11 +146,6 @@ class ViewState:
         known = self.play.data.calendar
         assert known is not None
         return known
-
-    def _load_globals(self, lanes: np.ndarray) -> None:
-        self.observations[lanes, self._globals] = 0.0
-        self.observations[lanes, self._budget_at] = 1.0
-        self.observations[lanes, self._steps_at] = 1.0
 
 
 class Lane(ViewState):

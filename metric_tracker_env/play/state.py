@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from metric_tracker_env.config import EnvConfig
+from metric_tracker_env.play.items import items
 from metric_tracker_env.play.supply import LEVEL_COLUMNS, LaneData
 
 
@@ -36,6 +37,13 @@ class Play:
         self.informed = np.zeros(lanes, bool)  # the known events have been listed
         self.playing = np.zeros(lanes, bool)  # an episode is under way
         self.arrays = tuple(value for value in vars(self).values() if isinstance(value, np.ndarray))
+        tables = (self.revealed, self.reported, self.opened, self.flagged_dates, self.known)
+        self._tables = [items(table, lanes) for table in tables]  # an item a lane
+        self._rows_revealed = items(self.revealed, lanes * self.days)
+
+    def reveal(self, row: np.ndarray, seen: np.ndarray) -> None:
+        """(n, E) bool: the cells of dates, rows lane x D + day, that are revealed from now on."""
+        self._rows_revealed[row] = items(seen, len(row))
 
     def known_on(self, row: np.ndarray) -> np.ndarray:
         """(n, 8) int8: what is known of dates, rows lane x D + day."""
@@ -43,9 +51,9 @@ class Play:
 
     def clear(self, lanes: np.ndarray) -> None:
         """A new episode begins on these lanes; its data are in place."""
-        for array in (self.revealed, self.reported, self.opened, self.flagged_dates):
-            array.reshape(self.lanes, -1)[lanes] = False
-        for array in (self.known, self.tool_calls, self.reports, self.correct, self.informed):
+        for table in self._tables:
+            table[lanes] = np.zeros((), table.dtype)
+        for array in (self.tool_calls, self.reports, self.correct, self.informed):
             array[lanes] = 0
         self.focus[lanes] = -1
         self.next_flagged[lanes] = -1

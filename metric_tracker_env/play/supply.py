@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
 import numpy as np
 
 from metric_tracker_env.config import EnvConfig, EpisodeConfig, GenerationError, GeneratorConfig
 from metric_tracker_env.measure import SCAN_MULTIPLIERS, scan_strength, seasonal_baseline
+from metric_tracker_env.play.items import items
 from metric_tracker_env.world.episode import EpisodeData, make_episode
 from metric_tracker_env.world.layer import NOTHING, Layer
 from metric_tracker_env.world.rng import KeyStream
@@ -69,6 +70,21 @@ class LaneData:
     season: np.ndarray  # (n x D,) int16, deviation of the first step from weekday and trend, like ratios
     expected: np.ndarray  # (n,) int64, number of expected rows
     calendar: CalendarData | None = None  # None without a world
+    _episodes: tuple[np.ndarray, ...] = field(init=False, repr=False)  # (n,) each: the arrays with an item an episode
+
+    def __post_init__(self) -> None:
+        self._episodes = tuple(items(array, len(self.expected)) for array in self.arrays)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return LaneData, tuple(
+            getattr(self, field.name) for field in fields(self) if field.init
+        )  # items are made again
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """The arrays, in the order of the fields."""
+        own = (getattr(self, field.name) for field in fields(self) if field.init and field.name != "calendar")
+        return (*own, *(() if self.calendar is None else vars(self.calendar).values()))
 
     @classmethod
     def empty(cls, lanes: int, generator: GeneratorConfig) -> LaneData:
@@ -105,14 +121,8 @@ class LaneData:
 
     def put(self, rows: np.ndarray | slice | int, other: LaneData, others: np.ndarray | slice = ALL) -> None:
         """Write episodes of another, all or those in its rows ``others``, into ``rows`` of this."""
-        for mine, theirs in zip(self._by_episode(), other._by_episode(), strict=True):
+        for mine, theirs in zip(self._episodes, other._episodes, strict=True):
             mine[rows] = theirs[others]
-
-    def _by_episode(self) -> list[np.ndarray]:
-        """The arrays with one row an episode."""
-        known = () if self.calendar is None else vars(self.calendar).values()
-        arrays = [*(value for value in vars(self).values() if isinstance(value, np.ndarray)), *known]
-        return [array.reshape(len(self.expected), -1) for array in arrays]
 
 
 def _by_date(cells: np.ndarray) -> np.ndarray:

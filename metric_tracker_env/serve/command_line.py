@@ -12,6 +12,7 @@ import uvicorn
 from pydantic import ValidationError
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from metric_tracker_env.model import in_one_line
 from metric_tracker_env.serve.limits import App, ServeLimits
 
 LOOPBACK = "127.0.0.1"
@@ -53,9 +54,7 @@ def limits_of(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Ser
     try:
         return ServeLimits(**{name: getattr(given, name) for name in ServeLimits.model_fields})
     except ValidationError as error:
-        fault = error.errors()[0]
-        name = str(fault["loc"][0]).replace("_", "-")
-        parser.error(f"argument --{name}: {fault['msg']}, not {fault['input']}")
+        parser.error(in_one_line(error))
 
 
 def patient_for(seconds: float) -> type[H11Protocol]:

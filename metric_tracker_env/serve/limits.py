@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from pydantic import Field, StrictInt, ValidationError
+from pydantic import Field, StrictInt
 
 from metric_tracker_env.config import ConfigModel, Real
 
@@ -51,14 +51,6 @@ class ServeLimits(ConfigModel):
         default=100.0, gt=0, le=1e6, description="Requests of a client address, sustained; opening a session is one."
     )
     request_burst: StrictInt = Field(default=400, ge=1, le=1_000_000, description="Requests of an address at once.")
-
-
-def in_words(error: ValueError) -> str:
-    """An error that a client caused, without what is for programmers only."""
-    if not isinstance(error, ValidationError):
-        return str(error)
-    faults = ((".".join(map(str, item["loc"])), item["msg"].removeprefix("Value error, ")) for item in error.errors())
-    return "; ".join(f"{place}: {what}" if place else what for place, what in faults)
 
 
 class TokenBucket:
@@ -293,7 +285,6 @@ __all__ = [
     "TokenBucket",
     "client_address",
     "error_body",
-    "in_words",
     "refuse_websocket",
     "send_error",
 ]

@@ -28,6 +28,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from metric_tracker_env.config import ConfigModel, Seed
+from metric_tracker_env.model import in_one_line
 from metric_tracker_env.serve.command_line import ANYWHERE, LOOPBACK, add_address, add_limits, limits_of, run
 from metric_tracker_env.serve.limits import (
     FAILED,
@@ -39,7 +40,6 @@ from metric_tracker_env.serve.limits import (
     Send,
     ServeLimits,
     TokenBucket,
-    in_words,
 )
 from metric_tracker_env.session import Answer, Session, call_schemas
 from metric_tracker_env.tasks import TASKS, build_config, get_task
@@ -110,7 +110,7 @@ class Client:
             seed, task = self._chosen(arguments)
             brief = self._session.begin(seed, task)
         except ValueError as error:
-            return refusal(in_words(error))
+            return refusal(in_one_line(error))
         return told({"ok": True, "result": {"brief": brief}})
 
     def _chosen(self, arguments: Mapping[str, object]) -> tuple[int | None, str]:
@@ -293,7 +293,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         server = McpServer(given.task, given.once, limits, given.seed)
     except ValueError as error:
-        parser.error(f"argument --seed {given.seed}: {in_words(error)}")
+        parser.error(f"argument --seed {given.seed}: {in_one_line(error)}")
     if given.http:
         if given.host in ANYWHERE and not given.allow_host:
             parser.error(

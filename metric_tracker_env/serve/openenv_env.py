@@ -14,7 +14,8 @@ from openenv.core.env_server.types import Action, EnvironmentMetadata, Observati
 from pydantic import ConfigDict, Field
 
 from metric_tracker_env.config import EpisodeOptions
-from metric_tracker_env.serve.limits import FAILED, LOG, in_words
+from metric_tracker_env.model import in_one_line
+from metric_tracker_env.serve.limits import FAILED, LOG
 from metric_tracker_env.session import NOT_BEGUN, Session
 
 NAME = "metric_tracker_env"
@@ -134,7 +135,7 @@ class InvestigationEnvironment(Environment[InvestigationAction, InvestigationObs
             try:
                 brief = self._session.begin(seed, task, **options)
             except ValueError as error:
-                raise RefusedError(f"reset: {in_words(error)}") from error
+                raise RefusedError(f"reset: {in_one_line(error)}") from error
             self._episode_id = episode_id
             standing, tools = self._session.standing, self._session.schemas
         return InvestigationObservation(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from gymnasium.error import ResetNeeded
 
-from metric_tracker_env.config import EnvConfig, EpisodeOptions, check_seed
+from metric_tracker_env.config import EnvConfig, check_seed
 from metric_tracker_env.play.engine import Engine
 from metric_tracker_env.scoring import Grade
 from metric_tracker_env.session.answers import NOT_BEGUN, Answer, Standing
@@ -104,10 +104,6 @@ class Session:
             ValueError: for a bad seed, task or option; nothing has changed then.
         """
         check_seed(seed)
-        unknown = sorted(set(options) - set(EpisodeOptions.model_fields))
-        if unknown:
-            allowed = sorted(EpisodeOptions.model_fields)
-            raise ValueError(f"unknown option {', '.join(map(repr, unknown))} of reset; allowed: {allowed}")
         chosen, config, engine = self._task, self._config, self._engine
         if task is not None and task != self.task:
             chosen = get_task(task)
@@ -116,8 +112,9 @@ class Session:
         if engine is None:
             engine = Engine(config, 1)
             anew = fresh_seed() if anew is None else anew
+        source = engine.source(options)
         played = build_config(config=config, options=options)
-        engine.deal(LANE, engine.source(options), [anew])
+        engine.deal(LANE, source, [anew])
 
         self._task, self._config, self._engine = chosen, config, engine
         self._brief = brief(played, chosen)

@@ -102,14 +102,18 @@ class Draws16:
         self._step = np.arange(1, self._words + 1, dtype=np.uint64) * GAMMA
         self._state, self._scratch = Workspace(), Workspace()
 
-    def draw(self, keys: np.ndarray, streams: slice) -> np.ndarray:
-        """(b,) keys -> (streams, rows, b, columns) uint16, a view that the next call overwrites."""
+    def states(self, keys: np.ndarray) -> np.ndarray:
+        """(b,) keys -> (b x words,) uint64: what all rows of the episodes are drawn from, see ``draw``."""
+        return np.add.outer(keys, self._step).reshape(-1)
+
+    def draw(self, states: np.ndarray, streams: slice) -> np.ndarray:
+        """The ``states`` of b episodes -> (streams, rows, b, columns) uint16, a view that the next call overwrites."""
         start = self._start[streams]
-        shape = start.size, len(keys) * self._words
+        shape = start.size, len(states)
         state, scratch = (memory.array(shape, np.uint64) for memory in (self._state, self._scratch))
-        np.add(start.reshape(-1, 1), np.add.outer(keys, self._step).reshape(-1), out=state)
+        np.add(start.reshape(-1, 1), states, out=state)
         drawn = mix(state, scratch).astype("<u8", copy=False).view("<u2")
-        return drawn.reshape(*start.shape, len(keys), self._words * DRAWS_PER_WORD)[..., : self._columns]
+        return drawn.reshape(*start.shape, -1, self._words * DRAWS_PER_WORD)[..., : self._columns]
 
 
 class KeyStream:

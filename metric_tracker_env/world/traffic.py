@@ -74,9 +74,10 @@ class CleanTraffic:
         daily = np.empty((steps, episodes, days), self.dtype)
         traffic = daily_traffic(self.config, keys, self._mean).astype(self.dtype)
         together = max(1, BLOCK // planes[0].size)
+        states = self._draws.states(keys)
         for first in range(0, steps, together):
             block = slice(first, first + together)
-            np.copyto(planes[block], self._draws.draw(keys, block))
+            np.copyto(planes[block], self._draws.draw(states, block))
             planes[block] *= self._slope[block]
             planes[block] += self._least[block]
             for step in range(steps)[block]:

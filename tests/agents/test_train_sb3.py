@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from helpers_training import TASK
 
-from agents import train_sb3
+from agents import evaluate, train_sb3
+from agents.players.models.card import read_card
+from agents.tasks import held_out_seeds
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,3 +52,19 @@ def test_command_line(tmp_path: Path) -> None:
     assert {"model.zip", "model.json", "training.json", "curve.csv", "curve.png", "leaderboard.json"} <= names
     compared = json.loads((tmp_path / "run" / "leaderboard.json").read_text(encoding="utf-8"))
     assert "run" in {line["agent"] for line in compared["summary"]}
+
+
+def test_a_run_is_written_to_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ``--output .`` the model has the folder's own name, on the leaderboard too, and is played from there."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    settings = ["lanes = 4", "hidden = [16]", "ppo.n_steps = 32", "ppo.batch_size = 64", "evaluations = 0"]
+    command = ["--task", TASK, "--total-steps", "256", "--episodes", "4", "--workers", "1", "--output", "."]
+    train_sb3.main([*command, "--settings", *settings])
+    assert read_card(folder).name == "here"
+    compared = json.loads((folder / "leaderboard.json").read_text(encoding="utf-8"))
+    assert "here" in {line["agent"] for line in compared["summary"]}
+    played, elsewhere = (evaluate(path, held_out_seeds(TASK, 4), TASK) for path in (Path(), folder))
+    assert played.agent == "here"
+    assert played == elsewhere

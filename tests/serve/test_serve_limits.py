@@ -137,7 +137,7 @@ def test_limits_of_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert set(limits_of(parser, parser.parse_args(given)).model_dump().values()) == {2000}
     with pytest.raises(SystemExit):
         limits_of(parser, parser.parse_args(["--max-sessions", "0"]))
-    assert "argument --max-sessions: Input should be greater than or equal to 1, not 0" in capsys.readouterr().err
+    assert "max_sessions: Input should be greater than or equal to 1, given 0" in capsys.readouterr().err
 
 
 def test_the_server_is_started_within_the_limits() -> None:

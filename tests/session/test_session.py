@@ -47,7 +47,7 @@ def test_calls_without_an_episode() -> None:
         ({"seed": "7"}, "seed '7'"),
         ({"seed": MAX_SEED + 1}, f"is not an integer from 0 to {MAX_SEED}"),
         ({"task": "hardest"}, "task 'hardest'"),
-        ({"budget": 99}, "unknown option 'budget'"),
+        ({"budget": 99}, "unknown reset option 'budget'"),
         ({"difficulty": "extreme"}, "difficulty"),
         ({"anomaly_count": 99}, "anomaly_count"),
         ({"task": "hard_mixed", "anomaly_count": 99}, "anomaly_count"),

@@ -93,6 +93,24 @@ def test_a_funnel_break_keeps_what_was_asked(difficulty: Difficulty, step: str, 
     np.testing.assert_allclose(final[place + 1 :] / final[place:-1], clean[place + 1 :] / clean[place:-1], rtol=0.02)
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_targets_are_relative_to_the_medians_of_the_final_data(seed: int) -> None:
+    """Incidents on six days of fourteen move the median; they go to their share of the new one, and so say the rows."""
+    short = MetricDataGenerator(GeneratorConfig(num_weeks=2))
+    days = [1, 3, 5, 8, 10, 12]
+    episode = made(*(broken(COUNTS[3], 0.6, short.config.date_names[day]) for day in days), seed=seed, generator=short)
+    twin, rate = (100.0 * daily[:, 3] / daily[:, 2] for daily in (episode.twin_daily, episode.daily))
+    before, median = np.median(twin), np.median(rate)
+    assert before - median > 0.1  # so that a target of the old median would be off by 0.06 and more
+    for row, record, day in zip(episode.expected_rows, episode.applied_synthetic_generators, days, strict=True):
+        assert row.date == record.date == episode.dates[day]
+        assert row.baseline_value == pytest.approx(median, abs=1e-4)
+        assert row.observed_value == record.actual_value == pytest.approx(rate[day], abs=1e-4)
+        assert row.delta_value == pytest.approx(rate[day] - median, abs=1e-4)
+        assert record.target_value == pytest.approx(0.6 * median, abs=0.005)
+        assert rate[day] == pytest.approx(0.6 * median, abs=0.03)
+
+
 @pytest.mark.parametrize("difficulty", DIFFICULTIES)
 @pytest.mark.parametrize(("direction", "sign"), [("up", 1), ("down", -1)])
 def test_a_mix_shift_goes_where_it_was_asked(difficulty: Difficulty, direction: str, sign: int) -> None:

@@ -11,9 +11,9 @@ from pydantic import Field, StrictBool, StrictInt, ValidationError, model_valida
 
 import metric_tracker_env
 from metric_tracker_env import ENV_ID, EnvConfig, MetricTrackerEnv
+from metric_tracker_env.model import in_one_line
 from metric_tracker_env.schema import StrictModel
 
-from ...command_line import faults_of
 from ..card_file import read_card_file
 
 CARD_FILE = "model.json"
@@ -158,7 +158,7 @@ def read_card(folder: str | Path) -> ModelCard:
     try:
         card = ModelCard.model_validate(data)
     except ValidationError as error:
-        raise ValueError(f"model card {str(path)!r} is not valid: {'; '.join(faults_of(error))}") from error
+        raise ValueError(f"model card {str(path)!r} is not valid: {in_one_line(error)}") from error
     if card.environment_id != ENV_ID:
         raise ValueError(f"model {card.name!r} plays environment {card.environment_id!r}; this is {ENV_ID!r}")
     if fingerprint(card.config) != card.fingerprint:

@@ -37,7 +37,7 @@ ROOT = Path(__file__).parents[3]
         (["--task", "no_such"], "task 'no_such' is not one of"),
         (["--episodes", "0"], "episodes 0 is not an integer from 1 to 100000"),
         (["--config", "configs/hard.toml"], "are both given"),
-        (["--max-turns", "0"], "max_turns 0: Input should be greater than or equal to 1"),
+        (["--max-turns", "0"], "max_turns: Input should be greater than or equal to 1, given 0"),
         (["--extra", "[]"], r"extra '[]' is not a JSON object of fields"),
         (["--extra", "{"], "extra '{' is not JSON"),
         (["--price-input", "1"], "price_input 1.0 and price_output None: give both, or no price"),

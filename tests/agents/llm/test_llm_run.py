@@ -110,7 +110,7 @@ def test_damaged_folders_are_refused(server: ScriptedServer, tmp_path: Path) -> 
     evaluate(run, SEEDS[:1], TASK)
     whole = run.path.read_text(encoding="utf-8")
     for line, told in (
-        ("{}", "task Field required"),
+        ("{}", "task: Field required"),
         ("{", "Invalid JSON"),
         (whole.replace("no_call", "won"), "finish"),
     ):
@@ -126,7 +126,7 @@ def test_damaged_folders_are_refused(server: ScriptedServer, tmp_path: Path) -> 
     for text, told in (
         ("{", "is not JSON"),
         (json.dumps(card | {"format": 2}), "has format 2; this version reads format 1"),
-        (json.dumps(card | {"wings": 2}), "is not valid: wings 2: Extra inputs are not permitted"),
+        (json.dumps(card | {"wings": 2}), "is not valid: wings: Extra inputs are not permitted, given 2"),
     ):
         (tmp_path / CARD_FILE).write_text(text, encoding="utf-8")
         with pytest.raises(ValueError, match=told):
