@@ -11,6 +11,7 @@ import threading
 
 import numpy as np
 
+from metric_tracker_env.render.calendar import calendar_columns, calendar_list, calendar_marks
 from metric_tracker_env.render.layout import MONTHS, Places, background, entity_names, places
 from metric_tracker_env.render.scene import DraftRow, Scene
 from metric_tracker_env.render.sheet import (
@@ -38,6 +39,7 @@ WRONG_BECAUSE = {
     CellClass.NONE: "normal",
     CellClass.CONSEQUENCE: "a consequence",
     CellClass.NATURAL: "natural",
+    CellClass.EXPLAINED: "explained",
 }
 
 _drawing = threading.Lock()  # matplotlib asks its users to serialise access to artists
@@ -57,13 +59,15 @@ def frame(scene: Scene, scale: float = 1.0) -> np.ndarray:
         ImportError: without matplotlib; names the extra to install.
     """
     catalogue, dates = scene.catalogue, scene.generator.date_names
-    at = places(catalogue, len(dates))
+    at = places(catalogue, len(dates), scene.worldly)
     with _drawing:
-        under, sheet = background(catalogue, dates, scale), Sheet(at.width, at.height, scale)
+        under, sheet = background(catalogue, dates, scale, scene.worldly), Sheet(at.width, at.height, scale)
+        calendar_columns(sheet, at, scene)
         _columns(sheet, at, scene)
         _curves(sheet, at, scene)
         _cells(sheet, at, scene)
         _scans(sheet, at, scene)
+        calendar_marks(sheet, at, scene)
         _panel(sheet, at, scene)
         return sheet.pixels(under)
 
@@ -178,7 +182,8 @@ def _panel(sheet: Sheet, at: Places, scene: Scene) -> None:
     if items:
         sheet.text(x + width, y, "thresholds", 8, SOFT, "right")
     y += 26
-    room = max(1, (at.legend_top - 26 - y) // 36)
+    bottom = calendar_list(sheet, at, scene, y) if scene.worldly else at.legend_top - 26
+    room = max(1, int(bottom - y) // 36)
     shown = items if len(items) <= room else items[: room - 1]
     for item in shown:
         _item(sheet, at, scene, item, y)
@@ -201,7 +206,9 @@ def _item(sheet: Sheet, at: Places, scene: Scene, item: DraftRow, y: float) -> N
     family = FAMILIES[item.row.anomaly_type].label
     size = f"{item.ratio:+.1f}" if abs(item.ratio) < 100 else f"{item.ratio:+.0f}"
     if scene.truth is not None and not right:
-        size = f"{WRONG_BECAUSE[CellClass(scene.truth.classes[item.day, item.entity.index])]}, {size}"
+        why = WRONG_BECAUSE[CellClass(scene.truth.classes[item.day, item.entity.index])]
+        mark = scene.truth.explained[item.day, item.entity.index]
+        size = f"{why} by {mark}" if mark else f"{why}, {size}"
     colour = INK if right is None else FOUND if right and reported else MISSED if not reported else WRONG
     sheet.text(x + 20, y, f"{MONTHS[date.month - 1]} {date.day}", 8.5, colour, bold=True)
     sheet.text(x + 72, y, family, 8.5, colour, bold=True)

@@ -12,10 +12,12 @@ import numpy as np
 from metric_tracker_env.measure import SCAN_MULTIPLIERS
 from metric_tracker_env.render.sheet import (
     BAND,
+    DASH,
     EMPTY,
     FAINT,
     FOUND,
     INK,
+    KNOWN,
     MISSED,
     RANGE,
     SCAN_COLOURS,
@@ -56,6 +58,8 @@ class Places:
     panel_width: int
     width: int
     height: int
+    legend: int = 226  # height of the legend in the panel
+    strip: int = 0  # height of the strip of known events and lost hours above the dates; 0 without a world
 
     @property
     def right(self) -> int:
@@ -65,7 +69,7 @@ class Places:
     @property
     def legend_top(self) -> int:
         """Upper edge of the legend in the panel."""
-        return self.height - 226
+        return self.height - self.legend
 
     @property
     def cells(self) -> np.ndarray:
@@ -77,6 +81,11 @@ class Places:
         """(D, 7, 4) left, top, width, height of each cell of the scans."""
         return self._grid(self.scans_top + np.arange(len(ANOMALY_TYPES)) * self.scan, self.scan)
 
+    def strip_box(self, first: int, last: int) -> tuple[float, float, float, float]:
+        """Left, top, width, height of the dates from first to last in the strip above the board's dates."""
+        left = self.left + first * self.column
+        return left, self.calendar_top - self.strip + 3, (last - first + 1) * self.column - 1, self.strip - 7
+
     def _grid(self, tops: np.ndarray, height: int) -> np.ndarray:
         left, top = np.meshgrid(self.left + np.arange(self.days) * self.column, tops, indexing="ij")
         return np.stack([left, top, np.full_like(left, self.column - 1), np.full_like(top, height - 1)], -1)
@@ -87,12 +96,13 @@ class Places:
 
 
 @lru_cache(maxsize=8)
-def places(catalogue: Catalogue, days: int) -> Places:
-    """The layout for a funnel and a number of days."""
+def places(catalogue: Catalogue, days: int, worldly: bool = False) -> Places:
+    """The layout for a funnel and a number of days, with room for a calendar where there is one to know of."""
+    strip, legend = (23, 226 + 52) if worldly else (0, 226)
     longest = max(len(name) for name in entity_names(catalogue))
     left, column, curve, row, scan = 50 + round(6.7 * longest), max(12, 588 // days), 52, 18, 15
     curves_top = 96
-    calendar_top = curves_top + curve * catalogue.num_steps + 40
+    calendar_top = curves_top + curve * catalogue.num_steps + 40 + strip
     tops: list[int] = []
     top, kind = calendar_top + 34, catalogue.entities[0].entity_type
     for entity in catalogue.entities:
@@ -102,7 +112,7 @@ def places(catalogue: Catalogue, days: int) -> Places:
         top += row
     scans_top = top + 38
     panel = left + days * column + 40
-    width, height = panel + 316, max(660, scans_top + scan * len(ANOMALY_TYPES) + 18)
+    width, height = panel + 316, max(900 if worldly else 660, scans_top + scan * len(ANOMALY_TYPES) + 18)
     # Even sizes, since video encoders ask for them.
     return Places(
         days=days,
@@ -119,6 +129,8 @@ def places(catalogue: Catalogue, days: int) -> Places:
         panel_width=300,
         width=width + width % 2,
         height=height + height % 2,
+        legend=legend,
+        strip=strip,
     )
 
 
@@ -134,19 +146,19 @@ def entity_names(catalogue: Catalogue) -> tuple[str, ...]:
     names += [f"break at {num}" for num, _ in catalogue.funnel_steps]
     names += [f"{counts[0]} in daytime"]
     names += [f"{num} > upstream" for num, _ in catalogue.funnel_steps]
-    return tuple(_shortened(name, NAME_LENGTH) for name in names)
+    return tuple(shortened(name, NAME_LENGTH) for name in names)
 
 
-def _shortened(name: str, length: int) -> str:
+def shortened(name: str, length: int) -> str:
     """The beginning and the end of a long name."""
     half = (length - 1) // 2
     return name if len(name) <= length else f"{name[:half]}…{name[-half:]}"
 
 
 @lru_cache(maxsize=4)
-def background(catalogue: Catalogue, dates: tuple[str, ...], scale: float) -> Any:
+def background(catalogue: Catalogue, dates: tuple[str, ...], scale: float, worldly: bool = False) -> Any:
     """What no step changes, drawn and kept; only read from then on."""
-    at, names = places(catalogue, len(dates)), entity_names(catalogue)
+    at, names = places(catalogue, len(dates), worldly), entity_names(catalogue)
     sheet = Sheet(at.width, at.height, scale)
     sheet.text(20, 27, "Metric tracker", 15, bold=True)
     sheet.text(196, 28.5, f"{dates[0]} to {dates[-1]}: which cells are the root causes of incidents?", 10, SOFT)
@@ -163,11 +175,16 @@ def background(catalogue: Catalogue, dates: tuple[str, ...], scale: float) -> An
         third = (at.curve - 6) / 2 / RANGE
         sheet.boxes([(at.left, middle - third, at.right - at.left, 2 * third)], BAND)
         sheet.lines([[(at.left, middle), (at.right, middle)]], FAINT, 0.8)
-        sheet.text(at.left - 10, middle, _shortened(name, NAME_LENGTH), align="right")
+        sheet.text(at.left - 10, middle, shortened(name, NAME_LENGTH), align="right")
         for value in (-2, 0, 2):
             sheet.text(at.right + 6, middle - value * third, f"{value:+d}" if value else "0", 7, SOFT)
 
-    _heading(sheet, at, at.calendar_top - 16, "Board", "every metric on every date: the same deviation as a colour")
+    top = at.calendar_top - at.strip
+    _heading(sheet, at, top - 16, "Board", "every metric on every date: the same deviation as a colour")
+    if worldly:
+        _, top, _, height = at.strip_box(0, 0)
+        sheet.boxes([(at.left, top + height + 1, at.right - at.left, 1)], FAINT)
+        sheet.text(at.left - 10, top + height / 2, "known events, lost hours", 8.5, align="right")
     for day, name in enumerate(dates):
         date = dt.date.fromisoformat(name)
         if at.column >= 16 or date.weekday() == 0:
@@ -192,6 +209,8 @@ def background(catalogue: Catalogue, dates: tuple[str, ...], scale: float) -> An
     for number, family in enumerate(FAMILIES.values()):
         sheet.text(at.left - 10, at.scans_top + (number + 0.5) * at.scan, family.label, 8, align="right")
     _legend(sheet, at)
+    if worldly:
+        _world_legend(sheet, at.panel, at.legend_top + 194)
     return sheet.kept()
 
 
@@ -240,3 +259,21 @@ def _legend(sheet: Sheet, at: Places) -> None:
     sheet.text(x + 28, y + 7, "never looked at", 8)
     sheet.lines([[(x + 165, y + 7), (x + 187, y + 7)]], TWIN, 1.2, (0, (2.0, 2.0)))
     sheet.text(x + 193, y + 7, "without incidents", 8)
+
+
+def _world_legend(sheet: Sheet, x: float, y: float) -> None:
+    """How to read the marks of events, lost hours and what they explain."""
+    sheet.event((x, y, 20, 14), "A", True)
+    sheet.text(x + 28, y + 7, "known event", 8)
+    sheet.boxes([(x + 166, y + 1, 18, 12)], "none", KNOWN, 1.4, DASH)
+    sheet.text(x + 193, y + 7, "announced for it", 8)
+    y += 24
+    sheet.lost((x, y, 20, 14), "a")
+    sheet.text(x + 28, y + 7, "hours were lost", 8)
+    sheet.event((x + 165, y, 20, 14), "A", False)
+    sheet.text(x + 193, y + 7, "did not come true", 8)
+    y += 24
+    sheet.text(x, y + 7, "at the end", 8, SOFT)
+    sheet.boxes([(x + 72, y, 20, 14)], colours(np.array([-1.8])))
+    sheet.badge(x + 82, y + 7, "A")
+    sheet.text(x + 100, y + 7, "explained by A: no incident", 8)

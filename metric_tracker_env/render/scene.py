@@ -1,14 +1,15 @@
-"""What may be drawn of an episode: before its end only what the agent has revealed, at its end the truth."""
+"""What may be drawn of an episode: before its end only what the agent has paid for, at its end the truth."""
 
 from __future__ import annotations
 
+import string
 from typing import NamedTuple
 
 import numpy as np
 
 from metric_tracker_env.config import EnvConfig, GeneratorConfig
 from metric_tracker_env.play.engine import Progress
-from metric_tracker_env.schema import Catalogue, Entity, EntityType, MetricSubmissionRow
+from metric_tracker_env.schema import Catalogue, Entity, EntityType, Gap, KnownEvent, MetricSubmissionRow
 from metric_tracker_env.scoring import Grade, score_submission
 from metric_tracker_env.world.episode import EpisodeData
 from metric_tracker_env.world.labels import CellClass
@@ -31,6 +32,25 @@ class DraftRow(NamedTuple):
     row: MetricSubmissionRow
 
 
+class Announced(NamedTuple):
+    """A known event: what was announced and, at the end, whether it came true."""
+
+    mark: str  # a capital letter, by date
+    first: int  # day
+    last: int  # day
+    entity: Entity
+    event: KnownEvent
+    came_true: bool | None  # None before the end
+
+
+class Lost(NamedTuple):
+    """A date of which hours were lost."""
+
+    mark: str  # a small letter, by date
+    day: int
+    gap: Gap
+
+
 class Truth(NamedTuple):
     """What is told when the episode is over."""
 
@@ -38,6 +58,7 @@ class Truth(NamedTuple):
     twin_ratios: np.ndarray  # (D, S) float64: the counts without injection, as ``Scene.ratios``
     missed: tuple[DraftRow, ...]
     grade: Grade
+    explained: np.ndarray  # (D, E) str: mark of the event or gap that explains the cell, "" elsewhere
 
     @property
     def expected(self) -> np.ndarray:
@@ -58,6 +79,8 @@ class Scene:
             unless the episode is over.
         progress: What the agent has seen and done.
         draft: Reported cells by date.
+        events: Known events by date; none before they were listed, unless the episode is over.
+        lost: Dates that lost hours; before the end those alone whose hours were looked at.
         truth: None before the end.
     """
 
@@ -69,7 +92,10 @@ class Scene:
         ratios = episode.deviations.ratios[:, 0].T
         self.ratios: np.ndarray = ratios.copy() if over else np.where(progress.revealed, ratios, np.nan)
         self.draft = _rows(episode, progress.reported)
-        self.truth = _truth(episode, progress.reported, self.draft) if over else None
+        self.events = _events(episode, over) if over or progress.informed else ()
+        mix = self.generator.catalogue.slices["hourly_mix"].start
+        self.lost = _lost(episode, np.ones(len(ratios), bool) if over else progress.revealed[:, mix])
+        self.truth = _truth(episode, self) if over else None
 
     @property
     def catalogue(self) -> Catalogue:
@@ -80,6 +106,11 @@ class Scene:
     def over(self) -> bool:
         """Whether the episode has ended."""
         return self.truth is not None
+
+    @property
+    def worldly(self) -> bool:
+        """Whether there is a calendar to know of."""
+        return self.generator.world is not None
 
     def is_right(self, item: DraftRow) -> bool | None:
         """Whether a row of the draft is expected; None before the end."""
@@ -103,12 +134,42 @@ def _rows(episode: EpisodeData, cells: np.ndarray) -> tuple[DraftRow, ...]:
     )
 
 
-def _truth(episode: EpisodeData, reported: np.ndarray, draft: tuple[DraftRow, ...]) -> Truth:
+def _events(episode: EpisodeData, over: bool) -> tuple[Announced, ...]:
+    """What was announced; whether it came true only when the episode is over."""
+    config = episode.generator_config
+    return tuple(
+        Announced(
+            mark,
+            config.day_index(event.first_date),
+            config.day_index(event.last_date),
+            config.catalogue.entity(event.entity_type, event.entity_name),
+            event,
+            effect if over else None,
+        )
+        for mark, event, effect in zip(
+            string.ascii_uppercase, episode.known_events, episode.event_effects, strict=False
+        )
+    )
+
+
+def _lost(episode: EpisodeData, looked_at: np.ndarray) -> tuple[Lost, ...]:
+    """Gaps on the dates, (D,) bool, whose hours were looked at."""
+    days = [(episode.generator_config.day_index(gap.date), gap) for gap in episode.gaps]
+    known = [(day, gap) for day, gap in days if looked_at[day]]
+    return tuple(Lost(mark, day, gap) for mark, (day, gap) in zip(string.ascii_lowercase, known, strict=False))
+
+
+def _truth(episode: EpisodeData, scene: Scene) -> Truth:
     steps, measured = episode.generator_config.catalogue.num_steps, episode.deviations
     expected = episode.classes == CellClass.EXPECTED
+    marks = {id(known.event): known.mark for known in scene.events} | {id(lost.gap): lost.mark for lost in scene.lost}
+    explained = np.full(expected.shape, "", "<U1")
+    for day, entity in np.argwhere(episode.classes == CellClass.EXPLAINED).tolist():
+        explained[day, entity] = marks[id(episode.explanation(day, entity))]
     return Truth(
         classes=episode.classes.copy(),
         twin_ratios=(episode.twin_daily - measured.medians[:steps, 0]) / measured.thresholds[:steps, 0],
-        missed=_rows(episode, expected & ~reported),
-        grade=score_submission([item.row for item in draft], episode),
+        missed=_rows(episode, expected & ~scene.progress.reported),
+        grade=score_submission([item.row for item in scene.draft], episode),
+        explained=explained,
     )

@@ -16,6 +16,8 @@ RANGE = 3.0  # thresholds at which colours and curves are clipped
 INK, SOFT, FAINT, EMPTY, PAPER = "#1d2733", "#66717e", "#d4d9df", "#eceef1", "#ffffff"
 BAND, TWIN, SPEND = "#e9edf2", "#8a94a0", "#3b6ea5"
 FOUND, MISSED, WRONG = "#0b8457", "#e07b00", "#a3007d"
+KNOWN, LOST, LOST_FILL = "#4b3f8f", "#5c6670", "#c3cad1"  # announced events, lost hours
+DASH = (0, (2.2, 1.6))  # of the outline of announced cells
 SCAN_COLOURS = ("#f6dfa4", "#e8ae3c", "#a86b00")  # by SCAN_MULTIPLIERS
 # Down is red, up is blue, as in ColorBrewer's RdBu; white in the middle.
 COLOURS_DOWN = np.array([(247, 247, 247), (253, 219, 199), (244, 165, 130), (214, 96, 77), (165, 15, 38)]) / 255
@@ -122,6 +124,26 @@ class Sheet:
         else:
             a, b = size * 0.8, -size * 0.8
             self.lines([[(x + b, y + b), (x + a, y + a)], [(x + b, y + a), (x + a, y + b)]], colour, width)
+
+    def event(self, box: tuple[float, float, float, float], mark: str, solid: bool) -> None:
+        """A known event: a filled box with its letter; hollow if it did not come true."""
+        x, y, width, height = box
+        if solid:
+            self.boxes([box], KNOWN)
+        else:
+            self.boxes([(x + 0.7, y + 0.7, width - 1.4, height - 1.4)], PAPER, KNOWN, 1.2)
+        self.text(x + width / 2, y + height / 2, mark, 8, PAPER if solid else KNOWN, "center", bold=True)
+
+    def lost(self, box: tuple[float, float, float, float], mark: str) -> None:
+        """A date that lost hours: a grey box with its letter."""
+        x, y, width, height = box
+        self.boxes([(x + 0.7, y + 0.7, width - 1.4, height - 1.4)], LOST_FILL, LOST, 1.2)
+        self.text(x + width / 2, y + height / 2, mark, 8, INK, "center", bold=True)
+
+    def badge(self, x: float, y: float, mark: str, size: float = 9.0) -> None:
+        """The letter of what explains a cell, on a disc of paper of ``size`` points."""
+        self.dots([x], [y], PAPER, size, KNOWN if mark.isupper() else LOST, 0.9)
+        self.text(x, y, mark, 0.72 * size, INK, "center", bold=True)
 
     def kept(self) -> Any:
         """Draw, and keep the result to draw others on top of it."""

@@ -25,12 +25,13 @@ UP = ("34", "1;97;44")
 
 
 def text(scene: Scene) -> str:
-    """Draw a scene: header, board of dates x entities, legend, draft, and at the end the grade.
+    """Draw a scene: header, board of dates x entities, legend, calendar, draft, and at the end the grade.
 
     Returns:
         Lines with ANSI colours, at most 120 columns wide.
     """
-    parts = [_header(scene), _board(scene), _legend(scene), _draft(scene)]
+    parts = [_header(scene), _board(scene), _legend(scene)]
+    parts += [_calendar(scene), _draft(scene)] if scene.worldly else [_draft(scene)]
     if scene.truth is not None:
         grade = scene.truth.grade
         parts.append(
@@ -62,7 +63,8 @@ def _header(scene: Scene) -> str:
 def _board(scene: Scene) -> str:
     progress, names = scene.progress, scene.generator.date_names
     labels = codes(scene.catalogue)
-    left = len(">03-04 We ") + len(ANOMALY_TYPES) + 1
+    known = _known(scene)
+    left = len(">03-04 We ") + 2 * scene.worldly + len(ANOMALY_TYPES) + 1
     width = max(1, min(5, (WIDTH - left) // len(labels)))
     lines = [" " * (left - len(head) - 1) + head for head in FAMILY_HEADS]
     if width > max(map(len, labels)):
@@ -77,10 +79,12 @@ def _board(scene: Scene) -> str:
         focused = day == progress.focus
         date = f"{'>' if focused else ' '}{name[5:]} {WEEKDAYS[scene.generator.weekdays[day]]} "
         seen = bool(progress.opened[day] or progress.revealed[day].any())
+        what = _paint(f"{known.get(day, ' ')} ", CYAN) if scene.worldly else ""
         scans = "".join(LEVEL_MARKS[level] for level in progress.known[:, day])
         cells = "".join(_cell(scene, day, entity, width) for entity in range(len(labels)))
         lines.append(
             _paint(date, *((BOLD,) if focused or seen else (DIM,)))
+            + what
             + _paint(scans, *((YELLOW,) if progress.known[:, day].any() else (DIM,)))
             + f" {cells}"
         )
@@ -111,7 +115,15 @@ def _mark(scene: Scene, day: int, entity: int) -> tuple[str, str]:
         return (MARK_REPORTED, BOLD) if reported else (" ", BOLD)
     if scene.truth.expected[day, entity]:
         return (MARK_FOUND, GREEN) if reported else (MARK_MISSED, YELLOW)
-    return (MARK_WRONG, RED) if reported else (" ", BOLD)
+    if reported:
+        return MARK_WRONG, RED
+    return str(scene.truth.explained[day, entity]) or " ", CYAN
+
+
+def _known(scene: Scene) -> dict[int, str]:
+    """The mark of each date of an event or of lost hours."""
+    spans = {day: event.mark for event in scene.events for day in range(event.first, event.last + 1)}
+    return spans | {lost.day: lost.mark for lost in scene.lost}
 
 
 def _legend(scene: Scene) -> str:
@@ -130,7 +142,36 @@ def _legend(scene: Scene) -> str:
         f"{'cells':<16}signed deviation from the median in detection thresholds; · not revealed; {marks}",
         f"{'scans':<16}r rate, c count, f funnel break, m hourly mix, q data quality; flagged at {multipliers}",
     ]
+    if scene.worldly:
+        what = "A B C known events, a b c lost hours: on their dates"
+        lines.append(f"{'calendar':<16}{what}{', and on the cells that they explain' if scene.over else ''}")
     return "\n".join(_paint(line.replace("\N{NO-BREAK SPACE}", " "), DIM) for line in lines)
+
+
+def _calendar(scene: Scene) -> str:
+    """What was announced, and which hours were lost; at the end what came of it and how many cells it explains."""
+    labels, lines = codes(scene.catalogue), [_paint("Calendar", BOLD)]
+    for item in scene.events:
+        event = item.event
+        until = f" to {event.last_date}" if item.last > item.first else ""
+        change = f"{event.expected_change:+g}{'%' if event.unit == 'percent' else ' points'}"
+        fate = {None: "", True: "came true", False: "changed nothing"}[item.came_true]
+        lines.append(
+            f"{_paint(item.mark, CYAN)} {event.first_date + until:<24} {labels[item.entity.index]:>3}"
+            f" {event.entity_name:<38.38} {event.kind.replace('_', ' '):<19} {change:>11} {fate}".rstrip()
+        )
+    if not scene.over and not scene.progress.informed:
+        lines.append("  known events not listed")
+    elif not scene.events:
+        lines.append("  no known events")
+    for item in scene.lost:
+        gap = item.gap
+        lines.append(f"{_paint(item.mark, CYAN)} {gap.date}  hours {gap.first_hour} to {gap.last_hour} lost")
+    if scene.truth is not None:
+        explained = scene.truth.explained != ""
+        mistaken = int((explained & scene.progress.reported).sum())
+        lines.append(f"  {int(explained.sum())} explained cells, {mistaken} of them reported by mistake")
+    return "\n".join(lines)
 
 
 def _draft(scene: Scene) -> str:
@@ -140,6 +181,8 @@ def _draft(scene: Scene) -> str:
         right = scene.is_right(item)
         mark, style = {None: (MARK_REPORTED, BOLD), True: (MARK_FOUND, GREEN), False: (MARK_WRONG, RED)}[right]
         lines.append(f"{_paint(mark, style)} {_row(item, labels)}")
+        if scene.truth is not None and (by := scene.truth.explained[item.day, item.entity.index]):
+            lines.append(f"  explained by {_paint(str(by), CYAN)}: no incident")
     if not scene.draft:
         lines.append("  no rows")
     if scene.truth is not None:
