@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, get_args
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import VectorEnv
+from helpers_announced import expected_ratios, family_of, usual_shares
 from hypothesis import strategies as st
 
 from metric_tracker_env import MetricTrackerEnv, MetricTrackerVectorEnv
@@ -151,6 +152,8 @@ TYPES_TOLD = {
     "compare_count_to_median": ("event_count",),
     "compare_rate_to_median": ("conversion_rate",),
 }
+# What of a world is told of the date in focus, by its name in the board view.
+FOCUSED_PARTS = {"announced": "announced", "announced_flags": "focus_announced", "missing": "missing"}
 FAMILY_OF_SCAN = {f"get_{family}_rows": i for i, family in enumerate(ANOMALY_TYPES)}
 
 
@@ -169,6 +172,7 @@ class SlowModel:
         self.reported: set[tuple[int, int]] = set()
         self.scanned: set[int] = set()
         self.known: dict[tuple[int, int], float] = {}  # (family, day) -> largest multiplier told
+        self.informed = False
 
     def cost(self, action: Action) -> int:
         """Budget units of a tool call."""
@@ -240,6 +244,9 @@ class SlowModel:
             day = self.day(action)
             assert day is not None
             self.reported.add((day, self.report_entity(action)))
+        elif action.tool == "list_known_events":
+            self.scanned.add(index)
+            self.informed = True
         elif action.tool != "submit":
             self.scanned.add(index)
             families = [FAMILY_OF_SCAN[action.tool]] if action.tool in FAMILY_OF_SCAN else range(len(ANOMALY_TYPES))
@@ -270,10 +277,12 @@ class SlowModel:
         scans = [i for i, a in enumerate(self.actions) if a.tool in {*FAMILY_OF_SCAN, "list_suspicious_dates"}]
         made = [float(i in self.scanned) for i in scans]
         left = [self.budget / self.config.budget, 1.0 - self.steps / self.config.step_limit]
-        parts = {"globals": np.array([0.1 * len(self.reported), *left, *made])}
+        of_world = self.announced() if self.config.generator.world is not None else {}
+        told = [float(self.informed)] if of_world else []
+        parts = {"globals": np.array([0.1 * len(self.reported), *left, *made, *told])}
         if self.config.view == "board":
             parts |= {"revealed": revealed, "deviation": deviation, "season": season, "reported": reported}
-            return parts | {"flags": flags.T, "calendar": calendar}
+            return parts | {"flags": flags.T, **of_world, "calendar": calendar}
         reportable = revealed * self.view.flagged.T * (1.0 - reported)
         for name, part in {
             "revealed": revealed,
@@ -283,15 +292,35 @@ class SlowModel:
             "season": season[:, None],
             "focus_flags": flags.T,
             "focus_calendar": calendar,
+            **{FOCUSED_PARTS[name]: part.reshape(days, -1) for name, part in of_world.items()},
         }.items():
             parts[name] = np.zeros(part.shape[1]) if self.focus is None else part[self.focus]
         waiting = self.waiting
-        for name, part in {"next_flags": flags.T, "next_calendar": calendar}.items():
+        of_next = {"next_flags": flags.T, "next_calendar": calendar}
+        if of_world:
+            of_next["next_announced"] = parts["announced_flags"] = of_world["announced_flags"]
+        for name, part in of_next.items():
             parts[name] = part[waiting[0]] if waiting else np.zeros(part.shape[1])
         parts["waiting"] = np.array([len(waiting) / days])
         parts["flags"] = flags.T
         parts["opened"] = np.array([float(day in self.opened) for day in range(days)])
         return parts
+
+    def announced(self) -> dict[str, np.ndarray]:
+        """What of the world is known of each date: what was announced, once it was listed, and looked-at lost hours."""
+        generator, days = self.config.generator, len(self.dates)
+        expected, flags = np.zeros((days, len(self.entities))), np.zeros((days, len(ANOMALY_TYPES)))
+        for event in self.view.known_events if self.informed else ():
+            window = slice(self.dates.index(event.first_date), self.dates.index(event.last_date) + 1)
+            expected[window] = np.clip(expected_ratios(generator, self.view.difficulty, event), -5.0, 5.0)
+            flags[window, family_of(event)] = 1.0
+        missing, shares = np.zeros(days), usual_shares(generator)
+        (mix,) = (entity.index for entity in self.entities if entity.entity_type == "hourly_mix")
+        for gap in self.view.gaps:
+            day = self.dates.index(gap.date)
+            if (day, mix) in self.revealed:
+                missing[day] = sum(shares[gap.first_hour : gap.last_hour + 1])
+        return {"announced": expected, "announced_flags": flags, "missing": missing}
 
 
 def assert_shows(layout: Layout, observation: np.ndarray, parts: dict[str, np.ndarray]) -> None:
@@ -299,5 +328,5 @@ def assert_shows(layout: Layout, observation: np.ndarray, parts: dict[str, np.nd
     assert layout.parts.keys() == parts.keys()
     for name, expected in parts.items():
         shown = layout.view(observation, name)
-        tolerance = 2e-4 if name in {"deviation", "season"} else 1e-6
+        tolerance = 2e-4 if name in {"deviation", "season", "announced", "missing"} else 1e-6
         np.testing.assert_allclose(shown, expected, rtol=0, atol=tolerance, err_msg=name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from hypothesis import strategies as st
@@ -53,6 +53,17 @@ def cell_values(
     return cells
 
 
+def threshold_of(kind: str, level: int, median: np.ndarray) -> np.ndarray:
+    """Smallest deviation that is flagged of an entity of some type at a difficulty."""
+    if kind == "event_count":
+        return np.maximum(50.0, (0.22, 0.15, 0.10)[level] * median)
+    if kind == "conversion_rate":
+        return np.minimum((6.0, 4.5, 3.0)[level], (0.12, 0.09, 0.06)[level] * median)
+    if kind == "funnel_step":
+        return (1 - 0.70) * median
+    return np.full_like(median, (0.05, 0.035, 0.025)[level] if kind == "hourly_mix" else 1.0)
+
+
 def see(config: GeneratorConfig, difficulty: Difficulty, hourly: np.ndarray) -> Seen:
     """Measure every cell of (B, D, H, S) hourly counts."""
     level = DIFFICULTIES.index(difficulty)
@@ -65,14 +76,7 @@ def see(config: GeneratorConfig, difficulty: Difficulty, hourly: np.ndarray) -> 
     for (kind, _), value in cells.items():
         median = np.median(value, axis=1, keepdims=True) if kind != "data_quality" else np.zeros((len(value), 1))
         delta = value - median
-        if kind == "event_count":
-            threshold = np.maximum(50.0, (0.22, 0.15, 0.10)[level] * median)
-        elif kind == "conversion_rate":
-            threshold = np.minimum((6.0, 4.5, 3.0)[level], (0.12, 0.09, 0.06)[level] * median)
-        elif kind == "funnel_step":
-            threshold = (1 - 0.70) * median
-        else:
-            threshold = np.full_like(median, (0.05, 0.035, 0.025)[level] if kind == "hourly_mix" else 1.0)
+        threshold = threshold_of(kind, level, median)
         if kind == "funnel_step":
             flagged = delta < -threshold
         elif kind == "data_quality":
@@ -118,6 +122,27 @@ def generator_configs(draw: st.DrawFn) -> GeneratorConfig:
         hourly_weights=tuple(number(0.2, 1.0) for _ in range(24)),
         hour_noise=number(0.0, 0.2),
         rate_noise=RateNoise(easy=number(0, 0.02), medium=number(0, 0.03), hard=number(0, 0.04)),
+    )
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> WorldConfig:
+    """Any world that a configuration allows."""
+    lengths = draw(st.lists(st.integers(0, 5), min_size=1, max_size=5).filter(any))
+
+    def pair(low: float, high: float, kind: Any) -> tuple[Any, Any]:
+        first, second = sorted((draw(kind(low, high)), draw(kind(low, high))))
+        return first, second
+
+    return WorldConfig(
+        events=pair(0, 12, st.integers),
+        lengths=tuple(part / sum(lengths) for part in lengths),
+        without_effect=draw(st.floats(0, 1)),
+        announced_within=draw(st.floats(0, 0.5)),
+        gaps=pair(0, 6, st.integers),
+        gap_loss=pair(0.1, 4.0, st.floats),
+        on_event_dates=draw(st.floats(0, 1)),
+        beyond_announced=draw(st.floats(0, 1)),
     )
 
 

@@ -28,6 +28,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "explicit generators": ({"anomaly_generators": [SHIFT]}, {}),
     "explicit generators as options": ({}, {"anomaly_generators": [SHIFT]}),
     "one week": ({"generator": {"num_weeks": 1}, "anomaly_count": 1}, {}),
+    "world": ({"generator": {"world": {}}, "budget": 40}, {"difficulty": "hard", "anomaly_count": 0}),
 }
 PICKLE_BYTES = 600_000
 

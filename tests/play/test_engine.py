@@ -27,11 +27,19 @@ from metric_tracker_env.schema import ANOMALY_TYPES, DIFFICULTIES
 
 TIGHT: dict[str, Any] = {"budget": 9, "costs": {"open": 2, "inspect": 3, "scan": 1, "survey": 7}, "step_limit": 20}
 ROOMY: dict[str, Any] = {"budget": 200, "step_limit": 150, "anomaly_count": 7}
+WORLD: dict[str, Any] = {"generator": {"world": {}}, "anomaly_count": (0, 4), "budget": 60, "step_limit": 90}
+SHORT: dict[str, Any] = {
+    "generator": {"world": {"events": (9, 12), "gaps": (3, 6)}, "num_weeks": 3},
+    "anomaly_count": 0,
+}
+SHORT |= {"budget": 9, "costs": {"calendar": 8}}
 TINY: dict[str, Any] = {"budget": 3, "generator": {"num_weeks": 1}, "anomaly_count": 1}
 
 
 @pytest.mark.parametrize("view", VIEWS)
-@pytest.mark.parametrize("options", [{}, TIGHT, ROOMY, TINY], ids=["default", "tight", "roomy", "tiny"])
+@pytest.mark.parametrize(
+    "options", [{}, TIGHT, ROOMY, TINY, WORLD, SHORT], ids=["default", "tight", "roomy", "tiny", "world", "short"]
+)
 def test_masks_and_observations_equal_the_slow_rules(view: View, options: dict[str, Any]) -> None:
     """Every mask and observation of random play is what the rules say, worked out anew from the label-free data."""
     rng = np.random.default_rng(1)

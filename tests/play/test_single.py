@@ -35,7 +35,14 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "twelve weeks": {"generator": {"num_weeks": 12}, "anomaly_count": 20, "budget": 99, "step_limit": 120},
     "shop": {"generator": {**SHOP, "num_weeks": 2}, "anomaly_count": 2, "budget": 40},
     "explicit": {"anomaly_generators": [SHIFT]},
+    "world": {"generator": {"world": {}}, "anomaly_count": (0, 4), "budget": 40},
+    "quiet world": {"generator": {"world": {}, "num_weeks": 3}, "anomaly_count": 0, "difficulty": "hard"},
+    "busy shop": {"generator": {**SHOP, "num_weeks": 3, "world": {"events": (6, 12), "gaps": (4, 6)}}, "budget": 50},
+    "dear calendar": {"generator": {"world": {}}, "costs": {"calendar": 17, "survey": 1}, "anomaly_count": (1, 4)},
+    "explicit in a world": {"anomaly_generators": [SHIFT], "generator": {"world": {}}},
 }
+KIND_OF_OP = {Op.DATE: "dates", Op.SCAN: "scans", Op.SURVEY: "scans", Op.EVENTS: "events"}
+KIND_OF_OP |= {Op.REPORT: "reports", Op.SUBMIT: "submit"}
 OPTIONS: list[dict[str, Any]] = [{}, {"difficulty": "easy"}, {"anomaly_count": 1}, {}]
 
 
@@ -50,8 +57,11 @@ def assert_alike(single: Engine, many: Engine) -> None:
 
 
 def choose(rng: np.random.Generator, engine: Engine, legal: float) -> int:
-    """A random action that often is a report, where there is one to make."""
+    """A random action that often is a report, where there is one to make, or lists the known events."""
     reports = np.flatnonzero(engine.mask[0] & (engine.table.op == Op.REPORT))
+    events = np.flatnonzero(engine.table.op == Op.EVENTS)
+    if len(events) and rng.random() < 0.1:
+        return int(events[0])
     return int(rng.choice(reports)) if len(reports) and rng.random() < 0.5 else pick(rng, engine.mask[0], legal, 0.04)
 
 
@@ -59,7 +69,7 @@ def play_both(config: EnvConfig, seed: int, episodes: int, legal: float) -> dict
     """Play the same on an engine of one lane and on a lane of another; how often what happened."""
     single, many = SingleEngine(config), Engine(config, LANES)
     rng = np.random.default_rng(seed)
-    kinds = ("illegal", "reports", "scans", "dates", "matched", "extra", "limit", "submit")
+    kinds = ("illegal", "reports", "scans", "dates", "events", "matched", "extra", "limit", "submit")
     happened: dict[str, int] = dict.fromkeys(kinds, 0)
     for episode in range(episodes):
         options = {} if config.anomaly_generators else OPTIONS[episode % len(OPTIONS)]
@@ -77,8 +87,7 @@ def play_both(config: EnvConfig, seed: int, episodes: int, legal: float) -> dict
             rewards, dones, illegals = many.step(actions)
             assert (reward, done, illegal) == (rewards[LANE], dones[LANE], illegals[LANE])
             assert_alike(single, many)
-            kind = "reports" if tool == "report" else "scans" if tool.startswith(("get_", "list_")) else "dates"
-            happened["illegal" if illegal else "submit" if tool == "submit" else kind] += 1
+            happened["illegal" if illegal else KIND_OF_OP[single.table.op[action]]] += 1
             happened["limit"] += done and tool != "submit"
         outcome = {name: value[0].item() for name, value in many.outcome(np.array([LANE]))._asdict().items()}
         assert single.outcome_one() == outcome
@@ -102,6 +111,7 @@ def test_one_lane_plays_as_a_lane_among_others(name: str, view: View, reward: Re
 def test_what_is_compared_happens(view: View, reward: Reward) -> None:
     """The play that is compared holds right and wrong reports, illegal actions, and both ways to end."""
     generous = {"view": view, "reward": reward, "difficulty": "hard", "anomaly_count": 5, "budget": 60}
+    generous |= {"generator": {"world": {}}}
     happened = play_both(EnvConfig.model_validate(generous), seed=0, episodes=16, legal=0.95)
     assert min(happened.values()) > 3, happened
 

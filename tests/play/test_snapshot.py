@@ -30,7 +30,11 @@ def play_on(env: MetricTrackerEnv, seed: int, most: int = 1000) -> list[Any]:
 
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("reward", REWARDS)
-@pytest.mark.parametrize("options", [{}, GENEROUS, {"generator": {"num_weeks": 1}, "anomaly_count": 1}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{}, GENEROUS, {"generator": {"num_weeks": 1}, "anomaly_count": 1}, {"generator": {"world": {}}}],
+    ids=str,
+)
 def test_a_restored_episode_goes_on_the_same(view: View, reward: Reward, options: dict[str, Any]) -> None:
     """Observation, reward, info, mask, grade and the episodes to come are those of play that was never interrupted."""
     for before in (0, 1, 4, 9):

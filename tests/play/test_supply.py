@@ -11,6 +11,7 @@ from metric_tracker_env.world.rng import KeyStream
 from metric_tracker_env.world.source import EpisodeBatch, EpisodeSource
 
 WEEK = EnvConfig.model_validate({"generator": {"num_weeks": 1}, "anomaly_count": 1, "difficulty": "easy"})
+WORLD = EnvConfig.model_validate({"generator": {"num_weeks": 3, "world": {}}, "anomaly_count": (0, 2)})
 EASIER: dict[str, object] = {"scenario_family": "funnel_break"}
 
 
@@ -19,13 +20,12 @@ class Expected:
 
     def __init__(self, source: EpisodeSource, seeds: int, episodes: int) -> None:
         lanes, numbers = np.divmod(np.arange(seeds * episodes), episodes)
-        self._episodes = episodes
+        self._episodes, self._generator = episodes, source.config
         self._all = LaneData.of(source, source.generate(KeyStream(list(range(seeds))).keys(lanes, numbers)))
 
     def of(self, seeds: np.ndarray, numbers: np.ndarray) -> LaneData:
         """Episodes ``numbers`` of some seeds."""
-        config = WEEK.generator
-        chosen = LaneData.empty(len(seeds), config.num_days, config.catalogue.num_entities)
+        chosen = LaneData.empty(len(seeds), self._generator)
         chosen.put(slice(None), self._all, seeds * self._episodes + numbers)
         return chosen
 
@@ -36,14 +36,21 @@ def assert_plays(supply: EpisodeSupply, expected: LaneData, lanes: np.ndarray) -
         assert np.array_equal(played.reshape(supply.data.expected.size, -1)[lanes], wanted.reshape(len(lanes), -1))
 
 
-@pytest.mark.parametrize(("lanes", "episodes"), [(1, 1100), (2, 900), (30, 300), (600, 25), (4200, 5)])
-def test_each_lane_plays_its_own_stream(lanes: int, episodes: int) -> None:
+@pytest.mark.parametrize(
+    ("config", "lanes", "episodes"),
+    [
+        *((WEEK, lanes, episodes) for lanes, episodes in ((1, 1100), (2, 900), (30, 300), (600, 25), (4200, 5))),
+        *((WORLD, lanes, episodes) for lanes, episodes in ((1, 600), (30, 60), (600, 9))),
+    ],
+    ids=lambda value: ("clean" if value.generator.world is None else "world") if isinstance(value, EnvConfig) else None,
+)
+def test_each_lane_plays_its_own_stream(config: EnvConfig, lanes: int, episodes: int) -> None:
     """Lanes at different paces, some of whose episodes have options, play the episodes of their keys to the end."""
-    supply = EpisodeSupply(WEEK, lanes)
+    supply = EpisodeSupply(config, lanes)
     special = supply.source(EASIER)
     assert special is not None
-    plain = Expected(EpisodeSource(WEEK.generator, WEEK.episode_config()), lanes, episodes)
-    easier = Expected(EpisodeSource(WEEK.generator, special.episode), lanes, episodes)
+    plain = Expected(EpisodeSource(config.generator, config.episode_config()), lanes, episodes)
+    easier = Expected(EpisodeSource(config.generator, special.episode), lanes, episodes)
     rng, every = np.random.default_rng(lanes), np.arange(lanes)
     supply.deal(every, None, every.tolist())
     number, as_asked = np.zeros(lanes, np.int64), np.zeros(lanes, bool)

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 from gymnasium.error import ResetNeeded
+from helpers_announced import family_of
 from helpers_session import DATE, NAMED_TASKS, SEED, begun, cells_of, door, told, truth
 
 from agents.players.scripts.words import converse, investigate
 from metric_tracker_env import MetricDataGenerator, MetricTrackerEnv, Session
 from metric_tracker_env.config import MAX_SEED, EnvConfig, EpisodeConfig
-from metric_tracker_env.play.actions import FOCUSED, REPORT, SUBMIT
+from metric_tracker_env.play.actions import EVENTS_TOOL, FOCUSED, HOURLY_TOOL, REPORT, SUBMIT, Action
+from metric_tracker_env.schema import ANOMALY_TYPES, KnownEvent
 from metric_tracker_env.session import PlayedEpisode, Standing
 from metric_tracker_env.tasks import TASKS
 from metric_tracker_env.tools import TOOLS
@@ -121,23 +123,26 @@ def test_the_task_of_a_begin_stays_with_the_options_of_the_session() -> None:
 # The same as the discrete environment
 
 
-def play_both(view: str, difficulty: str, seed: int) -> None:
-    """Random legal actions in the discrete environment, and the tool calls that are equal to them."""
-    config = EnvConfig.model_validate({"view": view, "difficulty": difficulty, "anomaly_count": (1, 5)})
+def play_both(view: str, difficulty: str, seed: int, **options: Any) -> list[str]:
+    """Random legal actions in the discrete environment, and the tool calls that are equal to them; which tools."""
+    config = EnvConfig.model_validate({"view": view, "difficulty": difficulty, "anomaly_count": (1, 5), **options})
     env, session = MetricTrackerEnv(config=config), Session(config=config)
     _, info = env.reset(seed=seed)
     session.begin(seed)
     draws = np.random.default_rng(seed)
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
     rows: list[dict[str, Any]] = []
+    used: list[str] = []
+    preferred = {REPORT} if config.generator.world is None else {REPORT, EVENTS_TOOL, HOURLY_TOOL}
     over, episode_return, rewards = False, 0.0, 0.0
     while not over:
         legal = np.flatnonzero(info["action_mask"])
-        reports = [a for a in legal if env.actions.decode(int(a)).tool == REPORT]
+        reports = [a for a in legal if env.actions.decode(int(a)).tool in preferred]
         action = int(draws.choice(reports if reports and draws.random() < 0.5 else legal))
         call = env.resolve(action)
         assert FOCUSED not in call.arguments.values()
-        _, reward, over, _, info = env.step(action)
+        observation, reward, over, _, info = env.step(action)
+        used.append(call.tool)
         episode_return += float(reward)
         if call.tool == REPORT:
             row = found[call.arguments["date"], call.arguments["entity_type"], call.arguments["entity_name"]]  # pyright: ignore[reportArgumentType]
@@ -146,6 +151,8 @@ def play_both(view: str, difficulty: str, seed: int) -> None:
             answer = session.call(call.tool, call.arguments)
             assert answer.ok, answer.text
             rewards += answer.reward
+            assert answer.reward == pytest.approx(reward, abs=1e-12) or over
+            assert_told_alike(env, observation, call, answer.told["result"])
             for cell in cells_of(answer.told["result"]):
                 found[cell["date"], cell["entity_type"], cell["entity_name"]] = cell
     assert len(found) == env._engine.progress(0).revealed.sum()  # pyright: ignore[reportPrivateUsage]
@@ -159,6 +166,26 @@ def play_both(view: str, difficulty: str, seed: int) -> None:
     assert rewards + answer.reward == pytest.approx(episode_return, abs=1e-12)
     assert (standing.cost, standing.tool_calls) == (info["cost"], info["tool_calls"])
     assert session.episode().expected_rows == env.episode().expected_rows
+    return used
+
+
+def assert_told_alike(env: MetricTrackerEnv, observation: np.ndarray, call: Action, result: dict[str, Any]) -> None:
+    """What a tool of the world tells in words is what the observation shows after the same action."""
+    generator, layout = env.config.generator, env.observation_layout
+    if call.tool == EVENTS_TOOL:
+        flags = np.zeros((generator.num_days, len(ANOMALY_TYPES)))
+        for told_event in result["events"]:
+            event = KnownEvent.model_validate(told_event)
+            window = slice(generator.day_index(event.first_date), generator.day_index(event.last_date) + 1)
+            flags[window, family_of(event)] = 1.0
+        assert np.array_equal(layout.view(observation, "announced_flags"), flags)
+        assert layout.view(observation, "globals")[-1] == 1.0
+    elif call.tool == HOURLY_TOOL and generator.world is not None:
+        day = generator.day_index(str(call.arguments["date"]))
+        shown = layout.view(observation, "missing")[0 if env.config.view == "focus" else day]
+        assert shown == pytest.approx(result["lost_share"], abs=1e-4)
+        entry = generator.catalogue.count_metrics[0]  # the only step that hours tell under a budget
+        assert [record["hour"] for record in result["records"] if not record[entry]] == result["lost_hours"]
 
 
 @pytest.mark.parametrize("view", ["focus", "board"])
@@ -167,6 +194,17 @@ def test_actions_and_tool_calls_agree(view: str, difficulty: str) -> None:
     """Any sequence of actions has an equal sequence of calls: equal budget, evidence, rows, grade and reward."""
     for seed in range(12):
         play_both(view, difficulty, seed)
+
+
+@pytest.mark.parametrize("view", ["focus", "board"])
+@pytest.mark.parametrize("difficulty", ["easy", "medium", "hard"])
+def test_actions_and_tool_calls_agree_in_a_world(view: str, difficulty: str) -> None:
+    """So they do in the realistic world: what was announced and which hours were lost are the same at both doors."""
+    used: list[str] = []
+    world: dict[str, Any] = {"generator": {"world": {"gaps": (4, 6)}}, "budget": 40}
+    for seed in range(12):
+        used += play_both(view, difficulty, seed, anomaly_count=(0, 4), **world)
+    assert min(used.count(EVENTS_TOOL), used.count(HOURLY_TOOL)) > 5
 
 
 @pytest.mark.parametrize("task", NAMED_TASKS)
@@ -320,4 +358,6 @@ def test_every_tool_can_be_called_of_every_task() -> None:
     """The calls of a task are its schemas' names."""
     for task in TASKS:
         names = [schema["function"]["name"] for schema in Session(task).schemas]
-        assert names == [*TOOLS, SUBMIT]
+        offered = [name for name, spec in TOOLS.items() if spec.offered(TASKS[task].config.generator)]
+        assert names == [*offered, SUBMIT]
+        assert (EVENTS_TOOL in names) == (TASKS[task].config.generator.world is not None)

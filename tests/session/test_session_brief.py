@@ -9,7 +9,7 @@ import pytest
 
 from metric_tracker_env import Investigation, Session, Task
 from metric_tracker_env.config import EnvConfig, FunnelStep, GeneratorConfig, ToolCosts
-from metric_tracker_env.play.actions import SUBMIT
+from metric_tracker_env.play.actions import EVENTS_TOOL, SUBMIT
 from metric_tracker_env.schema import ALL_SCENARIO_FAMILIES, MetricSubmissionRow
 from metric_tracker_env.session import brief, call_schemas
 from metric_tracker_env.tasks import TASKS, instruction_of
@@ -33,7 +33,9 @@ def test_the_brief_is_the_same_for_every_episode() -> None:
     text = texts.pop()
     assert text == session.brief
     assert len(text) < 6000
-    for word in (*TOOLS, SUBMIT, "16 units", "48 calls", *MetricSubmissionRow.model_fields, "2026-03-04"):
+    offered = [name for name, spec in TOOLS.items() if spec.offered(session.config.generator)]
+    assert EVENTS_TOOL not in text
+    for word in (*offered, SUBMIT, "16 units", "48 calls", *MetricSubmissionRow.model_fields, "2026-03-04"):
         assert word in text
     assert not re.search(r"\bseed|\btwin|\d{5,}", text)
 
@@ -167,4 +169,4 @@ def test_schemas_are_the_callers_to_change() -> None:
     first[0]["function"].clear()
     first.clear()
     assert Session().schemas == call_schemas(GeneratorConfig())
-    assert len(Session().schemas) == len(TOOLS) + 1
+    assert len(Session().schemas) == len(TOOLS)  # with submit, and without the tool of the realistic world

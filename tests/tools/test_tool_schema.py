@@ -11,13 +11,15 @@ from helpers_view import MON, SUN, TINY_CONFIG, tiny_view
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from metric_tracker_env.config import FunnelStep, GeneratorConfig, ToolCosts
+from metric_tracker_env import MetricDataGenerator
+from metric_tracker_env.config import EpisodeConfig, FunnelStep, GeneratorConfig, ToolCosts, WorldConfig
 from metric_tracker_env.schema import MetricSubmissionRow
 from metric_tracker_env.tools import TOOLS, CostClass, SharedAnalysisToolkit, call_tool, tool_schemas
 from metric_tracker_env.tools.registry import ViewTools, parse_docstring, tool
 from metric_tracker_env.tools.results import EntityList
+from metric_tracker_env.view import MetricView
 
-DEFAULT = GeneratorConfig()
+DEFAULT, WORLD = GeneratorConfig(), GeneratorConfig(world=WorldConfig())
 NO_RATES = GeneratorConfig(steps=(FunnelStep(name="orders", rate=0.5),), conversion_definitions=(), num_weeks=1)
 # Keywords of JSON Schema 2020-12 that the schemas use, and what each holds.
 KEYWORDS: dict[str, type | tuple[type, ...]] = {
@@ -99,7 +101,9 @@ def from_schema(schema: Mapping[str, Any], config: GeneratorConfig) -> st.Search
             raise AssertionError(other)
 
 
-@pytest.mark.parametrize("config", [DEFAULT, TINY_CONFIG, NO_RATES], ids=["default", "tiny", "no rates"])
+@pytest.mark.parametrize(
+    "config", [DEFAULT, TINY_CONFIG, NO_RATES, WORLD], ids=["default", "tiny", "no rates", "world"]
+)
 def test_schemas_are_valid_and_complete(config: GeneratorConfig) -> None:
     """Every tool is a function with a description, and every argument has one; nothing else is accepted."""
     for item in tool_schemas(config):
@@ -119,12 +123,21 @@ def test_schemas_are_valid_and_complete(config: GeneratorConfig) -> None:
 
 
 def test_every_tool_has_a_schema() -> None:
-    """The default funnel has something for all 24 tools, and each argument is in its schema."""
-    found = parameters_of(DEFAULT)
+    """The default funnel in a world has something for all 25 tools, and each argument is in its schema."""
+    found = parameters_of(WORLD)
     assert list(found) == list(TOOLS)
+    assert len(found) == 25
     assert {name: tuple(schema["properties"]) for name, schema in found.items()} == {
         name: spec.parameters for name, spec in TOOLS.items()
     }
+
+
+def test_the_tool_of_the_world_is_offered_in_a_world_alone() -> None:
+    """Without a world the known events have no schema, and the schemas of the other tools are the same in both."""
+    found = parameters_of(WORLD)
+    assert found.pop("list_known_events")["properties"] == {}
+    assert found == parameters_of(DEFAULT)
+    assert [spec.name for spec in TOOLS.values() if spec.of_world] == ["list_known_events"]
 
 
 @pytest.mark.parametrize("argument", LIMITS)
@@ -167,7 +180,7 @@ def test_rows_have_the_schema_of_a_submission_row() -> None:
 def test_a_funnel_without_rates_has_no_arguments_for_them() -> None:
     """An argument without a legal value is left out, and so is the tool that cannot do without it."""
     found = parameters_of(NO_RATES)
-    assert set(TOOLS) - set(found) == {"compare_rate_to_median"}
+    assert set(TOOLS) - set(found) == {"compare_rate_to_median", "list_known_events"}
     assert list(found["get_rate_drop_from_median_rows"]["properties"]) == [
         "threshold_multiplier",
         "limit",
@@ -177,11 +190,24 @@ def test_a_funnel_without_rates_has_no_arguments_for_them() -> None:
 
 @pytest.mark.parametrize("name", list(TOOLS))
 def test_whatever_the_schema_allows_the_tool_accepts(name: str) -> None:
-    """Arguments drawn from a tool's schema are accepted, and the result is JSON."""
-    toolkit = SharedAnalysisToolkit(tiny_view())
+    """Arguments drawn from a tool's schema are accepted, and the result is JSON, in a world and where it is offered."""
+    views = [view for view in (tiny_view(), world_view()) if TOOLS[name].offered(view.config)]
+    assert len(views) == 1 + (not TOOLS[name].of_world)
+    for view in views:
+        assert_accepts(name, view)
+
+
+def world_view() -> MetricView:
+    """The data of an episode of the realistic world."""
+    return MetricDataGenerator(WORLD).generate_episode(EpisodeConfig(seed=4, anomaly_count=2)).view
+
+
+def assert_accepts(name: str, view: MetricView) -> None:
+    """A tool accepts whatever its schema allows."""
+    toolkit = SharedAnalysisToolkit(view)
 
     @settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-    @given(from_schema(parameters_of(TINY_CONFIG)[name], TINY_CONFIG))
+    @given(from_schema(parameters_of(view.config)[name], view.config))
     def accepts(arguments: dict[str, object]) -> None:
         if arguments.get("metric_name") is not None:
             arguments.pop("metric_names", None)  # the one rule that spans two arguments
@@ -196,7 +222,7 @@ def test_a_tool_is_described_as_data(name: str) -> None:
     """What describes a tool can be written as JSON, without the model of its arguments, and its text names no class."""
     spec = TOOLS[name]
     told = json.loads(spec.model_dump_json())
-    assert set(told) == {"name", "description", "parameters", "cost", "dates_argument"}
+    assert set(told) == {"name", "description", "parameters", "cost", "dates_argument", "of_world"}
     assert (told["name"], tuple(told["parameters"])) == (name, spec.parameters)
     assert "class" not in repr(spec)
 

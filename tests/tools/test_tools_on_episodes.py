@@ -294,7 +294,7 @@ TELLTALE = re.compile(r"seed|expected|label|twin|consequence|natural|\bclass|\bc
 def calls_of(config: GeneratorConfig) -> list[tuple[str, dict[str, object]]]:
     """One legal call of each tool that a configuration has something for."""
     date, count = config.date_names[2], config.entry_step
-    arguments: dict[str, dict[str, object]] = {name: {} for name in TOOLS}
+    arguments: dict[str, dict[str, object]] = {name: {} for name, spec in TOOLS.items() if spec.offered(config)}
     arguments |= {name: {"date": date} for name, spec in TOOLS.items() if "date" in spec.parameters}
     arguments["compare_count_to_median"]["entity_name"] = count
     arguments["get_rows_with_abs_diff_from_median_gt"]["threshold"] = 1.0

@@ -18,6 +18,7 @@ from helpers_world import (
     layer_of,
     see,
     spans_of,
+    worlds,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -100,27 +101,6 @@ def test_labels_of_single_families(family: ScenarioFamily, weeks: int) -> None:
     events = layer_of(batch).events
     wanted = {ANOMALY_TYPES.index(family)}
     assert set(events.family[events.active].tolist()) == set(batch.plan.family[batch.plan.active].tolist()) == wanted
-
-
-@st.composite
-def worlds(draw: st.DrawFn) -> WorldConfig:
-    """Any world that a configuration allows."""
-    lengths = draw(st.lists(st.integers(0, 5), min_size=1, max_size=5).filter(any))
-
-    def pair(low: float, high: float, kind: Any) -> tuple[Any, Any]:
-        first, second = sorted((draw(kind(low, high)), draw(kind(low, high))))
-        return first, second
-
-    return WorldConfig(
-        events=pair(0, 12, st.integers),
-        lengths=tuple(part / sum(lengths) for part in lengths),
-        without_effect=draw(st.floats(0, 1)),
-        announced_within=draw(st.floats(0, 0.5)),
-        gaps=pair(0, 6, st.integers),
-        gap_loss=pair(0.1, 4.0, st.floats),
-        on_event_dates=draw(st.floats(0, 1)),
-        beyond_announced=draw(st.floats(0, 1)),
-    )
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
