@@ -96,8 +96,8 @@ class CalendarPlanner:
         start = drawn_starts(self.config, length, draws)
         proposed = self._proposer.propose(bare, targets, start + length[:, None] - 1)
         links = self._links.take(variant)
-        # What changes nothing may fall on any date, so that the date of an announcement tells nothing of its own.
-        tries = Tries(start, np.repeat(length[:, None], TRIES, axis=1), proposed.fits | ~effect[:, None])
+        # Where it falls does not depend on whether it comes true, so that an announcement tells nothing of that.
+        tries = Tries(start, np.repeat(length[:, None], TRIES, axis=1), proposed.fits)
         free = np.full(start.shape, 1 << TAKEN, np.uint16)
         chosen = tries.settle(taken, lane, rank, free, links)
         kept = np.flatnonzero(chosen >= 0)
