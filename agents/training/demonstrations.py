@@ -10,12 +10,12 @@ import torch as th
 from sb3_contrib import MaskablePPO
 
 from metric_tracker_env import MetricTrackerEnv
+from metric_tracker_env.play.actions import SUBMIT
 
-from ..players.scripts.script import AGENTS, get_agent
+from ..players.scripts.script import get_agent
 from .recorder import TimedVecEnv
-from .settings import CloningSettings, Ramp
+from .settings import CloningSettings
 
-PRIVILEGED = ("oracle",)  # told the truth by the episode's seed, which lanes keep to themselves
 HELD_BACK = 20  # one demonstration of so many is not learned from, and tells how well the others were
 READ_AT_ONCE = 4096
 
@@ -42,11 +42,6 @@ class Fitted(NamedTuple):
     agreement: float  # share of the steps held back at which its most likely action is the demonstrator's
 
 
-def demonstrators() -> list[str]:
-    """Names of the scripted agents that can demonstrate: all that know no more than a policy is shown."""
-    return [name for name in AGENTS if name not in PRIVILEGED]
-
-
 def demonstrate(agent: str, envs: TimedVecEnv, episodes: int, gamma: float) -> Demonstrations:
     """Play a scripted agent on lanes; each lane plays as many whole episodes, so that none counts for being short.
 
@@ -58,13 +53,14 @@ def demonstrate(agent: str, envs: TimedVecEnv, episodes: int, gamma: float) -> D
     """
     rounds = math.ceil(episodes / envs.num_envs)
     game = MetricTrackerEnv(config=envs.config)
+    submit = game.actions.encode(SUBMIT)
     players = [get_agent(agent)(game) for _ in range(envs.num_envs)]
     played: list[Demonstrations] = []
     lanes = [_Lane() for _ in players]
     done = [0] * len(players)
     observations = envs.reset()
-    for player in players:
-        player.begin(0)
+    for lane, player in enumerate(players):
+        player.begin(lane)
     while min(done) < rounds:
         masks = envs.action_masks()
         actions = np.zeros(len(players), np.int64)
@@ -73,8 +69,9 @@ def demonstrate(agent: str, envs: TimedVecEnv, episodes: int, gamma: float) -> D
                 actions[lane] = player.act(observations[lane], {"action_mask": masks[lane]})
                 lanes[lane].note(observations[lane], masks[lane], actions[lane])
             else:
-                actions[lane] = masks[lane].nonzero()[0][-1]  # to submit, the last action, costs nothing
-        observations, rewards, ended, _ = envs.step(actions)
+                actions[lane] = submit
+        told, rewards, ended, _ = envs.step(actions)
+        observations = np.asarray(told)
         for lane in range(len(players)):
             if done[lane] == rounds:
                 continue
@@ -83,7 +80,7 @@ def demonstrate(agent: str, envs: TimedVecEnv, episodes: int, gamma: float) -> D
                 played.append(lanes[lane].finish(gamma, len(played)))
                 done[lane] += 1
                 lanes[lane] = _Lane()
-                players[lane].begin(0)
+                players[lane].begin(lane + done[lane] * envs.num_envs)
     return Demonstrations(*(np.concatenate(values) for values in zip(*played, strict=True)))
 
 

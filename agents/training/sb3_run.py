@@ -88,7 +88,11 @@ def train(config: TrainingConfig, folder: Path, progress_bar: bool = False) -> C
         shown = demonstrate(config.demonstrations.agent, envs, config.demonstrations.episodes, config.ppo.gamma)
         fitted = clone(model, shown, config.demonstrations, config.seed)
         spent = time.process_time() - start
-        print(fitted, flush=True)
+        print(
+            f"{fitted.episodes:,} demonstrations of {config.demonstrations.agent} in {fitted.steps:,} steps; "
+            f"the policy agrees with {fitted.agreement:.1%} of those held back; {spent:.0f} CPU s",
+            flush=True,
+        )
         Checkpoint(folder / CHECKPOINT_FILE, config).save(model, envs, spent)
     return _learn(config, folder, model, envs, curve, spent, progress_bar)
 
@@ -139,6 +143,7 @@ def _learn(
     fresh = model.num_timesteps == 0
     model.learn(left, callback=recorder, reset_num_timesteps=fresh, progress_bar=progress_bar)
     model.save(folder / MODEL_FILE)
+    shown = config.demonstrations
     write_card(
         folder,
         name=folder.resolve().name,
@@ -149,5 +154,7 @@ def _learn(
         config=config.environment,
         steps=model.num_timesteps,
         seed=config.seed,
+        demonstrator=None if shown is None else shown.agent,
+        demonstration_episodes=0 if shown is None else shown.episodes,
     )
     return curve

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Discriminator, Field, StrictInt, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, StrictInt, Tag, model_validator
 
 from metric_tracker_env.config import ConfigModel, EnvConfig, Positive, Real, Reward, StepCost, View, load_config
 from metric_tracker_env.model import in_one_line
 from metric_tracker_env.tasks import Task, build_config, get_task
 from metric_tracker_env.vector_env import MAX_LANES
 
+from ..players.scripts.script import demonstrators
 from ..tasks import AnyTask, presets, task_of, training_seed
 
 Algorithm = Literal["maskable_ppo", "ppo", "dqn"]
@@ -66,10 +67,19 @@ class PpoSettings(ConfigModel):
     target_kl: Positive | None = Field(default=None, description="Divergence at which an update stops early.")
 
 
+def _demonstrator(name: str) -> str:
+    """The name of a scripted agent that can demonstrate."""
+    if name not in demonstrators():
+        raise ValueError(f"agent {name!r} cannot demonstrate; allowed: {demonstrators()}")
+    return name
+
+
 class CloningSettings(ConfigModel):
     """How a policy is fitted to demonstrations before it learns from reward."""
 
-    agent: str = Field(default="analyst", description="Scripted agent that plays them.")
+    agent: Annotated[str, AfterValidator(_demonstrator)] = Field(
+        default="analyst", description="Scripted agent that plays them."
+    )
     episodes: Annotated[StrictInt, Field(ge=1, le=1_000_000)] = 20_000
     epochs: Annotated[StrictInt, Field(ge=1, le=1000)] = 8
     batch_size: Count = 512
@@ -145,9 +155,8 @@ class TrainingConfig(ConfigModel):
         if self.algorithm != "maskable_ppo":
             for name, given in (("view", self.view), ("network", self.network)):
                 if given in ("board", "shared"):
-                    raise ValueError(
-                        f"algorithm {self.algorithm!r} has no network for {name} {given!r}; allowed there: 'maskable_ppo'"
-                    )
+                    told = f"algorithm {self.algorithm!r} has no network for {name} {given!r}"
+                    raise ValueError(f"{told}; allowed there: 'maskable_ppo'")
             if self.demonstrations is not None:
                 raise ValueError(f"demonstrations are for algorithm 'maskable_ppo'; this is {self.algorithm!r}")
         if self.view == "board" and self.network == "mlp":

@@ -12,7 +12,6 @@ from torch import nn
 from metric_tracker_env.config import EnvConfig
 from metric_tracker_env.play.actions import INSPECT_TOOLS
 from metric_tracker_env.play.layout import FAMILIES
-from metric_tracker_env.schema import DAYS_PER_WEEK
 from metric_tracker_env.sb3.shared import (
     GLOBAL_ACTIONS,
     GLOBALS,
@@ -23,6 +22,7 @@ from metric_tracker_env.sb3.shared import (
     number_of_actions,
     refuse_stock_shape,
 )
+from metric_tracker_env.schema import DAYS_PER_WEEK
 
 FLAGS = FAMILIES + 1  # numbers a date in the table of flags
 
@@ -66,7 +66,8 @@ class FocusNetwork(SharedNetwork):
         """(n, L) observations -> (n, D, c) codes of the dates and the (n, h) trunk."""
         sizes = [self.focus, self.days * FLAGS, self.days * self.announced]
         focus, flags, announced, rest = observations.split([*sizes, observations.shape[1] - sum(sizes)], dim=1)
-        table = th.cat([flags.unflatten(1, (self.days, -1)), announced.reshape(-1, self.days, self.announced)], dim=2)
+        by_date = [part.unflatten(1, (self.days, -1)) for part in (flags, announced) if part.shape[1]]
+        table = th.cat(by_date, dim=2)
         codes = self.date_in(table).add_(self.globals_in(rest)[:, None] + self.date_place).relu_()
         codes = self.date_code(codes).relu_()
         seen = th.cat([focus, rest, codes.mean(dim=1), codes.amax(dim=1)], dim=1)
@@ -136,7 +137,7 @@ class FocusPolicy(SharedPolicy):
         if entities < 1 or size != self._focus + shape["days"] * (FLAGS + FAMILIES * world) + GLOBALS + world:
             raise ValueError(
                 f"observations of {size} numbers and {actions} actions are not those of a focus view of "
-                f"{shape['days']} days{' in a world' if world else ''}; make the environment with view='focus' and give "
+                f"{shape['days']} days{' in a world' if world else ''}; make it with view='focus' and give "
                 "policy_kwargs=focus_policy_kwargs(config) of its configuration"
             )
         super().__init__(observation_space, action_space, lr_schedule, {**shape, "world": bool(world)}, **kwargs)

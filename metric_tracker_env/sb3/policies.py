@@ -124,7 +124,7 @@ class BoardPolicy(SharedPolicy):
         if odd or odd_actions or features < 1 or of_date < 1:
             raise ValueError(
                 f"observations of {size} numbers and {actions} actions are not those of a board view of "
-                f"{shape['days']} days{' in a world' if world else ''}; make the environment with view='board' and give "
+                f"{shape['days']} days{' in a world' if world else ''}; make it with view='board' and give "
                 "policy_kwargs=board_policy_kwargs(config) of its configuration"
             )
         self.days, self.hidden = shape["days"], shape["hidden"]

@@ -12,10 +12,11 @@ from metric_tracker_env import MetricTrackerEnv
 from metric_tracker_env.measure import SHARE_THRESHOLD
 from metric_tracker_env.schema import ANOMALY_TYPES, AnomalyType, EntityType
 
+from ..agent import Agent
 from .analyst import BlindAnalyst, SignatureScript
 from .calendar_rule import CalendarRule, Known, Sight
 from .desk import HOURLY_TOOL, MIX_FAMILY, QUALITY_FAMILY, TOOL_OF_TYPE
-from .script import Script, register
+from .script import register
 from .signature import NO_INCIDENT
 
 # Families that an event or incident of each family can flag on its date, by what follows from it.
@@ -181,7 +182,7 @@ class CalendarAnalyst(SignatureScript):
 
 
 @register("analyst")
-def analyst(env: gym.Env[np.ndarray, Any]) -> Script:
+def analyst(env: gym.Env[np.ndarray, Any]) -> Agent:
     """The analyst for an environment: where nothing is announced, it needs no calendar."""
     game = env.unwrapped
     in_world = isinstance(game, MetricTrackerEnv) and game.config.generator.world is not None

@@ -147,7 +147,7 @@ class CalendarRule(SignatureRule):
         return np.where(strange.max(axis=0, initial=0.0) > 0, self.quality + strange.argmax(axis=0), named)
 
     def _fits(self, seen: Sight, known: Known, scale: np.ndarray) -> Fits:
-        """Every root fitted to what is left of n dates once lost hours and (n,) scales of what was announced are out."""
+        """Every root fitted to what is left of n dates without lost hours and what was announced, at (n,) scales."""
         rate_effect, entry_effect, mix_effect, ignored = self._effect(seen, known, scale)
         lost = np.log1p(-known.lost)
         rate_noise = np.sqrt(self.rate_noise**2 + _unsure(rate_effect))
@@ -175,7 +175,7 @@ class CalendarRule(SignatureRule):
     def _effect(
         self, seen: Sight, known: Known, scale: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """What announced events do at (n,) scales: factors of rates (R, n) and entry, share of the mix; what to ignore."""
+        """What announced events do at (n,) scales: factors of rates and entry, share of the mix; what to ignore."""
         steps, change = self.catalogue.num_steps, scale * known.change / 100.0
         rates = np.ones((steps - 1, len(change)))
         ignored = np.zeros(rates.shape, bool)

@@ -14,6 +14,7 @@ from ..registry import register_player
 from .desk import Desk
 
 AGENTS: dict[str, AgentFactory] = {}
+PRIVILEGED = ("oracle",)  # it is told the truth by the seed of the episode
 
 
 def register(name: str) -> Callable[[AgentFactory], AgentFactory]:
@@ -40,6 +41,11 @@ def get_agent(name: str) -> AgentFactory:
     if name not in AGENTS:
         raise ValueError(f"agent {name!r} is not one of {list(AGENTS)}")
     return AGENTS[name]
+
+
+def demonstrators() -> list[str]:
+    """Names of the agents that can show others what to do: all that know no more than the environment shows."""
+    return [name for name in AGENTS if name not in PRIVILEGED]
 
 
 class Script:
