@@ -15,7 +15,6 @@ from agents.tasks import held_out_seeds
 from agents.training import sb3_run
 from agents.training.curve import Curve
 from agents.training.demonstrations import Demonstrations, agreement, clone, demonstrate
-from agents.training.recorder import TimedVecEnv
 from agents.training.settings import TrainingConfig
 from metric_tracker_env import TASKS, MetricTrackerEnv
 
@@ -115,14 +114,3 @@ def test_a_run_goes_on_after_its_demonstrations(tmp_path: Path, monkeypatch: pyt
         sb3_run.resume(tmp_path / "stopped")
     one, other = (Curve.read(tmp_path / name / "curve.csv", 10**9).points for name in ("whole", "stopped"))
     assert [(p.steps, p.score, p.cost) for p in one] == [(p.steps, p.score, p.cost) for p in other]
-
-
-def test_lanes_are_those_of_the_run() -> None:
-    """Demonstrations are played on the run's own lanes, which go on with other episodes when it learns."""
-    config = small(**SHOWN)
-    _, envs = sb3_run.build(config)
-    assert isinstance(envs, TimedVecEnv)
-    shown = demonstrate("analyst", envs, 4, 1.0)
-    first = shown.observations[np.flatnonzero(np.diff(shown.episodes, prepend=-1))]
-    assert envs.seconds > 0
-    assert len(first) == 4
