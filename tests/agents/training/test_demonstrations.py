@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers_training import TASK, small
+from sb3_contrib import MaskablePPO
 
 from agents import get_agent
 from agents.players.models.card import read_card
@@ -70,6 +71,7 @@ def test_cloning_raises_the_agreement_on_other_demonstrations() -> None:
     config = small(**SHOWN, seed=1)
     assert config.demonstrations is not None
     model, _ = sb3_run.build(config)
+    assert isinstance(model, MaskablePPO)
     others = shown_of(small(**SHOWN, seed=2), 20)
     before = agreement(model, others)
     errors = [np.square(values(model, others) - others.returns).mean()]
