@@ -52,6 +52,24 @@ ROWS: dict[str, Row] = {
     "board": Row("MaskablePPO, board, hard", "hard_mixed", ("--view", "board"), "F1 0.95 in 600 CPU s"),
     "ppo": Row("PPO without masks, focus, medium", "medium_mixed", ("--algorithm", "ppo"), "F1 0.85 in 2 M"),
     "dqn": Row("DQN without masks, focus, medium", "medium_mixed", ("--algorithm", "dqn"), ""),
+    "realistic_medium": Row(
+        "MaskablePPO after the analyst's demonstrations, focus, realistic medium",
+        "realistic_medium",
+        ("--demonstrations", "analyst"),
+        "the analyst's net in 30 CPU min",
+    ),
+    "realistic_hard": Row(
+        "MaskablePPO after the analyst's demonstrations, focus, realistic hard",
+        "realistic_hard",
+        ("--demonstrations", "analyst"),
+        "the analyst's net in 30 CPU min",
+    ),
+    "realistic_scratch": Row(
+        "MaskablePPO from scratch, stock network, focus, realistic medium",
+        "realistic_medium",
+        ("--total-steps", "5000000"),
+        "",
+    ),
 }
 
 

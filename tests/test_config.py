@@ -104,7 +104,7 @@ def test_defaults_are_those_of_the_design() -> None:
     config = EnvConfig()
     assert (config.view, config.reward, config.budget, config.step_limit) == ("focus", "terminal", 16, 48)
     assert (config.scenario_family, config.difficulty, config.anomaly_density) == ("mixed", "medium", "medium")
-    assert config.costs.model_dump() == {"free": 0, "open": 1, "inspect": 1, "scan": 1, "survey": 4}
+    assert config.costs.model_dump() == {"free": 0, "open": 1, "inspect": 1, "scan": 1, "survey": 4, "calendar": 2}
     assert config.step_cost == 0.005
     assert config.generator.num_days == 28
     assert config.generator.date_names[-1] == "2026-03-31"

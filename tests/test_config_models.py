@@ -384,7 +384,7 @@ def test_a_home_directory_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("budget = -3", "budget: Input should be greater than or equal to 1, given -3"),
         ('[generator]\nnum_weeks = "4"', "generator.num_weeks: Input should be a valid integer, given '4'"),
         ("[[generator.steps]]\nname = 'a'\nrate = 7", "generator.steps.0.rate: Input should be less than 1, given 7"),
-        ("[costs]\nscn = 3", "costs: unknown key 'scn' (did you mean 'scan'?); allowed: ['free', 'inspect', "),
+        ("[costs]\nscn = 3", "costs: unknown key 'scn' (did you mean 'scan'?); allowed: ['calendar', "),
         ("anomaly_count = 14", "anomaly_count: 14 incidents do not fit in 28 days; at most 13 do"),
         ("[[anomaly_generators]]\nstddev_factor = 0", "anomaly_generators.0.metric_stddev_shift.stddev_factor: Input"),
         ("view = 'a\\nb'", "view: "),

@@ -82,7 +82,8 @@ class Recorder(BaseCallback):
             self.model.ent_coef = self._config.ppo.ent_coef(left)
         if isinstance(self._config.step_cost, Ramp):
             self._envs.set_attr("step_cost", self._config.step_cost(left))
-        if self._due(self._config.evaluations) > self._evaluated:
+        cloned = self._config.demonstrations is not None and self._config.evaluations and not self._curve.points
+        if cloned or self._due(self._config.evaluations) > self._evaluated:
             self._evaluated = self._due(self._config.evaluations)
             self._evaluate()
         if self._due(self._config.checkpoints) > self._kept:

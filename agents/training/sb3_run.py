@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import torch as th
@@ -10,11 +11,12 @@ from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.buffers import NStepReplayBuffer
 from stable_baselines3.common.logger import configure
 
-from metric_tracker_env.sb3 import BoardPolicy, board_policy_kwargs
+from metric_tracker_env.sb3 import BoardPolicy, FocusPolicy, board_policy_kwargs, focus_policy_kwargs
 
 from ..players.models.card import WEIGHTS_OF, write_card
 from .checkpoint import Checkpoint, load_checkpoint
 from .curve import Curve
+from .demonstrations import clone, demonstrate
 from .recorder import Recorder, TimedVecEnv
 from .settings import TrainingConfig
 
@@ -48,9 +50,12 @@ def _build_model(config: TrainingConfig, envs: TimedVecEnv) -> Model:
             **common,
         )
     settings = config.ppo.model_dump() | {"ent_coef": config.ppo.ent_coef.start}
-    if config.view == "board":
-        kwargs = {**board_policy_kwargs(config.environment), "hidden": config.hidden[0]}
-        return MaskablePPO(BoardPolicy, envs, policy_kwargs=kwargs, **settings, **common)
+    if config.shared:
+        widths = dict(zip(("hidden", "date_hidden"), config.hidden, strict=False))
+        board = config.view == "board"
+        shape = (board_policy_kwargs if board else focus_policy_kwargs)(config.environment)
+        policy = BoardPolicy if board else FocusPolicy
+        return MaskablePPO(policy, envs, policy_kwargs={**shape, **widths}, **settings, **common)
     kwargs = {"net_arch": list(config.hidden), "activation_fn": th.nn.Tanh}
     algorithm = MaskablePPO if config.algorithm == "maskable_ppo" else PPO
     return algorithm("MlpPolicy", envs, policy_kwargs=kwargs, **settings, **common)
@@ -76,7 +81,20 @@ def train(config: TrainingConfig, folder: Path, progress_bar: bool = False) -> C
     (folder / SETTINGS_FILE).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
     th.set_num_threads(config.threads)
     model, envs = build(config)
-    return _learn(config, folder, model, envs, Curve.fresh(folder / CURVE_FILE), 0.0, progress_bar)
+    curve, spent = Curve.fresh(folder / CURVE_FILE), 0.0
+    if config.demonstrations is not None:
+        assert isinstance(model, MaskablePPO)  # the settings allow nothing else
+        start = time.process_time()
+        shown = demonstrate(config.demonstrations.agent, envs, config.demonstrations.episodes, config.ppo.gamma)
+        fitted = clone(model, shown, config.demonstrations, config.seed)
+        spent = time.process_time() - start
+        print(
+            f"{fitted.episodes:,} demonstrations of {config.demonstrations.agent} in {fitted.steps:,} steps; "
+            f"the policy agrees with {fitted.agreement:.1%} of those held back; {spent:.0f} CPU s",
+            flush=True,
+        )
+        Checkpoint(folder / CHECKPOINT_FILE, config).save(model, envs, spent)
+    return _learn(config, folder, model, envs, curve, spent, progress_bar)
 
 
 def resume(folder: Path, progress_bar: bool = False) -> tuple[TrainingConfig, Curve]:
@@ -125,6 +143,7 @@ def _learn(
     fresh = model.num_timesteps == 0
     model.learn(left, callback=recorder, reset_num_timesteps=fresh, progress_bar=progress_bar)
     model.save(folder / MODEL_FILE)
+    shown = config.demonstrations
     write_card(
         folder,
         name=folder.resolve().name,
@@ -135,5 +154,7 @@ def _learn(
         config=config.environment,
         steps=model.num_timesteps,
         seed=config.seed,
+        demonstrator=None if shown is None else shown.agent,
+        demonstration_episodes=0 if shown is None else shown.episodes,
     )
     return curve

@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Discriminator, Field, StrictInt, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, StrictInt, Tag, model_validator
 
 from metric_tracker_env.config import ConfigModel, EnvConfig, Positive, Real, Reward, StepCost, View, load_config
 from metric_tracker_env.model import in_one_line
 from metric_tracker_env.tasks import Task, build_config, get_task
 from metric_tracker_env.vector_env import MAX_LANES
 
+from ..players.scripts.script import demonstrators
 from ..tasks import AnyTask, presets, task_of, training_seed
 
 Algorithm = Literal["maskable_ppo", "ppo", "dqn"]
+Network = Literal["mlp", "shared"]
 Count = Annotated[StrictInt, Field(ge=1, le=10**12)]
 Share = Annotated[Real, Field(ge=0, le=1)]
 
@@ -62,6 +64,28 @@ class PpoSettings(ConfigModel):
     vf_coef: Annotated[Real, Field(ge=0)] = 0.5
     max_grad_norm: Positive = 0.5
     ent_coef: Ramp = Ramp(start=0.01, end=0.01)
+    target_kl: Positive | None = Field(default=None, description="Divergence at which an update stops early.")
+
+
+def _demonstrator(name: str) -> str:
+    """The name of a scripted agent that can demonstrate."""
+    if name not in demonstrators():
+        raise ValueError(f"agent {name!r} cannot demonstrate; allowed: {demonstrators()}")
+    return name
+
+
+class CloningSettings(ConfigModel):
+    """How a policy is fitted to demonstrations before it learns from reward."""
+
+    agent: Annotated[str, AfterValidator(_demonstrator)] = Field(
+        default="analyst", description="Scripted agent that plays them."
+    )
+    episodes: Annotated[StrictInt, Field(ge=1, le=1_000_000)] = 20_000
+    epochs: Annotated[StrictInt, Field(ge=1, le=1000)] = 8
+    batch_size: Count = 512
+    learning_rate: Ramp = Ramp(start=1.4e-3, end=2e-5, hold=0.2)
+    vf_coef: Annotated[Real, Field(ge=0)] = 0.5
+    max_grad_norm: Positive = 1.0
 
 
 class DqnSettings(ConfigModel):
@@ -101,8 +125,19 @@ class TrainingConfig(ConfigModel):
     seed: Annotated[StrictInt, Field(ge=0)] = 0
     threads: Annotated[StrictInt, Field(ge=1, le=256)] = Field(default=1, description="CPU threads of torch.")
     learning_rate: Ramp = Ramp(start=1e-3, end=1e-3)
+    network: Network | None = Field(
+        default=None,
+        description="'mlp' is stable-baselines3's, 'shared' shares its weights over dates; "
+        "None is 'mlp' on the focus view and 'shared' on the board.",
+    )
     hidden: tuple[Count, ...] = Field(
-        default=(128, 128), min_length=1, description="Widths of the hidden layers; the board network has one width."
+        default=(128, 128),
+        min_length=1,
+        description="Widths of the hidden layers; of a shared network one on the board, on the focus view that of the "
+        "date in focus and that of all dates.",
+    )
+    demonstrations: CloningSettings | None = Field(
+        default=None, description="What the policy is fitted to first; None for nothing."
     )
     ppo: PpoSettings = PpoSettings()
     dqn: DqnSettings = DqnSettings()
@@ -117,12 +152,21 @@ class TrainingConfig(ConfigModel):
     @model_validator(mode="after")
     def _check(self) -> Self:
         training_seed(self.task, self.seed, self.lanes)
-        if self.view == "board" and self.algorithm != "maskable_ppo":
+        if self.algorithm != "maskable_ppo":
+            for name, given in (("view", self.view), ("network", self.network)):
+                if given in ("board", "shared"):
+                    told = f"algorithm {self.algorithm!r} has no network for {name} {given!r}"
+                    raise ValueError(f"{told}; allowed there: 'maskable_ppo'")
+            if self.demonstrations is not None:
+                raise ValueError(f"demonstrations are for algorithm 'maskable_ppo'; this is {self.algorithm!r}")
+        if self.view == "board" and self.network == "mlp":
+            raise ValueError("network 'mlp' is not for view 'board'; allowed there: 'shared'")
+        widths = {"board": 1, "focus": 2}[self.view]
+        if self.shared and len(self.hidden) != widths:
             raise ValueError(
-                f"algorithm {self.algorithm!r} has no network for view 'board'; allowed there: 'maskable_ppo'"
+                f"hidden {list(self.hidden)} has {len(self.hidden)} widths; the shared network of view {self.view!r} "
+                f"takes {widths}"
             )
-        if self.view == "board" and len(self.hidden) != 1:
-            raise ValueError(f"hidden {list(self.hidden)} has {len(self.hidden)} widths; view 'board' takes one")
         rollout = self.lanes * self.ppo.n_steps
         if self.algorithm != "dqn" and rollout % self.ppo.batch_size:
             raise ValueError(
@@ -130,6 +174,11 @@ class TrainingConfig(ConfigModel):
                 "a rest would make one tiny batch"
             )
         return self
+
+    @property
+    def shared(self) -> bool:
+        """Whether the network shares its weights over dates."""
+        return self.view == "board" or self.network == "shared"
 
     @property
     def environment(self) -> EnvConfig:
@@ -150,9 +199,9 @@ class TrainingConfig(ConfigModel):
         return f"{self.task.name}-{self.view}-{self.algorithm}-seed{self.seed}"
 
 
-def preset_path(algorithm: Algorithm, view: View) -> Path:
-    """The preset of an algorithm and view that comes with the project."""
-    return presets() / "training" / f"{algorithm}_{view}.toml"
+def preset_path(algorithm: Algorithm, view: View, demonstrations: bool = False) -> Path:
+    """The preset of an algorithm and view that comes with the project, from scratch or from demonstrations."""
+    return presets() / "training" / f"{algorithm}_{view}{'_demonstrations' if demonstrations else ''}.toml"
 
 
 class Preset(ConfigModel):

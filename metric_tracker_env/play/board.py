@@ -75,13 +75,11 @@ class BoardView(ViewState):
     def on_date(self, found: Evidence) -> None:
         """Write the revealed cells of the date; its confirmed cells may be reported."""
         data, entities = self.play.data, self.play.entities
-        part = found.seen.astype(np.float32)  # in one piece: arithmetic on parts of the rows takes longer
-        shown = np.empty((len(part), self._evidence), np.float32)
-        shown[:, :entities] = part
-        part *= UNPACK
-        part *= data.ratios.take(found.row, axis=0)
-        shown[:, entities:-1] = part
-        shown[:, -1] = data.season.take(found.row) * (found.opened * UNPACK)
+        shown = np.empty((len(found.lanes), self._evidence), np.float32)
+        shown[:, :entities] = found.seen
+        # What is hidden is left out as whole numbers: a float of 0 would keep its sign.
+        shown[:, entities:-1] = data.ratios.take(found.row, axis=0) * found.seen * UNPACK
+        shown[:, -1] = data.season.take(found.row) * found.opened * UNPACK
         place = found.lanes * self.layout.size + found.days * self._width
         self._evidence_items[place] = items(shown, len(shown))
         if self._world:
@@ -146,8 +144,10 @@ class BoardLane(BoardView, Lane):
         np.logical_or(seen, shown, out=seen)
         revealed = self._revealed_on[day]
         revealed[...] = seen
-        np.multiply(self._deviations[day], revealed, out=self._deviation_on[day])
-        self._season_on[day] = self._seasons.item(day) * self.play.opened.item(day)
+        deviation = self._deviation_on[day]
+        np.multiply(self._deviations[day], revealed, out=deviation)
+        np.add(deviation, 0.0, out=deviation)  # no sign of what is hidden
+        self._season_on[day] = self._seasons.item(day) if self.play.opened.item(day) else 0.0
         if self._world:
             self._missing_on[day] = self._lost.item(day) * self._looked_at.item(day)
         block, reports = self._blocks[day], self._reports_on[day]

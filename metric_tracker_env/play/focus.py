@@ -105,9 +105,8 @@ class FocusView(ViewState):
 
         shown = np.empty((len(lanes), self._of_focus), np.float32)
         shown[:, self._revealed] = seen
-        deviation = shown[:, self._deviation]
-        np.multiply(seen, UNPACK, out=deviation)
-        deviation *= data.ratios.take(found.row, axis=0)
+        # What is hidden is left out as whole numbers: a float of 0 would keep its sign.
+        np.multiply(data.ratios.take(found.row, axis=0) * seen, UNPACK, out=shown[:, self._deviation])
         shown[:, self._reportable] = reportable
         shown[:, self._reported] = reported
         shown[:, self._season.start] = data.season.take(found.row) * UNPACK
@@ -116,7 +115,7 @@ class FocusView(ViewState):
         if self._world:
             known, informed = self._known, play.informed.take(lanes)
             shown[:, self._focus_announced] = self._event_flags.take(known.family.take(found.row) * informed, axis=0)
-            shown[:, self._announced] = known.expected.take(found.row, axis=0) * (informed * UNPACK)[:, None]
+            shown[:, self._announced] = known.expected.take(found.row, axis=0) * informed[:, None] * UNPACK
             shown[:, self._missing.start] = known.missing.take(found.row) * (seen[:, self._mix] * UNPACK_SHARE)
         self.observations[lanes, : shown.shape[1]] = shown
         self.observations[lanes, self._opened.take(days)] = 1.0
@@ -148,7 +147,7 @@ class FocusView(ViewState):
         focus = play.focus.take(lanes)
         row, some = lanes * play.days + focus, (focus >= 0)[:, None]
         self.observations[lanes, self._focus_announced] = self._event_flags.take(known.family.take(row), axis=0) * some
-        self.observations[lanes, self._announced] = known.expected.take(row, axis=0) * (some * UNPACK)
+        self.observations[lanes, self._announced] = known.expected.take(row, axis=0) * some * UNPACK
         self._update_next(lanes)
 
     def on_report(self, row: Reported) -> None:
@@ -228,6 +227,7 @@ class FocusLane(FocusView, Lane):
 
         self._revealed_now[...] = seen
         np.multiply(self._deviations[day], self._revealed_now, out=self._deviation_now)
+        np.add(self._deviation_now, 0.0, out=self._deviation_now)  # no sign of what is hidden
         self._reportable_now[...] = reportable
         self._reported_now[...] = drafted
         self._shown[self._season.start] = self._seasons.item(day)

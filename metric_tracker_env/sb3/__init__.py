@@ -1,4 +1,4 @@
-"""For stable-baselines3: a ``VecEnv`` over the vector engine, and a policy for the board view (extra ``sb3``)."""
+"""For stable-baselines3: a ``VecEnv`` over the vector engine, and a policy for each view (extra ``sb3``)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ except ImportError as error:
         "install them with: pip install 'metric_tracker_env[sb3]'"
     ) from error
 
+from metric_tracker_env.sb3.focus_policy import FocusPolicy, focus_policy_kwargs
 from metric_tracker_env.sb3.policies import BoardPolicy, board_policy_kwargs
 from metric_tracker_env.sb3.vec_env import MetricTrackerVecEnv
 
 del _sb3_contrib, _stable_baselines3
 
-__all__ = ["BoardPolicy", "MetricTrackerVecEnv", "board_policy_kwargs"]
+__all__ = ["BoardPolicy", "FocusPolicy", "MetricTrackerVecEnv", "board_policy_kwargs", "focus_policy_kwargs"]

@@ -27,7 +27,7 @@ INSIDE = {
     "players": ("__init__", "card_file", "outcome", "player", "agent", "policy", "registry", "models", "scripts"),
     "evaluation": ("__init__", "intervals", "rows", "evaluate", "paired", "quiet", "report", "charts", "leaderboard"),
     "llm": ("__init__", "card", "client", "episode", "run", "command", "__main__"),
-    "training": ("__init__", "settings", "curve", "held_out", "recorder", "checkpoint", "sb3_run"),
+    "training": ("__init__", "settings", "curve", "held_out", "recorder", "demonstrations", "checkpoint", "sb3_run"),
 }
 # What of players the evaluation imports: none of the scripts, models and language models.
 PROTOCOL = {"players.outcome", "players.player", "players.registry"}

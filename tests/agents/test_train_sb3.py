@@ -26,6 +26,10 @@ ROOT = Path(__file__).parents[2]
         (["--settings", "lanes ="], "lanes ="),
         (["--resume-from", "no/such/folder"], "no/such/folder"),
         (["--total-steps", "0"], "total_steps"),
+        (["--demonstrations", "no_such"], "agent 'no_such' cannot demonstrate"),
+        (["--demonstrations", "oracle"], "agent 'oracle' cannot demonstrate"),
+        (["--demonstrations", "analyst", "--demonstration-episodes", "0"], "demonstrations.episodes"),
+        (["--demonstration-episodes", "10"], "demonstration_episodes 10 needs demonstrations"),
         (["--episodes", "100001"], "episodes 100001 is not an integer from 1 to 100000"),
         (["--workers", "0"], "workers 0 is not an integer from 1 to 256"),
     ],
@@ -68,3 +72,16 @@ def test_a_run_is_written_to_the_current_folder(tmp_path: Path, monkeypatch: pyt
     played, elsewhere = (evaluate(path, held_out_seeds(TASK, 4), TASK) for path in (Path(), folder))
     assert played.agent == "here"
     assert played == elsewhere
+
+
+def test_command_line_with_demonstrations(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The warm start, made short: the run says how well the policy was fitted, and its settings hold the preset's."""
+    small = ["total_steps = 256", "lanes = 4", "ppo.n_steps = 32", "ppo.batch_size = 64", "hidden = [16, 8]"]
+    small += ["evaluations = 1", "evaluation_episodes = 5", "demonstrations.epochs = 2"]
+    arguments = ["--task", "realistic_easy", "--demonstrations", "analyst", "--demonstration-episodes", "8"]
+    train_sb3.main([*arguments, "--output", str(tmp_path / "run"), "--episodes", "0", "--settings", *small])
+    assert "8 demonstrations of analyst in" in capsys.readouterr().out
+    kept = json.loads((tmp_path / "run" / "training.json").read_text(encoding="utf-8"))
+    assert kept["network"] == "shared"
+    told = kept["demonstrations"]
+    assert (told["agent"], told["episodes"], told["epochs"], told["batch_size"]) == ("analyst", 8, 2, 512)

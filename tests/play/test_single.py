@@ -112,7 +112,7 @@ def test_what_is_compared_happens(view: View, reward: Reward) -> None:
     """The play that is compared holds right and wrong reports, illegal actions, and both ways to end."""
     generous = {"view": view, "reward": reward, "difficulty": "hard", "anomaly_count": 5, "budget": 60}
     generous |= {"generator": {"world": {}}}
-    happened = play_both(EnvConfig.model_validate(generous), seed=0, episodes=16, legal=0.95)
+    happened = play_both(EnvConfig.model_validate(generous), seed=0, episodes=24, legal=0.95)
     assert min(happened.values()) > 3, happened
 
 

@@ -13,7 +13,8 @@ from sb3_contrib import MaskablePPO
 
 from metric_tracker_env import EnvConfig, load_config
 from metric_tracker_env.sb3 import BoardPolicy, MetricTrackerVecEnv, board_policy_kwargs
-from metric_tracker_env.sb3.policies import GLOBAL_ACTIONS, GLOBALS, BoardNetwork
+from metric_tracker_env.sb3.policies import BoardNetwork
+from metric_tracker_env.sb3.shared import GLOBAL_ACTIONS, GLOBALS
 
 ROOT = Path(__file__).parents[2]
 ECOMMERCE = str(ROOT / "configs" / "ecommerce.toml")

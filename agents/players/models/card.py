@@ -38,6 +38,8 @@ class ModelCard(StrictModel):
     fingerprint: str = Field(description="Of the actions and the observation, see ``fingerprint``.")
     steps: StrictInt = Field(ge=0, description="Environment steps of training.")
     seed: StrictInt = Field(ge=0)
+    demonstrator: str | None = Field(default=None, description="Agent whose play it was fitted to first, if any.")
+    demonstration_episodes: StrictInt = Field(default=0, ge=0, description="That the agent played, beside the steps.")
     format: Literal[1] = FORMAT
 
     @model_validator(mode="after")
@@ -118,6 +120,8 @@ def write_card(
     config: EnvConfig,
     steps: int,
     seed: int,
+    demonstrator: str | None = None,
+    demonstration_episodes: int = 0,
 ) -> ModelCard:
     """Write the card of a model into its folder, beside the weights.
 
@@ -136,6 +140,8 @@ def write_card(
         fingerprint=fingerprint(config),
         steps=steps,
         seed=seed,
+        demonstrator=demonstrator,
+        demonstration_episodes=demonstration_episodes,
     )
     Path(folder).mkdir(parents=True, exist_ok=True)
     (Path(folder) / CARD_FILE).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import gymnasium as gym
@@ -68,8 +68,7 @@ class CalendarAnalyst(SignatureScript):
             if not desk.may(desk.open(day)):
                 continue  # it is too dear, or in focus
             yield desk.open(day)
-            yield from self._look(day, flags[:, day] & ~(announced[:, day] @ self._following))
-            root = self.named(day, flags[:, day])
+            root = yield from self._look(day, flags[:, day] & ~(announced[:, day] @ self._following))
             if root == 0 and desk.deviation(day)[0] < 0 and not desk.revealed(day)[self.rule.mix]:
                 continue  # the hours may have been lost
             if root != NO_INCIDENT and desk.may(desk.report(day, root)):
@@ -98,19 +97,25 @@ class CalendarAnalyst(SignatureScript):
         worth[~flags.any(axis=0)] = 0.0
         return worth
 
-    def _look(self, day: int, unexplained: np.ndarray) -> Iterator[int]:
-        """Use the further tools that the opened date asks for; (7,) bool, what is flagged and not announced."""
-        desk = self.desk
+    def _look(self, day: int, unexplained: np.ndarray) -> Generator[int, None, int]:
+        """Use the further tools that the opened date asks for; (7,) bool, what is flagged and not announced.
+
+        Returns:
+            The root that all the evidence names.
+        """
+        desk, flagged = self.desk, self.desk.flags()[:, day] > 0
         if unexplained[QUALITY_FAMILY]:
             yield from self.use(desk.inspect(TOOL_OF_TYPE["data_quality"], day))
-            return
+            return self.named(day, flagged)
         seen, known = self.sight(day), self.known(day)
         residual = np.log(seen.entry.item()) / self.rule.entry_noise
         if unexplained[MIX_FAMILY] or (residual < -SHORT_OF and known.entity.item() != 0):
             yield from self.use(desk.inspect(HOURLY_TOOL, day))
-        root = self.named(day, desk.flags()[:, day] > 0)
-        if root != NO_INCIDENT and not desk.revealed(day)[root]:
-            yield from self.use(desk.inspect(TOOL_OF_TYPE[desk.entities[root].entity_type], day))
+        root = self.named(day, flagged)
+        if root == NO_INCIDENT or desk.revealed(day)[root]:
+            return root
+        yield from self.use(desk.inspect(TOOL_OF_TYPE[desk.entities[root].entity_type], day))
+        return self.named(day, flagged)
 
     def named(self, day: int, flagged: np.ndarray) -> int:
         """The root that the evidence on an opened date names, revealed or not; (7,) bool, what is flagged there."""

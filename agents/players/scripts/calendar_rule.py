@@ -122,16 +122,21 @@ class CalendarRule(SignatureRule):
 
     def roots(self, seen: Sight, known: Known) -> np.ndarray:
         """The root of each of n dates: (n,) int64 entity, or ``NO_INCIDENT``."""
-        announced = known.entity != NO_INCIDENT
-        best = self._fits(seen, known, 0.0)
-        on_traffic = (known.entity == 0) | (known.entity == self.mix)
-        best.residual[:] += np.where(announced, np.where(on_traffic, NO_TRAFFIC_EFFECT_COST, NO_EFFECT_COST), 0.0)
-        told = np.flatnonzero(announced)
-        for scale in self.scales.tolist() if len(told) else ():
-            fits = self._fits(seen.take(told), known.take(told), scale)
-            better = fits.residual < best.residual[:, told]
-            best.residual[:, told] = np.where(better, fits.residual, best.residual[:, told])
-            best.move[:, told] = np.where(better, fits.move, best.move[:, told])
+        number, told = len(known.entity), np.flatnonzero(known.entity != NO_INCIDENT)
+        # All scales of all dates at once: first every date without an effect, then those told of, scale by scale.
+        columns = np.concatenate([np.arange(number), np.tile(told, len(self.scales))])
+        scales = np.concatenate([np.zeros(number), np.repeat(self.scales, len(told))])
+        fits = self._fits(seen.take(columns), known.take(columns), scales)
+        best = Fits(fits.entities, fits.residual[:, :number], fits.move[:, :number])
+        on_traffic = (known.entity[told] == 0) | (known.entity[told] == self.mix)
+        best.residual[:, told] += np.where(on_traffic, NO_TRAFFIC_EFFECT_COST, NO_EFFECT_COST)
+        scaled = (len(best.entities), len(self.scales), len(told))
+        residuals, moves = fits.residual[:, number:].reshape(scaled), fits.move[:, number:].reshape(scaled)
+        at = residuals.argmin(axis=1)[:, None]
+        residual, move = (np.take_along_axis(values, at, axis=1)[:, 0] for values in (residuals, moves))
+        better = residual < best.residual[:, told]
+        best.residual[:, told] = np.where(better, residual, best.residual[:, told])
+        best.move[:, told] = np.where(better, move, best.move[:, told])
         cost = np.where((best.entities == 0), TRAFFIC_ROOT_COST, ROOT_COST)
         cost[best.entities == NO_INCIDENT] = 0.0
         chosen = (best.residual + cost[:, None]).argmin(axis=0)
@@ -141,8 +146,8 @@ class CalendarRule(SignatureRule):
         strange = np.where(self.quality + np.arange(len(seen.excess))[:, None] == known.entity, 0.0, seen.excess)
         return np.where(strange.max(axis=0, initial=0.0) > 0, self.quality + strange.argmax(axis=0), named)
 
-    def _fits(self, seen: Sight, known: Known, scale: float) -> Fits:
-        """Every root fitted to what is left of n dates once lost hours and the announced effect are taken out."""
+    def _fits(self, seen: Sight, known: Known, scale: np.ndarray) -> Fits:
+        """Every root fitted to what is left of n dates without lost hours and what was announced, at (n,) scales."""
         rate_effect, entry_effect, mix_effect, ignored = self._effect(seen, known, scale)
         lost = np.log1p(-known.lost)
         rate_noise = np.sqrt(self.rate_noise**2 + _unsure(rate_effect))
@@ -167,8 +172,10 @@ class CalendarRule(SignatureRule):
             np.concatenate([fits.move, mix[None]]),
         )
 
-    def _effect(self, seen: Sight, known: Known, scale: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """What announced events do at a scale: factors of rates (R, n) and entry, share of the mix; what to ignore."""
+    def _effect(
+        self, seen: Sight, known: Known, scale: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """What announced events do at (n,) scales: factors of rates and entry, share of the mix; what to ignore."""
         steps, change = self.catalogue.num_steps, scale * known.change / 100.0
         rates = np.ones((steps - 1, len(change)))
         ignored = np.zeros(rates.shape, bool)

@@ -15,6 +15,7 @@ from .desk import Desk
 
 AGENTS: dict[str, AgentFactory] = {}
 FactoryT = TypeVar("FactoryT", bound=AgentFactory)
+PRIVILEGED = ("oracle",)  # it is told the truth by the seed of the episode
 
 
 def register(name: str) -> Callable[[FactoryT], FactoryT]:
@@ -41,6 +42,11 @@ def get_agent(name: str) -> AgentFactory:
     if name not in AGENTS:
         raise ValueError(f"agent {name!r} is not one of {list(AGENTS)}")
     return AGENTS[name]
+
+
+def demonstrators() -> list[str]:
+    """Names of the agents that can show others what to do: all that know no more than the environment shows."""
+    return [name for name in AGENTS if name not in PRIVILEGED]
 
 
 class Script:

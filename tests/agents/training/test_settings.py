@@ -33,10 +33,11 @@ def test_presets(path: Path, task: str) -> None:
     config = TrainingConfig.model_validate({})
     for algorithm in ("maskable_ppo", "ppo", "dqn"):
         for view in ("focus", "board"):
-            if preset_path(algorithm, view) == path:
-                config = load_preset(path).config(task, algorithm=algorithm, view=view)
-                assert (config.algorithm, config.view, config.task) == (algorithm, view, TASKS[task])
-                break
+            for demonstrations in (False, True):
+                if preset_path(algorithm, view, demonstrations) == path:
+                    config = load_preset(path).config(task, algorithm=algorithm, view=view)
+                    assert (config.algorithm, config.view, config.task) == (algorithm, view, TASKS[task])
+                    assert (config.demonstrations is not None) == demonstrations
     assert config.name in {f"{task}-{config.view}-{config.algorithm}-seed0"}
     assert config.environment.difficulty == TASKS[task].config.difficulty
 
@@ -62,6 +63,16 @@ def test_settings_hold_the_task(tmp_path: Path) -> None:
         ({"algorithm": "a2c"}, "algorithm"),
         ({"view": "board", "algorithm": "ppo"}, "'ppo' has no network for view 'board'"),
         ({"view": "board", "hidden": (16, 16)}, "hidden"),
+        ({"view": "board", "network": "mlp"}, "network 'mlp' is not for view 'board'"),
+        ({"network": "other"}, "network"),
+        ({"network": "shared", "algorithm": "ppo"}, "'ppo' has no network for network 'shared'"),
+        ({"network": "shared", "hidden": (16,)}, r"hidden \[16\] has 1 widths; .* takes 2"),
+        ({"demonstrations": {}, "algorithm": "dqn"}, "demonstrations are for algorithm 'maskable_ppo'; this is 'dqn'"),
+        ({"demonstrations": {"agent": "no_such"}}, "agent 'no_such' cannot demonstrate; allowed: .*'analyst'"),
+        ({"demonstrations": {"agent": "oracle"}}, "agent 'oracle' cannot demonstrate"),
+        ({"demonstrations": {"episodes": 0}}, "demonstrations.episodes"),
+        ({"demonstrations": {"epochs": 1.5}}, "demonstrations.epochs"),
+        ({"ppo": {"target_kl": 0}}, "target_kl"),
         ({"lanes": 0}, "lanes"),
         ({"total_steps": 0}, "total_steps"),
         ({"total_steps": 1.5}, "total_steps"),
