@@ -99,8 +99,14 @@ def test_where_there_is_no_room() -> None:
     ids=lambda item: item.entity_name if isinstance(item, Entity) else "",
 )
 def test_factors_lead_to_the_target(moved: Entity, target: float, factors: list[float]) -> None:
-    """Counts after a changed link follow, a lone count leaves its neighbours, and an end-to-end rate shares the move."""
+    """Counts after a changed link follow, a lone count is alone, and an end-to-end rate is shared by its links."""
     np.testing.assert_allclose(count_factors(SHOP, "hard", moved, DATE, target), factors, rtol=1e-9)
+
+
+def test_a_rate_below_one_percent_is_a_rate() -> None:
+    """A rate of 0.3 % that goes to 0.45 % has grown by half."""
+    rare = DATE._replace(values=np.array([100_000.0, 300.0, 150.0, 0.3, 50.0, 0.15, 0.6, 0.0, 0.0]))
+    np.testing.assert_allclose(count_factors(SHOP, "hard", CARTS_RATE, rare, 0.45), [1.0, 1.5, 1.5], rtol=1e-12)
 
 
 def test_links_multiply_down_the_chain() -> None:
