@@ -12,7 +12,7 @@ from metric_tracker_env.world.episode import MetricDataGenerator
 WEDNESDAY, SUNDAY = "2026-03-18", "2026-03-15"
 
 
-def still(**changes: Any) -> GeneratorConfig:
+def still(weekday_factors: tuple[float, ...] = (1.0,) * 7, num_weeks: int = 4) -> GeneratorConfig:
     """2,000 visits an hour, of which 1,550 see a menu and half of those order, the same each day but where told."""
     return GeneratorConfig(
         entry_step="visits",
@@ -23,7 +23,8 @@ def still(**changes: Any) -> GeneratorConfig:
         day_noise=0.0,
         hour_noise=0.0,
         rate_noise=RateNoise(easy=0.0, medium=0.0, hard=0.0),
-        **{"weekday_factors": (1.0,) * 7} | changes,
+        weekday_factors=weekday_factors,
+        num_weeks=num_weeks,
     )
 
 

@@ -25,7 +25,7 @@ def hours(**events: int) -> np.ndarray:
 def shifted(entry: np.ndarray, moved: float) -> dict[int, float]:
     """The hours that have events after a shift."""
     out = shift_hours(entry, np.array([moved]))[:, 0]
-    return {hour: float(out[hour]) for hour in np.flatnonzero(out)}
+    return {hour: events for hour, events in enumerate(out.tolist()) if events}
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_lone_drop_never_passes_the_step_after_it() -> None:
         base_daily_count=2000,
     )
     asked = EpisodeConfig(scenario_family="absolute_drop_in_event_count", anomaly_count=5)
-    batch = MetricDataGenerator(config).generate_batch(asked, range(60))
+    batch = MetricDataGenerator(config).generate_batch(asked, list(range(60)))
     lane, place = np.nonzero(batch.plan.entity == 1)
     day = batch.plan.day[lane, place]
     assert len(lane) > 100
