@@ -25,6 +25,7 @@ from metric_tracker_env.config import (
 from metric_tracker_env.config import generator as config_module
 from metric_tracker_env.schema import DIFFICULTIES, StrictModel
 from metric_tracker_env.tasks import HELD_OUT_SEEDS, TASKS, TRAINING_SEEDS, Task, build_config
+from metric_tracker_env.world.episode import MetricDataGenerator
 
 MODELS: list[StrictModel] = [
     EnvConfig(),
@@ -164,6 +165,33 @@ def test_the_most_that_fits(weeks: int) -> None:
     EnvConfig(generator=GeneratorConfig(num_weeks=weeks), anomaly_count=most)
     with pytest.raises(ValidationError, match=rf"{most + 1} incidents.*at most {most}"):
         EnvConfig(generator=GeneratorConfig(num_weeks=weeks), anomaly_count=most + 1)
+
+
+# How large and how noisy a funnel may be
+
+GROWING = {"trend_per_day": 1 / 64, "day_noise": 0.25, "weekday_factors": (1, 1, 1, 2, 1, 1, 1)}
+GROWN = 2 * 1.4375 * 1.25  # the largest of a weekday, of 28 days of growth, and of the noise of a day
+
+
+@pytest.mark.parametrize(("changes", "most"), [(GROWING, GROWN), ({**GROWING, "trend_per_day": -1 / 128}, 2 * 1.25)])
+def test_the_largest_day_is_bounded(changes: dict[str, Any], most: float) -> None:
+    """Half a billion events is the most that a day may have with its weekday, growth and noise; a decline adds none."""
+    allowed = int(500_000_000 / most)
+    assert GeneratorConfig(base_daily_count=allowed, **changes).base_daily_count == allowed
+    with pytest.raises(ValidationError, match=r"base_daily_count: .* a day reaches 5e\+08 events; at most 5e\+08"):
+        GeneratorConfig(base_daily_count=allowed + 2, **changes)
+
+
+def test_the_noisiest_rate_is_never_negative() -> None:
+    """Noise of 1 takes an hour's rate from nothing to twice its mean; with more, counts would be below 0."""
+    step = {"name": "orders", "rate": 0.4, "noise_scale": 2.5}
+    config = GeneratorConfig.model_validate({"steps": [step], "rate_noise": {"hard": 0.4}})
+    hourly = MetricDataGenerator(config).generate_episode(EpisodeConfig(difficulty="hard", anomaly_count=1)).hourly
+    rates = hourly[..., 1] / hourly[..., 0]
+    assert 0 <= rates.min() < 0.05
+    assert 0.75 < rates[rates < 1].max() <= 0.81
+    with pytest.raises(ValidationError, match=r"noise_scale 2.6 of 'orders' makes its hard noise 1.0400"):
+        GeneratorConfig.model_validate({"steps": [step | {"noise_scale": 2.6}], "rate_noise": {"hard": 0.4}})
 
 
 # The calendar

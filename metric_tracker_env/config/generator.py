@@ -34,7 +34,12 @@ class FunnelStep(ConfigModel):
     rate: Real = Field(
         gt=0, lt=1, description="Mean share of the previous step's events; below 1 with its noise at hard, too."
     )
-    noise_scale: Real = Field(default=1.0, ge=0, le=10, description="Multiple of the difficulty's hourly rate noise.")
+    noise_scale: Real = Field(
+        default=1.0,
+        ge=0,
+        le=10,
+        description="Multiple of the difficulty's hourly rate noise; the product is at most 1.",
+    )
 
 
 DEFAULT_STEPS = (
@@ -174,7 +179,13 @@ class GeneratorConfig(ConfigModel):
             )
         for step in self.steps:
             for difficulty in DIFFICULTIES:
-                peak = step.rate * (1 + self.noise_of(step, difficulty))
+                noise = self.noise_of(step, difficulty)
+                if noise > 1:
+                    raise ValueError(
+                        f"steps: noise_scale {step.noise_scale} of {step.name!r} makes its {difficulty} noise "
+                        f"{noise:.4f}; it must be at most 1, as a rate is never below 0"
+                    )
+                peak = step.rate * (1 + noise)
                 if peak >= 1:
                     raise ValueError(
                         f"steps: rate {step.rate} of {step.name!r} with its {difficulty} noise reaches {peak:.4f}; "

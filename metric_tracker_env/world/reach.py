@@ -70,13 +70,13 @@ def values_allowed(
     """Least and greatest value that the funnel lets an anomaly give to an entity on a date."""
     value = float(ground.values[config.catalogue.measure_of_entity[entity.index]])
     if entity.entity_type == "hourly_mix":
-        total = max(float(ground.entry.sum()), 1e-9)
+        total = float(ground.entry.sum())
         day = float(ground.entry[SHIFT_DAY_HOURS].sum())
         night = sum(float(ground.entry[part].sum()) for part in SHIFT_NIGHT_HOURS)
         return value - SHIFT_LIMIT * day / total, value + SHIFT_LIMIT * night / total
     links, alone = config.catalogue.links_of(entity.index)
     ceiling, lone_floor = chain_bounds(config, difficulty)
-    ceiling[0] = MAX_DAILY_COUNT / max(float(ground.values[0]), 1.0)
+    ceiling[0] = MAX_DAILY_COUNT / float(ground.values[0])  # traffic has at least one event a day
     if len(links) == 1:
         floor = float(lone_floor[links[0]]) if alone else TRAFFIC_FLOOR
         return value * floor, value * float(ceiling[links[0]])
@@ -93,7 +93,7 @@ def count_factors(
     links, alone = config.catalogue.links_of(entity.index)
     value = float(ground.values[config.catalogue.measure_of_entity[entity.index]])
     column = np.ones((config.catalogue.num_steps, 1))
-    column[list(links), 0] = _link_factors(config, difficulty, links, ground, target / max(value, 1e-9))
+    column[list(links), 0] = _link_factors(config, difficulty, links, ground, target / value)
     return chain_factors(column, np.array([alone]))[:, 0]
 
 

@@ -25,7 +25,6 @@ from metric_tracker_env.schema import ANOMALY_TYPES, Difficulty
 
 # Planned moves of the cell's own value, in thresholds of the entity.
 SIZES: dict[Difficulty, tuple[float, float]] = {"easy": (1.5, 2.0), "medium": (1.3, 1.8), "hard": (1.15, 1.5)}
-RATE_SIZE_LIMIT = 0.25  # a step rate never moves further than this share of itself
 SKIPPING_SHARE = (0.6, 0.8)  # of its own threshold, by which each step inside an end-to-end conversion moves
 FUNNEL_BREAK_KEEP: dict[Difficulty, tuple[float, float]] = {
     "easy": (0.40, 0.55),
@@ -146,11 +145,10 @@ def feasible_variants(config: GeneratorConfig, difficulty: Difficulty) -> list[V
         elif kind == "conversion_rate":
             denominator, numerator = catalogue.spans[i - steps]
             inside = np.arange(denominator, numerator)  # positions among the step rates
-            room_up = ((ceiling[1:] - 1.0) * rates / step_limits)[inside]
-            room_down = RATE_SIZE_LIMIT * rates[inside] / step_limits[inside]
+            room_up = float(((ceiling[1:] - 1.0) * rates / step_limits)[inside].min())
             least, most = (low, high) if len(inside) == 1 else SKIPPING_SHARE
-            offer(anomaly_type(kind, -1), i, -1, least, min(most, float(room_down.min())))
-            offer(anomaly_type(kind, +1), i, +1, least, min(most, float(np.minimum(room_up, room_down).min())))
+            offer(anomaly_type(kind, -1), i, -1, least, most)
+            offer(anomaly_type(kind, +1), i, +1, least, min(most, room_up))
         elif kind == "funnel_step":
             offer("funnel_break", i, -1, *FUNNEL_BREAK_KEEP[difficulty])
         elif kind == "hourly_mix":

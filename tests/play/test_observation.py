@@ -172,6 +172,25 @@ def test_the_focused_and_the_next_date_are_told_by_their_calendar() -> None:
     assert layout.view(observation, "waiting")[0] == pytest.approx(len(flagged) / 28)
 
 
+def test_every_date_may_wait() -> None:
+    """With rates so noisy that no date is near all of its medians, the scans flag every date of the week."""
+    steps = [{"name": f"s{i}", "rate": 0.4, "noise_scale": 2} for i in range(6)]
+    noisy = {"steps": steps, "num_weeks": 1, "base_daily_count": 1e6, "rate_noise": {"hard": 0.49}}
+    options = {"generator": noisy, "difficulty": "hard", "anomaly_count": 1, "budget": 100}
+    env, lanes = bare(**options), make_lanes(2, **options)
+    env.reset(seed=1)
+    lanes.reset(seed=0)
+    waiting = []
+    for action, call in enumerate(env.actions.decode(index) for index in range(len(env.actions))):
+        if "threshold_multiplier" in call.arguments:
+            one, *_ = env.step(action)
+            many, *_ = lanes.step(np.full(2, action))
+            waiting.append(float(env.observation_layout.view(one, "waiting")[0]))
+            assert np.array_equal(many[1], one)
+    assert waiting[-1] == 1.0
+    assert waiting == sorted(waiting)
+
+
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_fresh_observation_shows_nothing(view: View) -> None:
     """At reset everything is zero but the calendar and the budget and steps left."""

@@ -524,6 +524,10 @@ def test_defect_12_bad_values_are_refused(model: type[StrictModel], field: str, 
             {"steps": (FunnelStep(name="b", rate=0.97),)},
             ["steps: rate 0.97 of 'b' with its hard noise reaches 1.0039; it must stay below 1"],
         ),
+        (
+            {"steps": (FunnelStep(name="b", rate=0.1, noise_scale=4.0),), "rate_noise": {"medium": 0.3}},
+            ["steps: noise_scale 4.0 of 'b' makes its medium noise 1.2000; it must be at most 1"],
+        ),
     ],
 )
 def test_defect_12_inconsistent_funnels_are_refused(fields: dict[str, Any], words: list[str]) -> None:

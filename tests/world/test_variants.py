@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 
 from metric_tracker_env.config import FunnelStep, GeneratorConfig
-from metric_tracker_env.schema import ConversionMetricDefinition
-from metric_tracker_env.world.variants import TRAFFIC_FLOOR, chain_bounds, nominal_measures, step_thresholds
+from metric_tracker_env.schema import ANOMALY_TYPES, ConversionMetricDefinition
+from metric_tracker_env.world.variants import (
+    TRAFFIC_FLOOR,
+    chain_bounds,
+    feasible_variants,
+    nominal_measures,
+    step_thresholds,
+)
 
 SHOP = GeneratorConfig(
     entry_step="visits",
@@ -48,3 +54,60 @@ def test_thresholds_of_rates() -> None:
     rates = np.array([10.0, 50.0, 90.0])
     assert step_thresholds("easy", rates) == pytest.approx([1.2, 6.0, 6.0])
     assert step_thresholds("hard", rates) == pytest.approx([0.6, 3.0, 3.0])
+
+
+def offered(menus: float, orders: float, night: float) -> dict[tuple[str, str, int], tuple[float, float]]:
+    """Least and greatest size by family, entity and direction; at hard, of a funnel with these rates.
+
+    Ten hours of the day have weight 1, and each other hour has that of the night.
+    """
+    config = GeneratorConfig(
+        entry_step="visits",
+        steps=(FunnelStep(name="menus", rate=menus), FunnelStep(name="orders", rate=orders)),
+        hourly_weights=tuple(1.0 if 9 <= hour < 19 else night for hour in range(24)),
+    )
+    names = [entity.entity_name for entity in config.catalogue.entities]
+    found = feasible_variants(config, "hard")
+    assert found == sorted(found)
+    return {(ANOMALY_TYPES[v.family], names[v.entity], v.sign): (v.low, v.high) for v in found}
+
+
+DROP, SPIKE = "absolute_drop_in_event_count", "absolute_spike_in_event_count"
+RATE_DROP, RATE_SPIKE = "rate_drop_from_median", "rate_spike_from_median"
+MIX, QUALITY = "hourly_traffic_mix_shift", "instrumentation_data_quality_issue"
+PLAIN, SHARED, KEPT, EXCESS = (1.15, 1.5), (0.6, 0.8), (0.55, 0.65), (0.05, 0.05)
+ALWAYS = {
+    (RATE_DROP, "visits_to_menus", -1): PLAIN,
+    (RATE_DROP, "menus_to_orders", -1): PLAIN,
+    (RATE_DROP, "visits_to_orders", -1): SHARED,
+    (DROP, "visits", -1): PLAIN,
+    (SPIKE, "visits", +1): PLAIN,
+    ("funnel_break", "menus_from_visits", -1): KEPT,
+    ("funnel_break", "orders_from_menus", -1): KEPT,
+    (MIX, "visits:daytime_share", -1): PLAIN,
+    (QUALITY, "menus_lte_visits", +1): EXCESS,
+    (QUALITY, "orders_lte_menus", +1): EXCESS,
+}
+
+
+def test_incidents_that_the_funnel_limits() -> None:
+    """A spike of menus goes up to where every visit has one, and a shift to the day up to 0.9 of the night."""
+    found = offered(menus=0.85, orders=0.8, night=0.05)
+    assert found == ALWAYS | {
+        (RATE_SPIKE, "visits_to_menus", +1): PLAIN,
+        (RATE_SPIKE, "menus_to_orders", +1): PLAIN,
+        (RATE_SPIKE, "visits_to_orders", +1): SHARED,
+        (DROP, "menus", -1): PLAIN,
+        (SPIKE, "menus", +1): (1.15, pytest.approx((1 / (0.85 * 1.035) - 1) / 0.10)),
+        (MIX, "visits:daytime_share", +1): (1.15, pytest.approx(0.9 * 0.4 / 10.7 / 0.025)),
+    }
+
+
+def test_incidents_that_the_funnel_rules_out() -> None:
+    """At 94.5 % few menus can be added, orders limit a drop of menus, and a night without traffic has none to shift."""
+    found = offered(menus=0.945, orders=0.84, night=0.0015)  # 0.012 of 10.021 parts at night is 1.2 thousandths
+    assert found == {key: size for key, size in ALWAYS.items() if key[0] != MIX} | {
+        (RATE_SPIKE, "menus_to_orders", +1): PLAIN,
+        (RATE_SPIKE, "visits_to_orders", +1): (0.6, pytest.approx((1 / (0.945 * 1.035) - 1) * 94.5 / 3)),
+        (DROP, "menus", -1): (1.15, pytest.approx((1 - 0.84 * 1.035) / 0.10)),
+    }
