@@ -140,6 +140,8 @@ class Endpoint:
             if (again and failures < self._settings.retries) or 0 < refusals < REFUSALS:
                 failures += 1
                 if await self._pause(found, failures):
+                    if failures <= (self._settings.retries + 1) // 2:
+                        served = self._served  # what was under way when the trouble began is no sign of its end
                     continue
                 found = found._replace(reason=f"{found.reason}; it asks to wait {found.pause:,.0f} s")
             reason = self._short(found.reason) + self._advice(found, body)

@@ -20,7 +20,7 @@ LONGEST_NAME = 256  # characters of a name that are looked at
 # What chat templates put around a name: "functions.x", "default_api:x", "to=functions.x", "x<|channel|>commentary",
 # "x:0", "x()".
 DECORATED = re.compile(
-    r"(?:(?:<\|[^|]*\|>|[^<>=])*\bto=|(?:<\|[^|]*\|>|\s)*)(?:[A-Za-z0-9_-]+(?:\.|:+|/))*(?P<name>[A-Za-z0-9_-]+)"
+    r"(?:(?:<\|[^|]*\|>|[^<>=])*\bto=|(?:<\|[^|]*\|>|\s)*)(?:[A-Za-z0-9_-]+(?:\.|:+|/))*(?P<name>[A-Za-z_][A-Za-z0-9_-]*)"
     r"(?:<.*|:\d+|\(\s*\)|\s)*",
     re.DOTALL,
 )
