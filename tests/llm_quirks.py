@@ -45,6 +45,8 @@ DISGUISES: tuple[Answer, ...] = (  # of what passes, all with HTTP 200
         {"content-type": "text/event-stream"},
     ),
     Answer(200, 'data: {"error": {"message": "overloaded", "code": 503}}\n\n', {"content-type": "text/event-stream"}),
+    Answer(200, '{"choices": [{"index": 0, "message": {"role"', {"content-length": "5000"}),
+    Answer(200, "", {"content-length": "5000"}),
     Answer(502, HTML, {"content-type": "text/html"}),
     Answer(529, "Overloaded"),
     Answer(408, {"error": "timed out"}),
@@ -268,6 +270,13 @@ def closing(body: dict[str, Any], number: int, ill: set[str]) -> Answer:
     """Asks to wait for an hour."""
     del body, number, ill
     return failed(429, "Daily limit reached", retry_after="3600")
+
+
+@quirk
+def dying(body: dict[str, Any], number: int, ill: set[str]) -> Answer:
+    """Fails whatever it is asked while it is ill."""
+    del number
+    return Answer(503, "gone") if "dying" in ill else good(body["messages"])
 
 
 @quirk

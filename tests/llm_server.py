@@ -223,7 +223,10 @@ class ScriptedServer:
                 self.send_response(answer.status)
                 for name, value in ({"content-type": "application/json"} | answer.headers).items():
                     self.send_header(name, value)
-                self.send_header("Content-Length", str(len(text.encode())))
+                if "content-length" in answer.headers:  # of a reply that is cut
+                    self.close_connection = True
+                else:
+                    self.send_header("Content-Length", str(len(text.encode())))
                 self.end_headers()
                 self.wfile.write(text.encode())
 

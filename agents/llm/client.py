@@ -35,7 +35,7 @@ NO_KEY = "none"  # the client sends a key in any case
 TOLD = 300  # characters of an endpoint's error that are told
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between a failed request and the next, unless the endpoint says
 SPREAD = 0.25  # part of a pause that is left to chance, so that episodes do not come back all at once
-REFUSALS = 2  # times that a request is sent whose refusal is of no known kind
+REFUSALS = 2  # times that a request is sent that is refused, as that may be one bad reply
 LOST_EPISODES = 2  # in a row without any reply, besides those under way at once, after which a run ends
 FINISH: dict[Kind, Finish] = {
     "rate": "rate_limit",
@@ -131,10 +131,9 @@ class Endpoint:
                 self._served, self._lost = self._served + 1, 0
                 took = time.monotonic() - begun
                 return found._replace(seconds=took, retries=failures, waited=max(begun - start, 0.0))
-            refusals += found.kind == "refused"
             if found.kind == "refused" and self._request.adapt(found.reason, body):
-                refusals -= 1
                 continue
+            refusals += found.kind in ("refused", "closed")
             # What a served endpoint refuses all at once may be one of its machines, or one bad reply.
             again = found.kind in TRANSIENT or (found.kind == "closed" and self._served > 0)
             if (again and failures < self._settings.retries) or 0 < refusals < REFUSALS:

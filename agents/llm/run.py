@@ -26,7 +26,7 @@ from .card import CARD_FILE, LlmCard, checked_key, is_llm_run, key_of, read_card
 from .client import Endpoint, missing
 from .episode import play_episode
 from .faults import FAILED
-from .journal import Begun, Journal
+from .journal import JOURNALS, Begun, Journal
 from .transcript import Attempt, Briefing, Transcript, Used
 
 Key = tuple[int, int]  # seed and trial
@@ -56,7 +56,7 @@ class LlmRun(PlaysAnything):
 
     @classmethod
     def begin(cls, folder: str | Path, card: LlmCard, api_key: str | None = None, retry_failed: bool = False) -> LlmRun:
-        """A run with a card, new or gone on with; in one without a transcript the settings may still change.
+        """A run with a card, new or gone on with; in one where nothing has been played the settings may still change.
 
         Raises:
             ValueError: if the folder holds a run with other settings, is in use or cannot be written, or a key is
@@ -67,9 +67,9 @@ class LlmRun(PlaysAnything):
             key_of(card)
         else:
             checked_key(api_key, "api_key", card)
-        if is_llm_run(folder) and not (begun := cls(folder))._read():
+        if is_llm_run(folder) and not (begun := cls(folder))._played():
             with begun._alone():
-                write_card(folder, card, anew=not begun._read())
+                write_card(folder, card, anew=not begun._played())
         else:
             write_card(folder, card)
         return cls(folder, api_key, retry_failed)
@@ -157,6 +157,14 @@ class LlmRun(PlaysAnything):
         """
         keys, digest = set(trials(asked.seeds)), self._briefing(asked).digest
         return [item for item in self._read() if item.told == digest and (item.seed, item.trial) in keys]
+
+    def _played(self) -> bool:
+        """Whether anything has been, if only a part of an episode.
+
+        Raises:
+            ValueError: if the file is damaged.
+        """
+        return bool(self._read()) or (self.folder / JOURNALS).exists()
 
     def _briefing(self, asked: Assignment) -> Briefing:
         return Briefing.of(asked.config, asked.task, self.card.settings.schemas)

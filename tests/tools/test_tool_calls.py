@@ -106,6 +106,15 @@ def test_the_shortest_lists_and_pages_are_accepted(tiny: SharedAnalysisToolkit) 
     assert tiny.payload_generator(["get_funnel_break_rows"], offset=100_000).rows == ()
 
 
+def test_lists_as_text_and_whole_numbers_with_a_point_are_read(tiny: SharedAnalysisToolkit) -> None:
+    """What models most often send for the same thing is read, by name and by the method itself."""
+    sloppy: dict[str, Any] = {"metric_names": '["visits", "orders"]', "limit": 1.0}
+    for name in ("get_absolute_drop_in_event_count_rows", "get_absolute_spike_in_event_count_rows"):
+        right = call_tool(tiny, name, {"metric_names": ["visits", "orders"], "limit": 1})
+        assert call_tool(tiny, name, sloppy) == right
+        assert getattr(tiny, name)(**sloppy).model_dump(mode="json") == right
+
+
 def test_unknown_tool_is_refused(tiny: SharedAnalysisToolkit) -> None:
     """An unknown tool, and a private name, are answered with the names of the tools."""
     for name in ("drop_table", "_view", "", "Rows_for_date"):

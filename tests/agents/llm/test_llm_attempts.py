@@ -12,7 +12,7 @@ from llm_server import ScriptedServer
 
 from agents import Evaluation, evaluate
 from agents.llm import command as llm
-from agents.llm.command import LlmRun, Summary
+from agents.llm.command import EndpointError, LlmRun, Summary
 from agents.llm.journal import JOURNALS
 from agents.llm.run import TRANSCRIPTS_FILE
 from agents.players.player import Assignment
@@ -143,6 +143,30 @@ def test_a_journal_that_does_not_fit_is_refused(text: str, told: str, server: Sc
     place.write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=told):
         evaluate(run, SEEDS[1:2], TASK)
+
+
+def test_an_endpoint_that_is_gone_ends_the_run(server: ScriptedServer, tmp_path: Path) -> None:
+    """Episode after episode without a reply is no bad reply: the run ends, and the others are left to be played."""
+    server.ill.add("dying")
+    with pytest.raises(EndpointError, match="failed in 3 episodes in a row, without a reply between: HTTP 503: gone"):
+        evaluate(begun(server, tmp_path, "dying", retries=0, parallel=1), SEEDS, TASK)
+    assert [item["finish"] for item in lines_of(tmp_path)] == ["error"] * 2
+    server.ill.discard("dying")
+    run = LlmRun.begin(tmp_path, LlmRun(tmp_path).card, retry_failed=True)
+    result = evaluate(run, SEEDS, TASK)
+    assert {item.finish for item in run.transcripts(asked(SEEDS))} == {"submitted"}
+    assert "2 failures of the endpoint" in result.notes[0]
+
+
+def test_settings_stay_while_an_episode_is_under_way(server: ScriptedServer, tmp_path: Path) -> None:
+    """A part of an episode is something that was played: no other model goes on with it."""
+    server.mortal_after = server.seen["mortal"] + 3
+    with pytest.raises(EndpointError):
+        evaluate(begun(server, tmp_path, "mortal", retries=0), SEEDS[:1], TASK)
+    assert not (tmp_path / TRANSCRIPTS_FILE).exists()
+    assert (tmp_path / JOURNALS).exists()
+    with pytest.raises(ValueError, match="holds a run with other settings: model 'mortal' there and 'good' here"):
+        begun(server, tmp_path, "good")
 
 
 def test_trials_of_an_episode_are_told_apart(server: ScriptedServer, tmp_path: Path) -> None:

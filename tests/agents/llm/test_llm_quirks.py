@@ -145,7 +145,7 @@ def test_failures_in_any_dress_are_repeated(
 ) -> None:
     """Errors and nonsense with HTTP 200, pages, cut replies and streams: each is repeated, and none leaves a mark."""
     before = server.seen["disguised"]
-    seeds = SEEDS[:3]
+    seeds = SEEDS
     result = evaluate(begun(server, tmp_path, "disguised", parallel=1, retries=1), seeds, TASK)
     assert result.episodes == evaluate(good[0], seeds, TASK).episodes
     assert sum(item["retries"] for item in lines_of(tmp_path)) == len(DISGUISES) - (1 if before else 0)
