@@ -280,6 +280,31 @@ def dying(body: dict[str, Any], number: int, ill: set[str]) -> Answer:
 
 
 @quirk
+def narrow(body: dict[str, Any], number: int, ill: set[str]) -> Answer:
+    """Has a context that is large enough for what there is to say, and not for the longest reply besides."""
+    del number, ill
+    asked = body.get("max_tokens", 0)
+    if asked and len(body["messages"]) > 6:
+        told = f"maximum context length is 16384 tokens. However, you requested {asked} tokens in the completion"
+        return failed(400, f"This model's {told}")
+    return good(body["messages"])
+
+
+@quirk
+def nulls(body: dict[str, Any], number: int, ill: set[str]) -> Answer:
+    """Gives every argument, as a strict schema asks, and null for what it does not need."""
+    del number, ill
+    answer = good(body["messages"])
+    function = message_of(answer)["tool_calls"][0]["function"]
+    (tool,) = (tool for tool in body["tools"] if tool["function"]["name"] == function["name"])
+    if not tool["function"].get("strict"):
+        return failed(400, "strict is required")
+    names = dict.fromkeys(tool["function"]["parameters"]["required"])
+    function["arguments"] = json.dumps(names | json.loads(function["arguments"]))
+    return answer
+
+
+@quirk
 def moderated(body: dict[str, Any], number: int, ill: set[str]) -> Answer:
     """Refuses the second request of an episode for what is in it."""
     del number, ill

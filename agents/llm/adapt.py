@@ -37,12 +37,14 @@ class Request:
         self._left_out: set[str] = set()  # fields of messages
         self.adapted: list[str] = []  # what was changed, in words
 
-    def body(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Of a request, but for the model."""
+    def body(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]], limited: bool = True
+    ) -> dict[str, Any]:
+        """Of a request, but for the model; with the most tokens of a reply, if it is to be limited."""
         settings = self._settings
         sent = [_without(message, self._left_out) for message in messages] if self._left_out else list(messages)
         body: dict[str, Any] = {"messages": sent, "tools": list(tools), **settings.extra}
-        if settings.max_reply_tokens is not None:
+        if settings.max_reply_tokens is not None and limited:
             body[self._limit_field] = settings.max_reply_tokens
         if settings.temperature is not None:
             body["temperature"] = settings.temperature

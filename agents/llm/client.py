@@ -117,9 +117,10 @@ class Endpoint:
             EndpointError: if no episode can be played.
             RequestError: if this one cannot go on.
         """
-        served, start, failures, refusals = self._served, time.monotonic(), 0, 0
+        served, start, failures, refusals, limited = self._served, time.monotonic(), 0, 0, True
         while True:
-            body, begun, clock = self._request.body(messages, tools), time.monotonic(), asyncio.timeout(seconds)
+            body, clock = self._request.body(messages, tools, limited), asyncio.timeout(seconds)
+            begun = time.monotonic()
             try:
                 async with clock:
                     found = await self._once(body)
@@ -132,6 +133,9 @@ class Endpoint:
                 took = time.monotonic() - begun
                 return found._replace(seconds=took, retries=failures, waited=max(begun - start, 0.0))
             if found.kind == "refused" and self._request.adapt(found.reason, body):
+                continue
+            if found.kind == "context" and limited:
+                limited = False  # some count the longest reply in: the context may have room for a shorter one
                 continue
             refusals += found.kind in ("refused", "closed")
             # What a served endpoint refuses all at once may be one of its machines, or one bad reply.

@@ -43,6 +43,8 @@ def bodies(server: ScriptedServer, model: str) -> list[dict[str, Any]]:
         ("half_counted", {}, ()),
         ("good", {"schemas": "strict"}, ()),
         ("good", {"schemas": "full"}, ()),
+        ("nulls", {"schemas": "strict"}, ()),
+        ("narrow", {}, ()),
     ],
 )
 def test_whatever_the_quirk_the_play_is_the_same(
