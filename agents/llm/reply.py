@@ -13,6 +13,8 @@ from .stream import is_stream, put_together
 
 Fields = dict[str, JsonValue]
 
+DEEPEST = 100  # levels of a body; the arguments of a call are text, and may be deeper
+
 
 class Function(BaseModel):
     """What a model calls."""
@@ -100,6 +102,8 @@ def read_reply(text: str, cleaned: Callable[[str], str]) -> Reply:
     # Parsed once more as text, which is the place to clean it, also of half characters, which cannot be sent.
     written = cleaned(json.dumps(found, ensure_ascii=False)).encode("utf-8", "replace")
     body: Any = json.loads(written, parse_constant=_refuse)
+    if _is_deep(body):
+        raise ValueError(f"it is nested more than {DEEPEST} levels deep")
     if error := _error_in(body):
         raise ErrorBodyError(error)
     try:
@@ -120,6 +124,13 @@ def _error_in(body: object) -> object:
         return choices[0] if choices[0].get("error") else None
     told = body.get("error") or body.get("object") == "error" or body.get("detail") or body.get("errors")
     return body if told else None
+
+
+def _is_deep(node: object, left: int = DEEPEST) -> bool:
+    """Whether a body is nested so deeply that not every writer of JSON can write it."""
+    if not isinstance(node, dict | list):
+        return False
+    return not left or any(_is_deep(part, left - 1) for part in (node.values() if isinstance(node, dict) else node))
 
 
 def _usage(told: object) -> Usage | None:

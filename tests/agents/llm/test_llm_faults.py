@@ -108,6 +108,9 @@ def test_errors_nested_without_end_are_told() -> None:
         '{"choices": []}',
         '{"choices": [{"message": "x"}]}',
         '{"choices": [{"message": {"x": NaN}}]}',
+        '{"choices": [{"message": {"x": 1e999}}]}',
+        '{"choices": [{"message": {"x": ' + "[" * 200 + "]" * 200 + "}}]}",
+        '{"choices": [{"message": {"tool_calls": [null]}}]}',
     ],
 )
 def test_what_is_no_completion_is_refused(text: str) -> None:
