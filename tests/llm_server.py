@@ -12,19 +12,18 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
-from agents.players.scripts.words import investigate
-from metric_tracker_env import GeneratorConfig
+from llm_quirks import QUIRKS
+from llm_words import DATE, Answer, call, failed, good, looping, said
 
-GENERATOR = GeneratorConfig()
-DATE = GENERATOR.date_names[9]
 PATIENCE = 20.0  # seconds after which a handler that waits gives up, whatever happens
 MESSAGE_FIELDS = {
     "user": {"role", "content"},
     "assistant": {"role", "content", "tool_calls"},
     "tool": {"role", "content", "tool_call_id"},
 }
+OWN_FIELDS = {"reasoning_content", "reasoning_details", "annotations", "refusal"}  # of some endpoints' messages
 FUNCTION_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MALFORMED: tuple[tuple[Any, Any], ...] = (
     ("no_such_tool", "{}"),
@@ -49,51 +48,6 @@ MALFORMED: tuple[tuple[Any, Any], ...] = (
 )
 
 
-class Answer(NamedTuple):
-    """What is sent back."""
-
-    status: int
-    body: dict[str, Any] | str
-    headers: dict[str, str] = {}  # noqa: RUF012 - never changed
-
-
-def call(name: Any, arguments: Any, key: Any = "call_0") -> dict[str, Any]:
-    """A tool call; the arguments as text, or as whatever a bad model sends."""
-    return {"id": key, "type": "function", "function": {"name": name, "arguments": arguments}}
-
-
-def said(messages: list[dict[str, Any]], content: Any = None, calls: list[dict[str, Any]] | None = None) -> Answer:
-    """A reply of a model, in the protocol's form."""
-    message: dict[str, Any] = {"role": "assistant", "content": content}
-    if calls is not None:
-        message["tool_calls"] = calls
-    choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if calls else "stop"}
-    usage = {
-        "prompt_tokens": 100 * len(messages),
-        "completion_tokens": 10,
-        "total_tokens": 100 * len(messages) + 10,
-        "prompt_tokens_details": {"cached_tokens": 100 * (len(messages) - 1)},
-        "completion_tokens_details": {"reasoning_tokens": 4},
-    }
-    return Answer(200, {"id": "x", "object": "chat.completion", "choices": [choice], "usage": usage})
-
-
-def failed(status: int, message: str, code: str | None = None, **headers: str) -> Answer:
-    """An error, in the protocol's form."""
-    error = {"message": message, "type": "scripted", "code": code}
-    return Answer(status, {"error": error}, {name.replace("_", "-"): value for name, value in headers.items()})
-
-
-def good(messages: list[dict[str, Any]]) -> Answer:
-    """The analyst in words, brought to where the conversation is by the answers in it."""
-    script = investigate(GENERATOR)
-    tool, arguments = next(script)
-    for message in messages:
-        if message["role"] == "tool":
-            tool, arguments = script.send(json.loads(message["content"]))
-    return said(messages, None, [call(tool, json.dumps(arguments))])
-
-
 def parallel(messages: list[dict[str, Any]]) -> Answer:
     """Several calls in one message, two of one id; submits in the midst of the second."""
     if len(messages) == 1:
@@ -113,11 +67,6 @@ def malformed(messages: list[dict[str, Any]]) -> Answer:
     return said(messages, None, [call(*MALFORMED[turn % len(MALFORMED)])])
 
 
-def looping(messages: list[dict[str, Any]]) -> Answer:
-    """The same call for ever."""
-    return said(messages, None, [call("rows_for_date", json.dumps({"date": DATE}))])
-
-
 def talker(messages: list[dict[str, Any]]) -> Answer:
     """Text, and never a tool call."""
     return said(messages, "It was the orders, I believe.")
@@ -125,7 +74,7 @@ def talker(messages: list[dict[str, Any]]) -> Answer:
 
 def silent(messages: list[dict[str, Any]]) -> Answer:
     """Nothing at all until it is reminded, then the good one."""
-    return said(messages) if len(messages) == 1 else good(messages)
+    return good(messages) if "no tool call" in messages[0]["content"] else said(messages)
 
 
 def full(messages: list[dict[str, Any]]) -> Answer:
@@ -173,6 +122,7 @@ class ScriptedServer:
         self.faults: list[str] = []  # of conversations, which no client should send
         self.seen: Counter[str] = Counter()  # requests of each model
         self.mortal_after: int | None = None  # requests of "mortal" that are served before its key is void
+        self.ill: set[str] = set()  # models that fail amid an episode until they are taken out
         self.meeting = threading.Barrier(2)
         self.arrived = threading.Event()
         self.stopped, self._lock = threading.Event(), threading.Lock()
@@ -210,9 +160,12 @@ class ScriptedServer:
             number = self.seen[model]
             found = faults_of(messages)
             self.faults += found
+        quirk = QUIRKS.get(model)
         self.arrived.set()
         if found:
             return failed(400, found[0])
+        if quirk is not None:
+            return quirk(body, number, self.ill)
         if model == "slow":
             self.stopped.wait(PATIENCE)
             return None
@@ -270,7 +223,10 @@ class ScriptedServer:
                 self.send_response(answer.status)
                 for name, value in ({"content-type": "application/json"} | answer.headers).items():
                     self.send_header(name, value)
-                self.send_header("Content-Length", str(len(text.encode())))
+                if "content-length" in answer.headers:  # of a reply that is cut
+                    self.close_connection = True
+                else:
+                    self.send_header("Content-Length", str(len(text.encode())))
                 self.end_headers()
                 self.wfile.write(text.encode())
 
@@ -290,15 +246,23 @@ class ScriptedServer:
         return Handler
 
 
+def _is_id(key: Any) -> bool:
+    """Whether a key is one that an endpoint takes."""
+    return isinstance(key, str) and key != ""
+
+
 def faults_of(messages: list[dict[str, Any]]) -> list[str]:
     """What a strict server refuses a conversation for."""
     faults: list[str] = []
     open_calls: list[str] = []
+    seen: set[str] = set()
+    before = ""
     for message in messages:
         role = message["role"]
-        if set(message) - MESSAGE_FIELDS[role]:
+        if set(message) - MESSAGE_FIELDS[role] - (OWN_FIELDS if role == "assistant" else set()):
             faults.append(f"fields {sorted(message)} of {role}")
         if role == "tool":
+            before = role
             if message["tool_call_id"] not in open_calls:
                 faults.append(f"answer to {message['tool_call_id']!r}, which nobody called")
             else:
@@ -307,11 +271,18 @@ def faults_of(messages: list[dict[str, Any]]) -> list[str]:
         if open_calls:
             faults.append(f"no answer to {open_calls}")
         calls = message.get("tool_calls", [])
-        if role == "assistant" and not calls and not isinstance(message["content"], str):
+        content = message.get("content")
+        if role == before == "user":
+            faults.append("two messages of the user in a row")
+        if isinstance(content, str) and not content.strip():
+            faults.append(f"text {content!r}")
+        if role == "assistant" and not calls and not content:
             faults.append("neither text nor calls")
+        before = role
         open_calls = [item["id"] for item in calls]
-        if len(set(open_calls)) < len(open_calls) or not all(isinstance(key, str) and key for key in open_calls):
+        if seen & set(open_calls) or len(set(open_calls)) < len(open_calls) or not all(map(_is_id, open_calls)):
             faults.append(f"ids {open_calls}")
+        seen |= set(open_calls)
         for item in calls:
             function = item["function"]
             if not FUNCTION_NAME.fullmatch(function["name"]):

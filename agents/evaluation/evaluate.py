@@ -76,6 +76,8 @@ class Evaluation(StrictModel):
     ) -> Interval:
         """Mean of a figure over the episodes, with its percentile bootstrap interval, see ``bootstrap``.
 
+        Trials of one seed are no episodes of their own: where seeds come more than once, the interval is over seeds.
+
         Raises:
             ValueError: for too few resamples or a level that is not between 0 and 1.
         """
@@ -83,7 +85,11 @@ class Evaluation(StrictModel):
         if not 0 < level < 1:
             raise ValueError(f"level {level!r} is not a number between 0 and 1")
         bounds = (0.0, 1.0) if figure in SHARES else None
-        return bootstrap(np.array(getattr(self.episodes, figure), np.float64), resamples, level, seed, bounds)
+        values = np.array(getattr(self.episodes, figure), np.float64)
+        seeds, which, trials = np.unique(self.episodes.seed, return_inverse=True, return_counts=True)
+        if len(seeds) < len(values):
+            values = np.bincount(which, values) / trials
+        return bootstrap(values, resamples, level, seed, bounds)
 
     def mean(self, figure: Figure = "score") -> float:
         """Mean of a figure over the episodes."""

@@ -18,6 +18,7 @@ from metric_tracker_env.model import in_one_line
 from metric_tracker_env.schema import StrictModel
 
 from ..players.card_file import read_card_file
+from .schemas import Mode
 
 CARD_FILE = "llm.json"
 FORMAT = 1
@@ -26,7 +27,10 @@ KEY_VARIABLE, URL_VARIABLE, MODEL_VARIABLE = "OPENAI_API_KEY", "OPENAI_BASE_URL"
 OPENAI_URL = "https://api.openai.com/v1"
 URL_FORM = "http(s)://host[:port]/path"
 # Fields of a request that the run itself sets.
-OWN_FIELDS = ("model", "messages", "tools", "temperature", "max_tokens", "max_completion_tokens", "stream", "n")
+OWN_FIELDS = (
+    *("model", "messages", "tools", "temperature", "max_tokens", "max_completion_tokens"),
+    *("stream", "stream_options", "n"),
+)
 
 Count = Annotated[StrictInt, Field(ge=1, le=10**12)]
 Few = Annotated[StrictInt, Field(ge=0, le=100)]
@@ -48,7 +52,12 @@ class LlmSettings(ConfigModel):
         default=1_000_000, description="Prompts and replies; once they are used no further reply is asked for."
     )
     request_seconds: Seconds = Field(default=180.0, description="Of silence until a request is given up and repeated.")
-    episode_seconds: Seconds = Field(default=1800.0, description="Waiting and repeating included.")
+    episode_seconds: Seconds = Field(
+        default=1800.0, description="Of the model in an episode; failed requests and the pauses after them are not its."
+    )
+    wait_seconds: Seconds = Field(
+        default=600.0, description="Longest pause that an endpoint may ask for; a longer one ends the episode."
+    )
     retries: Few = Field(default=5, description="Of a request that timed out, was refused for its rate or failed.")
     reminders: Few = Field(default=2, description="After replies without a tool call, one after another.")
     temperature: Annotated[Real, Field(ge=0, le=2)] | None = Field(default=None, description="None is the endpoint's.")
@@ -56,6 +65,14 @@ class LlmSettings(ConfigModel):
         default=None,
         description="What the endpoint calls the most tokens of a reply; None is max_completion_tokens for OpenAI's "
         "own, which refuses max_tokens for some models, and max_tokens for others, which may ignore the new name.",
+    )
+    stream: bool | None = Field(
+        default=None, description="Whether replies come as streams; None asks for one where nothing else is served."
+    )
+    schemas: Mode = Field(
+        default="plain",
+        description="Of the tools: plain has nothing that some endpoints refuse, strict is OpenAI's strict mode, full "
+        "says all that the tools check.",
     )
     extra: dict[str, JsonValue] = Field(default={}, description="Further fields of each request.")
 

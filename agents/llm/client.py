@@ -1,110 +1,48 @@
-"""An OpenAI-compatible endpoint: one request, its reply checked where it comes in, and what may go wrong with it."""
+"""An OpenAI-compatible endpoint: one reply, whatever it takes to get it, and what it means if it does not come."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self
+import random
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, Field, JsonValue, NonNegativeInt, SecretStr, field_validator
-
-from metric_tracker_env.model import in_one_line
+from pydantic import SecretStr
 
 from ..command_line import how_to_install
-from ..players.player import PlayerError
+from .adapt import Request
 from .card import LlmSettings, is_secret
+from .faults import (
+    FAILED,
+    NOT_FOUND,
+    TRANSIENT,
+    EndpointError,
+    Finish,
+    Kind,
+    RequestError,
+    Trouble,
+    status_in,
+    trouble_of,
+)
+from .reply import ErrorBodyError, Reply, read_reply
 
 if TYPE_CHECKING:
     import openai
 
-RETRY_HEADER = "x-stainless-retry-count"  # in which the client says how often it has repeated a request
 NO_KEY = "none"  # the client sends a key in any case
 TOLD = 300  # characters of an endpoint's error that are told
-# Wrong key, unpaid, forbidden, no such model or path: no episode can do better.
-NOT_FOUND = 404
-HOPELESS = (401, 402, 403, NOT_FOUND)
-BUSY = (408, 409, 429)  # and 5xx; the client has repeated these
-UNPAID = "insufficient_quota"  # the code of a 429 that waiting does not cure
-
-
-class EndpointError(PlayerError):
-    """The endpoint cannot be used at all: a run ends, and no episode is scored for it."""
-
-
-class RequestError(Exception):
-    """A request failed, repetitions included: its episode ends."""
-
-    def __init__(self, finish: Literal["timeout", "error"], reason: str, retries: int = 0) -> None:
-        super().__init__(reason)
-        self.finish: Literal["timeout", "error"] = finish
-        self.retries = retries  # how often it had been repeated
-
-
-class Function(BaseModel):
-    """What a model calls."""
-
-    name: str | None = None
-    arguments: JsonValue = None  # JSON text by the protocol; some endpoints give the object
-
-
-class ToolCall(BaseModel):
-    """One call of a reply."""
-
-    id: str | None = None
-    function: Function = Function()
-
-
-class Message(BaseModel):
-    """What a model says."""
-
-    content: JsonValue = None
-    tool_calls: list[ToolCall] | None = None
-    reasoning: JsonValue = None
-    reasoning_content: JsonValue = None
-
-
-class Choice(BaseModel):
-    """The message of a reply, and why it ended."""
-
-    message: Message
-    finish_reason: str | None = None
-
-
-class Details(BaseModel):
-    """Tokens of a kind, among the others."""
-
-    cached_tokens: NonNegativeInt | None = None
-    reasoning_tokens: NonNegativeInt | None = None
-
-
-class Usage(BaseModel):
-    """Tokens of a request and its reply."""
-
-    prompt_tokens: NonNegativeInt
-    completion_tokens: NonNegativeInt
-    prompt_tokens_details: Details | None = None
-    completion_tokens_details: Details | None = None
-
-
-class Reply(BaseModel):
-    """What an endpoint answers; fields that play no part here are passed over."""
-
-    choices: list[Choice] = Field(min_length=1)
-    usage: Usage | None = None
-    retries: int = 0  # of the request; filled in here
-
-    @field_validator("usage", mode="before")
-    @classmethod
-    def _told_in_full(cls, usage: Any) -> Any:
-        """Tokens of which a part is missing are not told: none at all is another matter."""
-        if isinstance(usage, dict) and None in (usage.get("prompt_tokens"), usage.get("completion_tokens")):
-            return None
-        return usage
-
-    @property
-    def message(self) -> Message:
-        """The message."""
-        return self.choices[0].message
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between a failed request and the next, unless the endpoint says
+SPREAD = 0.25  # part of a pause that is left to chance, so that episodes do not come back all at once
+REFUSALS = 2  # times that a request is sent that is refused, as that may be one bad reply
+LOST_EPISODES = 2  # in a row without any reply, besides those under way at once, after which a run ends
+FINISH: dict[Kind, Finish] = {
+    "rate": "rate_limit",
+    "timeout": "timeout",
+    "filtered": "filtered",
+    "context": "context",
+}
 
 
 def client_library() -> Any:
@@ -131,20 +69,31 @@ class Endpoint:
     Args:
         settings: Of the run.
         key: None for an endpoint that needs none.
+        parallel: Episodes that are under way at once.
 
     Raises:
         ImportError: naming the extra, if ``openai`` is not installed.
     """
 
-    def __init__(self, settings: LlmSettings, key: SecretStr | None) -> None:
+    def __init__(self, settings: LlmSettings, key: SecretStr | None, parallel: int) -> None:
         self._openai = client_library()
-        self._settings, self._key = settings, key
+        self._settings, self._key, self._request = settings, key, Request(settings)
+        self._served = 0  # replies so far
+        self._lost = 0  # episodes that failed since the last one
+        self._most_lost = parallel + LOST_EPISODES
+        # Requests are repeated here and not by the client, whose versions differ in what they repeat and how long
+        # they wait.
         self._client: openai.AsyncOpenAI = self._openai.AsyncOpenAI(
             api_key=NO_KEY if key is None else key.get_secret_value(),
             base_url=settings.base_url,
             timeout=settings.request_seconds,
-            max_retries=settings.retries,
+            max_retries=0,
         )
+
+    @property
+    def adapted(self) -> tuple[str, ...]:
+        """What of the requests was changed because the endpoint refused it, in words."""
+        return tuple(self._request.adapted)
 
     async def __aenter__(self) -> Self:
         return self
@@ -152,7 +101,9 @@ class Endpoint:
     async def __aexit__(self, *_: object) -> None:
         await self._client.close()
 
-    async def ask(self, messages: Sequence[dict[str, Any]], tools: Sequence[dict[str, Any]], first: bool) -> Reply:
+    async def ask(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]], first: bool, seconds: float
+    ) -> Reply:
         """One reply.
 
         Args:
@@ -160,64 +111,107 @@ class Endpoint:
             tools: What the model may call, in OpenAI's form.
             first: Whether this begins an episode. All episodes begin alike, so that what is wrong with the request
                 is wrong with each.
+            seconds: That the model has; failed requests, and the pauses after them, are not its time.
 
         Raises:
             EndpointError: if no episode can be played.
             RequestError: if this one cannot go on.
         """
-        settings = self._settings
-        # By way of extra_body, which is sent as it is: the client walks through the types of everything else, which for
-        # these tools and conversations takes more CPU time than the rest of a request.
-        body: dict[str, Any] = {"messages": list(messages), "tools": list(tools), **settings.extra}
-        if settings.max_reply_tokens is not None:
-            body[settings.limit_field] = settings.max_reply_tokens
-        if settings.temperature is not None:
-            body["temperature"] = settings.temperature
+        served, start, failures, refusals, limited = self._served, time.monotonic(), 0, 0, True
+        while True:
+            body, clock = self._request.body(messages, tools, limited), asyncio.timeout(seconds)
+            begun = time.monotonic()
+            try:
+                async with clock:
+                    found = await self._once(body)
+            except TimeoutError:
+                if not clock.expired():
+                    raise
+                raise RequestError("time_limit", None, failures, begun - start) from None
+            if isinstance(found, Reply):
+                self._served, self._lost = self._served + 1, 0
+                took = time.monotonic() - begun
+                return found._replace(seconds=took, retries=failures, waited=max(begun - start, 0.0))
+            if found.kind == "refused" and self._request.adapt(found.reason, body):
+                continue
+            if found.kind == "context" and limited:
+                limited = False  # some count the longest reply in: the context may have room for a shorter one
+                continue
+            refusals += found.kind in ("refused", "closed")
+            # What a served endpoint refuses all at once may be one of its machines, or one bad reply.
+            again = found.kind in TRANSIENT or (found.kind == "closed" and self._served > 0)
+            if (again and failures < self._settings.retries) or 0 < refusals < REFUSALS:
+                failures += 1
+                if await self._pause(found, failures):
+                    if failures <= (self._settings.retries + 1) // 2:
+                        served = self._served  # what was under way when the trouble began is no sign of its end
+                    continue
+                found = found._replace(reason=f"{found.reason}; it asks to wait {found.pause:,.0f} s")
+            reason = self._short(found.reason) + self._advice(found, body)
+            raise self._given_up(found.kind, reason, first, self._served > served, failures, time.monotonic() - start)
+
+    async def _once(self, body: Mapping[str, Any]) -> Reply | Trouble:
+        """Send a request: the reply, or what went wrong."""
+        library, settings = self._openai, self._settings
         try:
-            # The raw response: the client's own reading of it checks nothing.
+            # By way of extra_body, which is sent as it is: the client walks through the types of everything else, which
+            # for these tools and conversations takes more CPU time than the rest of a request. And the raw response:
+            # the client's own reading of it checks nothing.
             response = await self._client.chat.completions.with_raw_response.create(
                 model=settings.model, messages=[], extra_body=body
             )
-        except self._openai.APIError as error:
-            raise self._failure(error, first) from None
-        try:
-            # Parsed once more as text, which is the place to take a key out, and half characters, which cannot be sent.
-            text = self._without_key(json.dumps(json.loads(response.text), ensure_ascii=False))
-            reply = Reply.model_validate_json(text.encode("utf-8", "replace"))
-        except (ValueError, RecursionError) as error:
-            raise self._fault(f"a reply that is no chat completion: {in_one_line(error)}", first) from None
-        if reply.usage is None and settings.max_episode_tokens is not None:
-            raise EndpointError(
-                f"{settings.base_url} does not tell how many tokens a reply took, so max_episode_tokens "
-                f"{settings.max_episode_tokens} cannot be kept; set it to None"
-            )
-        return reply.model_copy(update={"retries": response.retries_taken})
-
-    def _failure(self, error: Any, first: bool) -> EndpointError | RequestError:
-        """What a request that failed means."""
-        library = self._openai
-        retries = int(error.request.headers.get(RETRY_HEADER, 0))
-        if isinstance(error, library.APITimeoutError):
-            return RequestError("timeout", f"no reply within {self._settings.request_seconds:g} s", retries)
-        if isinstance(error, library.APIConnectionError):
+        except library.APITimeoutError:
+            return Trouble("timeout", f"no reply within {settings.request_seconds:g} s")
+        except library.APIConnectionError as error:
             cause = f" ({error.__cause__})" if error.__cause__ else ""
-            return EndpointError(self._short(f"{self._settings.base_url} cannot be reached: {error.message}{cause}"))
-        status = error.status_code if isinstance(error, library.APIStatusError) else None
-        said = error.body.get("message") if isinstance(error.body, dict) else None
-        hint = "; does base_url lack its /v1?" if status == NOT_FOUND and "/v1" not in self._settings.base_url else ""
-        reason = self._short(f"HTTP {status}: {said or error.message}") + hint
-        if status in HOPELESS or error.code == UNPAID:
-            return EndpointError(f"{self._settings.base_url} refuses to serve: {reason}")
-        if status is not None and (status in BUSY or status >= 500):
-            return RequestError("error", reason, retries)
-        return self._fault(reason, first)
+            return Trouble("lost", f"{error.message}{cause}")
+        except library.APIStatusError as error:
+            return trouble_of(error.status_code, error.response.text, error.response.headers)
+        try:
+            return read_reply(response.text, self._without_key)
+        except ErrorBodyError as error:
+            return trouble_of(status_in(error.body), json.dumps(error.body, ensure_ascii=False), response.headers)
+        except (ValueError, RecursionError) as error:
+            page = "" if response.text.lstrip().startswith(("{", "data:")) else f"; it begins {response.text[:TOLD]!r}"
+            return Trouble("unreadable", f"a reply that is no chat completion: {error}{page}")
 
-    def _fault(self, reason: str, first: bool) -> EndpointError | RequestError:
-        """A fault that is of the run if it shows at once, and else of the episode."""
-        told = self._short(reason)
-        if not first:
-            return RequestError("error", told)
-        return EndpointError(f"{self._settings.base_url} does not take the first request of an episode: {told}")
+    async def _pause(self, trouble: Trouble, failures: int) -> bool:
+        """Wait before a request is repeated: as long as the endpoint asks, or longer each time; False for too long."""
+        if trouble.pause is None:
+            longest = min(FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE)
+            await asyncio.sleep(longest * (1 - SPREAD * random.random()))
+            return True
+        if trouble.pause > self._settings.wait_seconds:
+            return False
+        await asyncio.sleep(trouble.pause)
+        return True
+
+    def _given_up(
+        self, kind: Kind, reason: str, first: bool, others_served: bool, failures: int, waited: float
+    ) -> EndpointError | RequestError:
+        """What a request that is not repeated any more means."""
+        url = self._settings.base_url
+        if kind == "closed" and not others_served:
+            return EndpointError(f"{url} refuses to serve: {reason}")
+        if kind == "lost" and not self._served:
+            return EndpointError(f"{url} cannot be reached: {reason}")
+        if kind in ("unreadable", "refused", "filtered", "context") and first and not self._served:
+            return EndpointError(f"{url} does not take the first request of an episode: {reason}")
+        finish = FINISH.get(kind, "error")
+        if finish in FAILED:
+            self._lost += 1
+            if self._lost >= self._most_lost:
+                return EndpointError(
+                    f"{url} failed in {self._lost} episodes in a row, without a reply between: {reason}"
+                )
+        return RequestError(finish, reason, failures, waited)
+
+    def _advice(self, trouble: Trouble, body: Mapping[str, Any]) -> str:
+        if trouble.kind == "refused":
+            return self._request.advice(trouble.reason, body)
+        if trouble.reason.startswith(f"HTTP {NOT_FOUND}") and "/v1" not in self._settings.base_url:
+            return "; does base_url lack its /v1?"
+        return ""
 
     def _short(self, text: str) -> str:
         """A text of the endpoint's in one line, cut, and without the key."""

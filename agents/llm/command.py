@@ -8,95 +8,31 @@ a run is a player of ``python -m agents run`` and ``compare``. The same command 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from metric_tracker_env import EnvConfig
-from metric_tracker_env.schema import StrictModel
 from metric_tracker_env.tasks import HELD_OUT_SEEDS, Task, build_config
 
-from ..command_line import check_whole, command, described, need, told_in_one_line
-from ..evaluation.evaluate import Evaluation, Figure, evaluate
-from ..evaluation.intervals import Interval
-from ..evaluation.report import FIGURES, Comparison, console, detail_table, print_notes, score_table
+from ..command_line import check_number, check_whole, command, described, need, told_in_one_line
+from ..evaluation.evaluate import evaluate
+from ..evaluation.report import Comparison, console, print_notes, score_table
 from ..players.player import Assignment
 from ..progress import progress_bar
 from ..tasks import AnyTask, held_out_seeds, task_of
 from .card import LlmCard, LlmSettings, Prices, TokensField, card_of, slug
-from .client import EndpointError
-from .episode import Finish, Tokens, Transcript
+from .faults import FAILED, EndpointError
 from .run import TRANSCRIPTS_FILE, LlmRun
+from .schemas import Mode
+from .summary import SOLVED, Summary, family_table
+from .transcript import Transcript
 
 NEEDED = {"openai": "llm", "filelock": "llm", "rich": "llm", "tyro": "llm"}
 KEPT = "what was played is kept, and the same command goes on"
+MAX_REPEATS = 64
 SHOWN = 5  # reasons of failed episodes that are printed
 
 __all__ = ["EndpointError", "LlmCard", "LlmRun", "LlmSettings", "Prices", "Summary", "Transcript", "card_of"]
-
-
-class Summary(StrictModel):
-    """A run on one task, summed up."""
-
-    name: str
-    model: str
-    task: str
-    episodes: int
-    figures: dict[Figure, Interval]  # means over episodes
-    finishes: dict[Finish, int]  # how many episodes finished how
-    turns: int
-    retries: int
-    tokens: Tokens
-    unmetered: int  # replies whose tokens the endpoint did not tell
-    token_cost: float | None  # None without prices, or if some tokens were not told
-    seconds: float  # over all episodes, which are played several at a time
-
-    @classmethod
-    def of(cls, card: LlmCard, task: str, evaluation: Evaluation, transcripts: Sequence[Transcript]) -> Summary:
-        """Sum up an evaluation and its transcripts."""
-        tokens = sum((item.tokens for item in transcripts), Tokens())
-        unmetered = sum(item.unmetered for item in transcripts)
-        finishes: Counter[Finish] = Counter(item.finish for item in transcripts)
-        cost = None
-        if card.prices is not None and not unmetered:
-            cost = card.prices.of(tokens.prompt, tokens.cached, tokens.completion)
-        return cls(
-            name=card.name,
-            model=card.settings.model,
-            task=task,
-            episodes=len(transcripts),
-            figures={figure: evaluation.interval(figure) for figure in FIGURES},
-            finishes=dict(finishes.most_common()),
-            turns=sum(item.turns for item in transcripts),
-            retries=sum(item.retries for item in transcripts),
-            tokens=tokens,
-            unmetered=unmetered,
-            token_cost=cost,
-            seconds=round(sum(item.seconds for item in transcripts), 3),
-        )
-
-    def lines(self) -> list[str]:
-        """What the tables do not say."""
-        each = 1 / self.episodes
-        tokens = self.tokens
-        used = (
-            f"tokens: {tokens.prompt:,} in ({tokens.cached:,} cached), {tokens.completion:,} out "
-            f"({tokens.reasoning:,} of reasoning); {(tokens.prompt + tokens.completion) * each:,.0f} an episode"
-        )
-        cost = (
-            ""
-            if self.token_cost is None
-            else f"; cost {self.token_cost:,.4f}, {self.token_cost * each:,.4f} an episode"
-        )
-        if self.unmetered:
-            used += f"; those of {self.unmetered:,} replies are not known"
-        finishes = ", ".join(f"{name} {number:,}" for name, number in self.finishes.items())
-        return [
-            f"episodes ended: {finishes}",
-            f"{self.turns * each:.1f} replies and {self.seconds * each:.1f} s an episode; "
-            f"{self.retries:,} requests repeated",
-            used + cost,
-        ]
 
 
 def run(
@@ -106,6 +42,7 @@ def run(
     task: str | None = None,
     config: Path | None = None,
     episodes: int = 50,
+    repeats: int = 1,
     parallel: int = 8,
     output: Path | None = None,
     name: str | None = None,
@@ -114,14 +51,18 @@ def run(
     max_episode_tokens: int | None = 1_000_000,
     request_seconds: float = 180.0,
     episode_seconds: float = 1800.0,
+    wait_seconds: float = 600.0,
     retries: int = 5,
     reminders: int = 2,
     temperature: float | None = None,
     tokens_field: TokensField | None = None,
+    stream: bool | None = None,
+    schemas: Mode = "plain",
     extra: str = "{}",
     price_input: float | None = None,
     price_output: float | None = None,
     price_cached: float | None = None,
+    solved: float = SOLVED,
     retry_failed: bool = False,
 ) -> None:
     """Play held-out seeds of a task with a language model; write transcripts and a summary, print a table.
@@ -134,6 +75,7 @@ def run(
         task: Named task, or a preset's path; by default hard_mixed.
         config: Instead of a task, a preset, a .toml or .json file.
         episodes: Held-out episodes; those that the folder holds already are not played again.
+        repeats: Trials of each episode; from several come pass@1 and pass^k, the chance that k trials are all solved.
         parallel: Episodes at a time.
         output: Folder of the run; by default runs/llm-MODEL. One that holds a run goes on with it, if the settings are
             the same.
@@ -142,19 +84,27 @@ def run(
         max_reply_tokens: Tokens of a reply; None leaves it to the endpoint.
         max_episode_tokens: Tokens of prompts and replies of an episode, after which it ends; None for no limit.
         request_seconds: Of silence until a request is given up and repeated.
-        episode_seconds: Until an episode ends.
+        episode_seconds: Of the model, until an episode ends; failed requests and the pauses after them are not its.
+        wait_seconds: Longest pause that an endpoint may ask for; a longer one ends the episode.
         retries: Of a request that timed out, was refused for its rate or failed, with growing pauses.
         reminders: After replies without a tool call, one after another, until the episode ends.
         temperature: By default the endpoint's.
         tokens_field: What the endpoint calls the most tokens of a reply; by default max_completion_tokens for OpenAI's
-            own and max_tokens for others.
+            own and max_tokens for others, and the other one where an endpoint refuses that.
+        stream: Whether replies come as streams; by default only where an endpoint serves nothing else.
+        schemas: Of the tools: plain has nothing that some endpoints refuse, strict is OpenAI's strict mode, full says
+            all that the tools check.
         extra: Further fields of each request, as a JSON object, for example '{"reasoning_effort": "low"}'.
         price_input: Of a million input tokens.
         price_output: Of a million output tokens.
         price_cached: Of a million input tokens that the endpoint had cached; by default as of input.
-        retry_failed: Play the episodes again that a failure of the endpoint ended.
+        solved: Score from which an episode counts as solved.
+        retry_failed: Play on the episodes that a failure of the endpoint ended, from where they were.
     """
-    label, found, built, seeds = _asked(task, config, episodes)
+    label, found, built, once = _asked(task, config, episodes)
+    check_whole("repeats", repeats, 1, MAX_REPEATS)
+    check_number("solved", solved, 0, 1)
+    seeds = [*once] * repeats
     prices = {"input": price_input, "output": price_output, "cached": price_cached}
     priced = any(price is not None for price in prices.values())
     if priced and None in (price_input, price_output):
@@ -171,25 +121,31 @@ def run(
         max_episode_tokens=max_episode_tokens,
         request_seconds=request_seconds,
         episode_seconds=episode_seconds,
+        wait_seconds=wait_seconds,
         retries=retries,
         reminders=reminders,
         temperature=temperature,
         tokens_field=tokens_field,
+        stream=stream,
+        schemas=schemas,
         extra=_decoded(extra),
     )
     folder = output or Path("runs") / f"llm-{slug(card.settings.model)}"
-    player = LlmRun.begin(folder, card)
+    player = LlmRun.begin(folder, card, retry_failed=retry_failed)
+    asked = Assignment(seeds, built, found)
     if retry_failed:
-        console().print(f"{player.forget_failed()} failed episodes are played again")
+        failed = sum(item.finish in FAILED for item in player.transcripts(asked))
+        console().print(f"{failed} failed episodes are played on")
     with progress_bar(len(seeds)) as advance:
         advance.describe(card.name)
         evaluation = evaluate(player, seeds, found, built if found is None else None, progress=advance)
-    transcripts = player.transcripts(Assignment(seeds, built, found))
-    summary = Summary.of(card, label, evaluation, transcripts)
+    transcripts = player.transcripts(asked)
+    summary = Summary.of(card, label, evaluation, transcripts, solved)
     screen = console()
     lines = Comparison.of([evaluation]).summary
-    screen.print(score_table(lines, f"{label}: mean of {len(seeds):,} held-out episodes, 95 % intervals"), "")
-    screen.print(detail_table(lines, "recall and precision"), "")
+    trials = f" of {repeats:,} trials each" if repeats > 1 else ""
+    screen.print(score_table(lines, f"{label}: mean of {len(once):,} held-out episodes{trials}, 95 % intervals"), "")
+    screen.print(family_table(summary.families, "recall and precision of each family, 95 % intervals"), "")
     for line in summary.lines():
         screen.print(line, markup=False, soft_wrap=True)
     failed = [item for item in transcripts if item.error is not None]
@@ -201,7 +157,7 @@ def run(
     file = folder / f"summary_{label}.json"
     file.write_text(summary.model_dump_json(indent=2) + "\n", encoding="utf-8")
     screen.print(f"wrote {file} and {folder / TRANSCRIPTS_FILE}", soft_wrap=True)
-    if len(failed) == len(transcripts):
+    if all(item.finish in FAILED for item in transcripts):
         raise SystemExit(1)
 
 

@@ -1,7 +1,8 @@
 """A run with a language model: a folder with a card and the transcript of each episode that has been played.
 
 Whatever is asked of it, episodes whose transcripts are there are not played again, so that an interrupted run goes on
-where it was.
+where it was. An episode that a failure of the endpoint ended can be played on, from where it was; every attempt at it
+stays in the file, and the last one counts.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,7 +26,12 @@ from ..players.player import Assignment, PlaysAnything
 from ..players.registry import register_folder
 from .card import CARD_FILE, LlmCard, checked_key, is_llm_run, key_of, read_card, write_card
 from .client import Endpoint, missing
-from .episode import FAILED, Briefing, Transcript, play_episode
+from .episode import play_episode
+from .faults import FAILED
+from .journal import JOURNALS, Begun, Journal
+from .transcript import Attempt, Briefing, Transcript, Used
+
+Key = tuple[int, int]  # seed and trial
 
 TRANSCRIPTS_FILE, LOCK_FILE = "transcripts.jsonl", "transcripts.lock"
 CANCEL_AGAIN_SECONDS = 0.2
@@ -38,6 +44,7 @@ class LlmRun(PlaysAnything):
     Args:
         folder: With a card.
         api_key: Instead of the one from the environment; it is not stored.
+        retry_failed: Whether episodes that a failure of the endpoint ended are played on.
 
     Raises:
         ValueError: if the card is missing or damaged.
@@ -45,13 +52,13 @@ class LlmRun(PlaysAnything):
 
     kind = "language model"
 
-    def __init__(self, folder: str | Path, api_key: str | None = None) -> None:
-        self.folder, self.card = Path(folder), read_card(folder)
+    def __init__(self, folder: str | Path, api_key: str | None = None, retry_failed: bool = False) -> None:
+        self.folder, self.card, self._retry_failed = Path(folder), read_card(folder), retry_failed
         self._key = None if api_key is None else checked_key(api_key, "api_key", self.card)
 
     @classmethod
-    def begin(cls, folder: str | Path, card: LlmCard, api_key: str | None = None) -> LlmRun:
-        """A run with a card, new or gone on with; in one without a transcript the settings may still change.
+    def begin(cls, folder: str | Path, card: LlmCard, api_key: str | None = None, retry_failed: bool = False) -> LlmRun:
+        """A run with a card, new or gone on with; in one where nothing has been played the settings may still change.
 
         Raises:
             ValueError: if the folder holds a run with other settings, is in use or cannot be written, or a key is
@@ -62,12 +69,12 @@ class LlmRun(PlaysAnything):
             key_of(card)
         else:
             checked_key(api_key, "api_key", card)
-        if is_llm_run(folder) and not (begun := cls(folder))._read():
+        if is_llm_run(folder) and not (begun := cls(folder))._played():
             with begun._alone():
-                write_card(folder, card, anew=not begun._read())
+                write_card(folder, card, anew=not begun._played())
         else:
             write_card(folder, card)
-        return cls(folder, api_key)
+        return cls(folder, api_key, retry_failed)
 
     def __repr__(self) -> str:
         return f"<LlmRun {self.card.name!r} in {str(self.folder)!r}>"
@@ -86,7 +93,7 @@ class LlmRun(PlaysAnything):
         """Play the episodes of some seeds, as many at a time as the card says, but for those that have been played.
 
         Args:
-            asked: What to play; the task's instruction is in the brief.
+            asked: What to play; the task's instruction is in the brief. A seed that is given again is another trial.
             pool: Not used: what takes time is waiting.
             progress: Called with the number of episodes just played, or found.
 
@@ -96,35 +103,36 @@ class LlmRun(PlaysAnything):
             ImportError: naming the extra, if the client is not installed.
         """
         del pool
-        seeds, config, task = asked
-        briefing = Briefing.of(config, task)
+        config, task = asked.config, asked.task
+        keys, briefing = trials(asked.seeds), self._briefing(asked)
         found = self._told(briefing)
-        known = sum(seed in found for seed in seeds)
+        known = len(keys) - len(self._due(keys, found))
         if progress is not None and known:
             progress(known)
-        if known < len(seeds):
-            key = key_of(self.card) if self._key is None else self._key
-            endpoint = Endpoint(self.card.settings, key)
+        if known < len(keys):
+            key_to = key_of(self.card) if self._key is None else self._key
+            endpoint = Endpoint(self.card.settings, key_to, self.card.parallel)
 
-            async def one(seed: int) -> None:
-                found[seed] = await play_episode(endpoint, self.card.settings, config, task, briefing, seed)
-                self._keep(found[seed])
+            async def one(key: Key) -> None:
+                begun, journal = self._begun(key, briefing, found.get(key))
+                found[key] = await play_episode(endpoint, self.card.settings, config, task, briefing, begun, journal)
+                self._keep(found[key])
+                journal.end()
                 if progress is not None:
                     progress(1)
 
             with self._alone():
                 found = self._told(briefing)  # another process may have played meanwhile
-                waiting = [seed for seed in dict.fromkeys(seeds) if seed not in found]
-                late = sum(seed in found for seed in seeds) - known
-                if progress is not None and late:
+                waiting = self._due(keys, found)
+                late = len(keys) - len(waiting) - known
+                if progress is not None and late > 0:
                     progress(late)
                 if waiting:
                     _wait_for(_all(endpoint, one, waiting, self.card.parallel))
-        chosen = [found[seed] for seed in seeds]
+            self._retry_failed = False
+        chosen = [found[key] for key in keys]
         tools: Counter[str] = sum((Counter(item.tools) for item in chosen), Counter())
-        failed = sum(item.error is not None for item in chosen)
-        notes = (told_of_failed(failed),) if failed else ()
-        return Played([item.line for item in chosen], [list(item.rows) for item in chosen], tools, notes)
+        return Played([item.line for item in chosen], [list(item.rows) for item in chosen], tools, notes_of(chosen))
 
     def unpaid(self, asked: Assignment) -> int:
         """How many of the episodes have not been played.
@@ -132,41 +140,68 @@ class LlmRun(PlaysAnything):
         Raises:
             ValueError: if the file is damaged.
         """
-        return len(set(asked.seeds)) - len(self.transcripts(asked))
+        return len(asked.seeds) - len(self.transcripts(asked))
 
     def transcripts(self, asked: Assignment) -> list[Transcript]:
-        """The transcripts of the episodes, in their order; those that have not been played are left out.
+        """The last transcripts of the episodes, in their order; those that have not been played are left out.
 
         Raises:
             ValueError: if the file is damaged.
         """
-        found = self._told(Briefing.of(asked.config, asked.task))
-        return [found[seed] for seed in dict.fromkeys(asked.seeds) if seed in found]
+        found = self._told(self._briefing(asked))
+        return [found[key] for key in trials(asked.seeds) if key in found]
 
-    def forget_failed(self) -> int:
-        """Take out the episodes that a failure of the endpoint ended, so that they are played again; their number.
+    def attempts(self, asked: Assignment) -> list[Transcript]:
+        """All transcripts of the episodes, earlier attempts too, in the order in which they ended.
 
         Raises:
             ValueError: if the file is damaged.
         """
-        with self._alone():
-            found = self._read()
-            kept = [item for item in found if item.finish not in FAILED]
-            if len(kept) < len(found):
-                fresh = self.path.with_suffix(".new")
-                fresh.write_text("".join(f"{item.model_dump_json()}\n" for item in kept), encoding="utf-8")
-                os.replace(fresh, self.path)
-        return len(found) - len(kept)
+        keys, digest = set(trials(asked.seeds)), self._briefing(asked).digest
+        return [item for item in self._read() if item.told == digest and (item.seed, item.trial) in keys]
 
-    def _told(self, briefing: Briefing) -> dict[int, Transcript]:
-        """The transcripts of a briefing, by seed.
+    def _played(self) -> bool:
+        """Whether anything has been, if only a part of an episode.
+
+        Raises:
+            ValueError: if the file is damaged.
+        """
+        return bool(self._read()) or (self.folder / JOURNALS).exists()
+
+    def _briefing(self, asked: Assignment) -> Briefing:
+        return Briefing.of(asked.config, asked.task, self.card.settings.schemas)
+
+    def _due(self, keys: Sequence[Key], found: Mapping[Key, Transcript]) -> list[Key]:
+        """Those that are to be played, or played on."""
+        return [key for key in keys if key not in found or (self._retry_failed and found[key].finish in FAILED)]
+
+    def _begun(self, key: Key, briefing: Briefing, last: Transcript | None) -> tuple[Begun, Journal]:
+        """An attempt as far as it has come: amid one that was interrupted, where the last one ended, or at nothing.
+
+        Raises:
+            ValueError: if the journal is damaged.
+        """
+        seed, trial = key
+        attempt = Attempt(told=briefing.digest, seed=seed, trial=trial)
+        journal = Journal(self.folder, attempt)
+        begun = journal.read()
+        if begun is not None and begun.attempt.attempt > (0 if last is None else last.attempt):
+            attempt = begun.attempt.model_copy(update={"interruptions": begun.attempt.interruptions + 1})
+            return begun._replace(attempt=attempt), journal
+        if last is None:
+            return Begun(attempt, Used(), ()), journal
+        more = {"attempt": last.attempt + 1, "interruptions": last.interruptions}
+        return Begun(attempt.model_copy(update=more), last.used, last.messages), journal
+
+    def _told(self, briefing: Briefing) -> dict[Key, Transcript]:
+        """The last transcripts of a briefing, by seed and trial.
 
         Raises:
             ValueError: if the file is damaged, or the folder has come to hold a run with other settings.
         """
         if read_card(self.folder).settings != self.card.settings:
             raise ValueError(f"folder {str(self.folder)!r} has come to hold a run with other settings")
-        return {item.seed: item for item in self._read() if item.told == briefing.digest}
+        return {(item.seed, item.trial): item for item in self._read() if item.told == briefing.digest}
 
     def _read(self) -> list[Transcript]:
         """All transcripts; a last line without an end is passed over, which an interruption cut or another is writing.
@@ -214,30 +249,52 @@ class LlmRun(PlaysAnything):
             raise ValueError(f"folder {str(self.folder)!r} is in use: another process plays in it") from None
 
 
-def told_of_failed(number: int) -> str:
-    """What to say of so many episodes that the endpoint failed in."""
-    return (
-        f"episodes that failed by the endpoint, and score 0: {number:,}; "
-        f"--retry-failed of {command('llm')} plays them again"
-    )
+def trials(seeds: Sequence[int]) -> list[Key]:
+    """The seeds with the number of the trial: how often each has come before."""
+    before: Counter[int] = Counter()
+    found: list[Key] = []
+    for seed in seeds:
+        found.append((seed, before[seed]))
+        before[seed] += 1
+    return found
+
+
+def notes_of(chosen: Sequence[Transcript]) -> tuple[str, ...]:
+    """What to say of episodes that the endpoint failed in, or that were played in pieces."""
+    notes: list[str] = []
+    failed = sum(item.finish in FAILED for item in chosen)
+    if failed:
+        notes.append(
+            f"episodes that failed by the endpoint, and score 0: {failed:,}; "
+            f"--retry-failed of {command('llm')} plays them on"
+        )
+    pieces = [item for item in chosen if item.attempt > 1 or item.interruptions]
+    if pieces:
+        attempts = sum(item.attempt - 1 for item in pieces)
+        interruptions = sum(item.interruptions for item in pieces)
+        notes.append(
+            f"episodes that were played on from where they had stopped: {len(pieces):,} ({attempts:,} failures of the "
+            f"endpoint, {interruptions:,} interruptions)"
+        )
+    return tuple(notes)
 
 
 async def _all(
-    endpoint: Endpoint, one: Callable[[int], Coroutine[Any, Any, None]], seeds: Sequence[int], parallel: int
+    endpoint: Endpoint, one: Callable[[Key], Coroutine[Any, Any, None]], keys: Sequence[Key], parallel: int
 ) -> None:
-    """Play all seeds, some at a time; the first fault that is of the run ends the others.
+    """Play all, some at a time; the first fault that is of the run ends the others.
 
     Raises:
         EndpointError: the fault.
     """
-    waiting = iter(seeds)
+    waiting = iter(keys)
 
     async def work() -> None:
-        for seed in waiting:  # shared: each takes the next
-            await one(seed)
+        for key in waiting:  # shared: each takes the next
+            await one(key)
 
     async with endpoint:
-        tasks = [asyncio.create_task(work()) for _ in range(min(parallel, len(seeds)))]
+        tasks = [asyncio.create_task(work()) for _ in range(min(parallel, len(keys)))]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         finally:

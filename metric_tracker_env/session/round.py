@@ -74,10 +74,9 @@ class Round:
         if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
             return self._refuse(f"{spec.name}: arguments {shown(given)} must be an object with the arguments by name")
         try:
-            spec.check(generator, args, given)
+            arguments = spec.check(generator, args, given)
         except ToolError as error:
             return self._refuse(str(error))
-        arguments = {**dict(zip(spec.parameters, args, strict=False)), **given}
         if spec.name == SUBMIT:
             return self._submit(cast("Sequence[Any]", arguments["rows"]))  # as the check has made sure of
         return self._use(spec, arguments)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, get_type_hints
@@ -17,6 +18,8 @@ from metric_tracker_env.tools.arguments import FAMILY_OF_METHOD, fill_names, mar
 from metric_tracker_env.view import MetricView
 
 CostClass = Literal["free", "open", "inspect", "scan", "survey", "calendar"]
+
+READ_FROM_TEXT: dict[str, type] = {"array": list, "object": dict}  # what models send as text, and what is read from it
 
 _SECTION = re.compile(r"^(Args|Returns|Raises):$")
 _ARGUMENT = re.compile(r"^    (\w+): (.*)$")
@@ -33,6 +36,7 @@ class ToolSpec(MethodSpec):
     dates_argument: str | None = None
     of_world: bool = False
     arguments: type[BaseModel] = Field(exclude=True, repr=False)
+    types: dict[str, frozenset[str]] = Field(exclude=True, repr=False)  # of JSON, that each argument may have
 
     @property
     def family(self) -> AnomalyType | None:
@@ -80,8 +84,14 @@ class ToolSpec(MethodSpec):
                 properties[name]["description"] += f" From {config.date_names[0]} to {config.date_names[-1]}."
         return {**fill_names(schema, config), "required": required}
 
-    def check(self, config: GeneratorConfig, args: tuple[object, ...], given: Mapping[str, object]) -> None:
-        """Check the arguments of a call; nothing is converted.
+    def check(
+        self, config: GeneratorConfig, args: tuple[object, ...], given: Mapping[str, object]
+    ) -> dict[str, object]:
+        """Check the arguments of a call.
+
+        Returns:
+            The arguments by name. Nothing is converted but what models most often send for the same thing: the JSON
+            text of a list or an object that is asked for, and a whole number with a decimal point.
 
         Raises:
             ToolError: for a missing, unknown, surplus or repeated argument, or a value that is not allowed.
@@ -94,11 +104,13 @@ class ToolSpec(MethodSpec):
         twice = sorted(positional.keys() & given.keys())
         if twice:
             raise ToolError(f"{self.name}: argument {', '.join(twice)} is given twice; {self._usage()}")
+        read = {name: as_asked(value, self.types.get(name)) for name, value in {**positional, **given}.items()}
         try:
-            self.arguments.model_validate({**positional, **given}, context=config)
+            self.arguments.model_validate(read, context=config)
         except ValidationError as error:
             details = error.errors(include_url=False)
             raise ToolError(f"{self.name}: {'; '.join(self._complaint(dict(item)) for item in details)}") from error
+        return read
 
     def _usage(self) -> str:
         return f"it takes {', '.join(self.parameters)}" if self.parameters else "it takes no arguments"
@@ -156,8 +168,8 @@ def tool(
 
         @functools.wraps(method)
         def checked(self: ToolsT, /, *args: P.args, **kwargs: P.kwargs) -> ResultT:
-            spec.check(self._view.config, args, kwargs)
-            return method(self, *args, **kwargs)
+            given: dict[str, Any] = spec.check(self._view.config, args, kwargs)
+            return method(self, **given)  # pyright: ignore[reportCallIssue] - checked against the same signature
 
         return checked
 
@@ -192,6 +204,23 @@ def function_schema(spec: ToolSpec, config: GeneratorConfig) -> dict[str, Any] |
         return None
     function = {"name": spec.name, "description": spec.description, "parameters": parameters}
     return {"type": "function", "function": function}
+
+
+def as_asked(value: object, types: frozenset[str] | None) -> object:
+    """A value as one of the types of JSON that are asked for, if it is only written otherwise; else as it is."""
+    if types is None:
+        return value
+    if isinstance(value, str) and "string" not in types and types & READ_FROM_TEXT.keys():
+        try:
+            found = json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+        return (
+            found if any(isinstance(found, READ_FROM_TEXT[name]) for name in types & READ_FROM_TEXT.keys()) else value
+        )
+    if isinstance(value, float) and types & {"integer", "number"} == {"integer"} and value.is_integer():
+        return int(value)
+    return value
 
 
 def parse_docstring(text: str) -> tuple[str, dict[str, str]]:
@@ -251,6 +280,7 @@ def tool_spec(
         for parameter in parameters
     }
     arguments = create_model(name, __config__=ConfigDict(strict=True, extra="forbid"), **fields)
+    properties: dict[str, dict[str, Any]] = arguments.model_json_schema()["properties"]
     return ToolSpec(
         name=name,
         description=description,
@@ -259,4 +289,8 @@ def tool_spec(
         dates_argument=dates_argument,
         of_world=of_world,
         arguments=arguments,
+        types={
+            argument: frozenset(part["type"] for part in schema.get("anyOf", [schema]))
+            for argument, schema in properties.items()
+        },
     )

@@ -26,7 +26,10 @@ ORDER = (
 INSIDE = {
     "players": ("__init__", "card_file", "outcome", "player", "agent", "policy", "registry", "models", "scripts"),
     "evaluation": ("__init__", "intervals", "rows", "evaluate", "paired", "quiet", "report", "charts", "leaderboard"),
-    "llm": ("__init__", "card", "client", "episode", "run", "command", "__main__"),
+    "llm": (
+        *("__init__", "faults", "stream", "reply", "messages", "schemas", "card", "adapt", "client"),  # one request
+        *("transcript", "journal", "episode", "run", "summary", "command", "__main__"),
+    ),
     "training": ("__init__", "settings", "curve", "held_out", "recorder", "demonstrations", "checkpoint", "sb3_run"),
 }
 # What of players the evaluation imports: none of the scripts, models and language models.

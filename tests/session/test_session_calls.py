@@ -135,7 +135,7 @@ BAD_CALLS: list[tuple[Any, Any, str]] = [
     ("get_metric_median", {"metric_name": "app_opens", "metric_names": ["menu_opens"]}, "give one of the two"),
     ("get_funnel_break_rows", {"threshold_multiplier": float("nan")}, "finite"),
     ("submit", {}, "missing"),
-    ("submit", {"rows": "[]"}, "rows"),
+    ("submit", {"rows": "{}"}, "rows"),
     ("submit", {"rows": [{"date": DATE}]}, "row 1: entity_type is missing"),
     ("submit", {"rows": [3]}, "row 1: 3"),
 ]
@@ -361,3 +361,47 @@ def test_the_limit_of_calls_ends_the_episode() -> None:
     last = answers[-1].told
     assert last["result"]["dates"]
     assert (last["grade"]["score"], last["grade"]["submitted"]) == (0.0, 0)
+
+
+WRITTEN_AS_TEXT: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    (
+        "get_metric_median",
+        {"metric_names": ["app_opens", "menu_opens"]},
+        {"metric_names": '["app_opens","menu_opens"]'},
+    ),
+    (
+        "payload_generator",
+        {"generator_methods": ["get_funnel_break_rows"], "limit": 3, "offset": 0},
+        {"generator_methods": ' [ "get_funnel_break_rows" ]\n', "limit": 3.0, "offset": -0.0},
+    ),
+    ("list_suspicious_dates", {"limit": 5, "offset": 2}, {"limit": 5.0, "offset": 2.0}),
+    ("show_raw_data", {"limit": 2}, {"limit": 2.0}),
+    ("preview_submission", {"rows": [{"date": DATE}]}, {"rows": json.dumps([{"date": DATE}])}),
+    ("submit", {"rows": []}, {"rows": "[]"}),
+]
+
+
+@pytest.mark.parametrize(("tool", "right", "written"), WRITTEN_AS_TEXT)
+def test_lists_as_text_and_whole_numbers_with_a_point_are_read(
+    tool: str, right: dict[str, Any], written: dict[str, Any]
+) -> None:
+    """The most frequent slips of models are understood: by name or position, answer, price and play are the same."""
+    one, other, placed = begun(), begun(), begun()
+    first = CALLS[tool].parameters[0]
+    told = one.call(tool, right)
+    assert told.ok
+    assert other.call(tool, written) == told
+    if first in written:
+        rest = {name: value for name, value in written.items() if name != first}
+        assert placed.call(tool, rest, [written[first]]) == told
+        assert placed.standing == one.standing
+    assert other.standing == one.standing
+
+
+def test_going_on_with_a_list_is_free_however_its_page_is_written() -> None:
+    """A list that was paid for is known again when its names came as text and its page with a point."""
+    session = begun()
+    first = session.call("get_absolute_drop_in_event_count_rows", {"metric_names": '["app_opens"]', "limit": 1.0})
+    more = session.call("get_absolute_drop_in_event_count_rows", {"metric_names": ["app_opens"], "offset": 1.0})
+    assert (first.ok, more.ok, more.cost) == (True, True, 0)
+    assert first.cost > 0

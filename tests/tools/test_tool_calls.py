@@ -38,7 +38,7 @@ BAD_CALLS: list[tuple[str, dict[str, object], tuple[str, ...]]] = [
     ("list_suspicious_dates", {"limit": -3}, ("limit", "-3", "1")),
     ("list_suspicious_dates", {"limit": 10**9}, ("limit", "1000000000", "366")),
     ("list_suspicious_dates", {"limit": 10**5000}, ("limit", "too long", "366")),
-    ("list_suspicious_dates", {"limit": 2.0}, ("limit", "2.0", "integer")),
+    ("list_suspicious_dates", {"limit": 2.5}, ("limit", "2.5", "integer")),
     ("show_raw_data", {"limit": True}, ("limit", "True", "integer")),
     ("show_raw_data", {"limit": "3"}, ("limit", "'3'", "integer")),
     ("get_metric_median", {"metric_name": "clicks"}, ("metric_name", "'clicks'", "visits", "visit_to_order")),
@@ -71,6 +71,14 @@ BAD_CALLS: list[tuple[str, dict[str, object], tuple[str, ...]]] = [
     ("payload_generator", {"generator_methods": ["rows_for_date"]}, ("generator_methods[0]", *FAMILY_METHODS)),
     ("payload_generator", {"generator_methods": []}, ("generator_methods", "at least 1")),
     ("preview_submission", {"rows": "none"}, ("rows", "'none'")),
+    ("preview_submission", {"rows": '{"rows": []}'}, ("rows", "Sequence")),
+    ("preview_submission", {"rows": "[" * 100_000}, ("rows", "Sequence")),
+    ("get_metric_median", {"metric_names": '["visits", "x"]'}, ("metric_names[1]", "'x'", "visits")),
+    ("get_metric_median", {"metric_names": "[]"}, ("metric_names", "[]", "at least 1")),
+    ("get_metric_median", {"metric_names": '"visits"'}, ("metric_names", "visits", "Sequence")),
+    ("list_suspicious_dates", {"limit": 1e300}, ("limit", "366")),
+    ("list_suspicious_dates", {"limit": math.inf}, ("limit", "inf", "integer")),
+    ("rows_for_date", {"date": '["2026-01-05"]'}, ("date", MON, SUN)),
     ("preview_submission", {"rows": {"rows": []}}, ("rows", "Sequence")),
     ("list_dates", {"self": 1}, ("'self'", "unknown", "no arguments")),
 ]
@@ -96,6 +104,15 @@ def test_the_shortest_lists_and_pages_are_accepted(tiny: SharedAnalysisToolkit) 
     assert tiny.get_absolute_drop_in_event_count_rows(metric_names=["orders"], limit=1).total == 1
     assert len(tiny.list_suspicious_dates(limit=1).dates) == 1
     assert tiny.payload_generator(["get_funnel_break_rows"], offset=100_000).rows == ()
+
+
+def test_lists_as_text_and_whole_numbers_with_a_point_are_read(tiny: SharedAnalysisToolkit) -> None:
+    """What models most often send for the same thing is read, by name and by the method itself."""
+    sloppy: dict[str, Any] = {"metric_names": '["visits", "orders"]', "limit": 1.0}
+    for name in ("get_absolute_drop_in_event_count_rows", "get_absolute_spike_in_event_count_rows"):
+        right = call_tool(tiny, name, {"metric_names": ["visits", "orders"], "limit": 1})
+        assert call_tool(tiny, name, sloppy) == right
+        assert getattr(tiny, name)(**sloppy).model_dump(mode="json") == right
 
 
 def test_unknown_tool_is_refused(tiny: SharedAnalysisToolkit) -> None:

@@ -17,7 +17,7 @@ CLUMSY: tuple[tuple[str, str], ...] = (  # calls that a server must judge
     ("rows_for_date", "{}"),
     ("rows_for_date", f'{{"date": "{DATE}", "colour": "red"}}'),
     ("show_raw_data", '{"limit": "7"}'),
-    ("submit", '{"rows": "[]"}'),
+    ("submit", '{"rows": "{}"}'),
     ("submit", '{"rows": [{"date": "2026-03-10"}]}'),
 )
 

@@ -16,7 +16,7 @@ from metric_tracker_env.config import GeneratorConfig
 from metric_tracker_env.measure import DAYTIME_HOURS, SHARE_THRESHOLD, Deviations
 from metric_tracker_env.schema import Difficulty
 from metric_tracker_env.world.announced import common_share
-from metric_tracker_env.world.variants import FUNNEL_BREAK_KEEP, RATE_SIZE_LIMIT, SIZES, step_thresholds
+from metric_tracker_env.world.variants import FUNNEL_BREAK_KEEP, SIZES, step_thresholds
 
 from .signature import (
     LEAST_RELATIVE,
@@ -35,6 +35,7 @@ EMPTY_HOUR = 0.15  # an hour with less than this share of its usual events was l
 # In units of squared residual: a root of the rates or the mix, one of the traffic; no effect of an event on either.
 ROOT_COST, TRAFFIC_ROOT_COST = 12.0, 6.0
 NO_EFFECT_COST, NO_TRAFFIC_EFFECT_COST = 4.0, 3.0
+MOST_RATE_MOVE = 0.25  # share of itself that a step rate moves by at most, whatever the difficulty
 SLACK = 1.25  # a date's traffic may be this much below the median
 IGNORED = 1e3  # noise of a channel that tells nothing
 
@@ -100,7 +101,7 @@ class CalendarRule(SignatureRule):
             self.bounds[self.funnel + step] = (-np.inf, float(np.log(FUNNEL_BREAK_KEEP[difficulty][1])))
             self.step_of[self.funnel + step] = step
             if step in self.single:
-                self.bounds[self.single[step]] = _logs(RATE_SIZE_LIMIT)
+                self.bounds[self.single[step]] = _logs(MOST_RATE_MOVE)
                 self.step_of[self.single[step]] = step
 
     def most_count_move(self, step: int) -> float:

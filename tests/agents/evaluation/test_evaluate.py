@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from agents import Evaluation, evaluate
+from agents.evaluation.intervals import bootstrap
 from agents.tasks import presets
 from metric_tracker_env import EnvConfig
 
@@ -47,3 +49,13 @@ def test_evaluate_refuses_bad_input(arguments: dict[str, Any], message: str) -> 
     """Each error names what was given and what is allowed."""
     with pytest.raises(ValueError, match=message.replace("(", r"\(")):
         evaluate(**({"agent": "nothing", "seeds": [0]} | arguments))
+
+
+def test_trials_of_a_seed_are_one_value_of_the_interval() -> None:
+    """Where seeds come more than once, the interval is over the means of seeds; the mean stays that of the episodes."""
+    alike = evaluate("nothing", [3, 4, 3, 4], "easy_single_spike")
+    episodes = alike.episodes.model_copy(update={"score": (1.0, 0.25, 0.0, 0.75), "net": (1.0, 3.0, 0.0, 7.0)})
+    trials = alike.model_copy(update={"episodes": episodes})
+    assert trials.interval("score") == bootstrap(np.array([0.5, 0.5]), bounds=(0.0, 1.0))
+    assert trials.interval("net") == bootstrap(np.array([0.5, 5.0]))
+    assert trials.interval("net").mean == trials.mean("net")

@@ -30,7 +30,10 @@ def test_wilson_interval() -> None:
 def test_bootstrap_interval() -> None:
     """The interval holds the mean, has the exact bound without spread, repeats, and agrees with the normal one."""
     scores = np.random.default_rng(0).uniform(size=400)
-    columns = dict.fromkeys(Episodes.model_fields, (0,) * 400) | {"score": tuple(scores.tolist())}
+    columns = dict.fromkeys(Episodes.model_fields, (0,) * 400) | {
+        "score": tuple(scores.tolist()),
+        "seed": tuple(range(400)),
+    }
     episodes = Episodes.model_validate(columns)
     result = Evaluation(
         agent="x", task=None, config=EnvConfig(), episodes=episodes, rows=Rows(), tools={}, kind="script"

@@ -10,6 +10,7 @@ from helpers_llm import SEEDS, TASK, begun
 from llm_server import ScriptedServer
 
 from agents import Evaluation, evaluate
+from agents.llm import client
 from agents.llm.command import LlmRun
 
 
@@ -28,6 +29,7 @@ def _environment() -> Iterator[None]:
         for name in [name for name in os.environ if name.startswith("OPENAI_")]:
             patch.delenv(name)
         patch.setenv("NO_PROXY", "*")
+        patch.setattr(client, "FIRST_PAUSE", 0.01)
         yield
 
 

@@ -30,8 +30,13 @@ from metric_tracker_env import get_task
         ("slow", {"request_seconds": 0.3, "retries": 0}, "timeout", {"steps": 0, "cost": 0}),
         ("slow", {"episode_seconds": 0.3}, "time_limit", {"steps": 0, "cost": 0}),
         ("drip", {"episode_seconds": 0.5, "request_seconds": 0.4}, "time_limit", {"steps": 0, "cost": 0}),
-        ("busy", {}, "error", {"steps": 0, "cost": 0}),
-        ("full", {}, "error", {"steps": 1, "cost": 1}),
+        ("busy", {}, "rate_limit", {"steps": 0, "cost": 0}),
+        ("closing", {}, "rate_limit", {"steps": 0, "cost": 0}),
+        ("broken", {}, "error", {"steps": 0, "cost": 0}),
+        ("full", {}, "context", {"steps": 1, "cost": 1}),
+        ("moderated", {}, "filtered", {"steps": 1}),
+        ("filtered", {}, "filtered", {"steps": 0, "cost": 0}),
+        ("wordy", {}, "length", {"steps": 0, "cost": 0}),
     ],
 )
 def test_what_ends_an_episode(
@@ -53,11 +58,15 @@ def test_what_ends_an_episode(
     reasons = {
         "slow": "no reply within 0.3 s",
         "busy": "HTTP 429: Rate limit reached",
+        "closing": "HTTP 429: Daily limit reached; it asks to wait 3,600 s",
+        "broken": "HTTP 502: 502 Bad gateway",
+        "moderated": "HTTP 403: Your input was flagged by moderation",
         "full": "HTTP 400: maximum context length is 4096 tokens",
     }
-    wanted = reasons[model] if finish in ("timeout", "error") else None
+    wanted = None if finish == "time_limit" else reasons.get(model)
     assert {item["error"] for item in lines_of(tmp_path)} == {wanted}
-    assert {item["retries"] for item in lines_of(tmp_path)} == {3 if model == "busy" else 0}
+    repeated = {"busy": 3, "broken": 3, "closing": 1}
+    assert {item["retries"] for item in lines_of(tmp_path)} == {repeated.get(model, 0)}
 
 
 def test_malformed_calls_cost_and_are_answered(server: ScriptedServer, tmp_path: Path) -> None:
@@ -105,8 +114,6 @@ def test_failed_requests_are_repeated(server: ScriptedServer, good: tuple[LlmRun
         ("no-such-model", "/v1 refuses to serve: HTTP 404: The model 'no-such-model' does not exist"),
         ("page", "/v1 does not take the first request of an episode: a reply that is no chat completion: Expecting"),
         ("empty", "a reply that is no chat completion: choices: List should have at least 1 item"),
-        ("uncounted", "does not tell how many tokens a reply took, so max_episode_tokens 1000000 cannot be kept"),
-        ("half_counted", "does not tell how many tokens a reply took, so max_episode_tokens 1000000 cannot be kept"),
     ],
 )
 def test_an_endpoint_that_cannot_be_used_ends_the_run(

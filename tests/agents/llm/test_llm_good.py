@@ -15,6 +15,7 @@ from agents import Evaluation, evaluate
 from agents.llm.card import LlmCard
 from agents.llm.command import LlmRun, LlmSettings
 from agents.llm.episode import Transcript
+from agents.llm.schemas import schemas_for
 from agents.players.outcome import Fate
 from agents.tasks import presets
 from metric_tracker_env import EnvConfig, Session
@@ -81,7 +82,7 @@ def test_transcripts_hold_the_whole_conversation(server: ScriptedServer, tmp_pat
         assert json.loads(tools[-1]["content"])["grade"]["score"] == item["figures"]["score"]
     assert len(asked) == sum(item["turns"] for item in lines_of(tmp_path))
     for body in asked:
-        assert body["tools"] == call_schemas(CONFIG.generator)
+        assert body["tools"] == schemas_for("plain", call_schemas(CONFIG.generator))
         text = json.dumps(body)
         assert not [seed for seed in SEEDS if str(seed) in text]
         assert "expected" not in json.dumps(body["messages"][1:])
@@ -121,7 +122,7 @@ def test_calls_of_one_message_are_answered_in_order(server: ScriptedServer, tmp_
     assert item["tools"] == {"task_overview": 1, "rows_for_date": 1, "list_dates": 1, "list_entities": 1, "submit": 1}
     first, second = (message["tool_calls"] for message in item["messages"] if message["role"] == "assistant")
     ids = [call["id"] for call in first]
-    assert ids == ["a", "call_1_1", "call_1_2"]
+    assert ids == ["a", "call00100", "call00101"]
     assert [m["tool_call_id"] for m in item["messages"] if m["role"] == "tool"] == [*ids, "b", "c"]
     assert [call["id"] for call in second] == ["b", "c", "d"]
     assert (item["figures"]["steps"], item["figures"]["cost"]) == (5, 1)
@@ -131,7 +132,7 @@ def test_other_funnels_are_played(server: ScriptedServer, tmp_path: Path) -> Non
     """The tools and the brief are those of the configuration that is played."""
     shop = build_config(config=presets() / "ecommerce.toml")
     evaluate(begun(server, tmp_path, "talker", max_turns=1), [HELD_OUT_SEEDS.start], config=shop)
-    assert server.requests[-1]["tools"] == call_schemas(shop.generator)
+    assert server.requests[-1]["tools"] == schemas_for("plain", call_schemas(shop.generator))
     (item,) = (Transcript.model_validate(line) for line in lines_of(tmp_path))
     assert item.messages[0]["content"] == Session(config=shop).begin(0)
     assert shop != EnvConfig()

@@ -15,13 +15,14 @@ from llm_server import ScriptedServer
 from agents import Evaluation, evaluate
 from agents.llm.card import CARD_FILE
 from agents.llm.command import EndpointError, LlmRun, Prices, Summary
+from agents.llm.journal import JOURNALS
 from agents.llm.run import LOCK_FILE, TRANSCRIPTS_FILE
 from agents.players.player import Assignment
 from metric_tracker_env import get_task
 
 
 def test_an_interrupted_run_goes_on(server: ScriptedServer, tmp_path: Path) -> None:
-    """Finished episodes are kept and not played again; the result is that of a run that was not interrupted."""
+    """Finished episodes are kept, and one under way goes on where it was; the result is that of a run in one go."""
     run = begun(server, tmp_path, "mortal", parallel=2)
     server.mortal_after = 28  # of about 40; an episode has at most 13
     with pytest.raises(EndpointError, match="This key is void"):
@@ -29,25 +30,33 @@ def test_an_interrupted_run_goes_on(server: ScriptedServer, tmp_path: Path) -> N
     kept = (tmp_path / TRANSCRIPTS_FILE).read_bytes()
     done = len(lines_of(tmp_path))
     assert 1 <= done < len(SEEDS)
+    under_way = len(list((tmp_path / JOURNALS).iterdir()))
+    assert under_way >= 1
     # A crash in the middle of a line leaves a piece of it.
     (tmp_path / TRANSCRIPTS_FILE).write_bytes(kept + kept[: len(kept) // 3].split(b"\n")[0])
     server.mortal_after = None
     episodes = server.episodes("mortal")
     again = begun(server, tmp_path, "mortal", parallel=2)
     result = evaluate(again, SEEDS, TASK)
-    assert server.episodes("mortal") - episodes == len(SEEDS) - done
+    assert server.episodes("mortal") - episodes == len(SEEDS) - done - under_way
+    assert not (tmp_path / JOURNALS).exists()
     assert (tmp_path / TRANSCRIPTS_FILE).read_bytes().startswith(kept)
     assert sorted(item["seed"] for item in lines_of(tmp_path)) == list(SEEDS)
+    assert sum(item["interruptions"] for item in lines_of(tmp_path)) == under_way
+    assert result.notes == (
+        f"episodes that were played on from where they had stopped: {under_way} (0 failures of the endpoint, "
+        f"{under_way} interruptions)",
+    )
     whole = begun(server, tmp_path / "whole", "mortal", parallel=2)
     straight = evaluate(whole, SEEDS, TASK)
-    assert result == straight.model_copy(update={"card": again.card.model_dump(mode="json")})
-    summaries = [
-        Summary.of(again.card, TASK, result, one.transcripts(Assignment(SEEDS, CONFIG, get_task(TASK)))).model_copy(
-            update={"seconds": 0.0}
-        )
-        for one in (again, whole)
-    ]
-    assert summaries[0] == summaries[1]
+    card = again.card.model_dump(mode="json")
+    assert result == straight.model_copy(update={"card": card, "notes": result.notes})
+    asked = Assignment(SEEDS, CONFIG, get_task(TASK))
+    alike = {"seconds": 0.0, "waited": 0.0, "interruptions": 0}
+    one, other = (
+        Summary.of(each.card, TASK, result, each.transcripts(asked)).model_copy(update=alike) for each in (again, whole)
+    )
+    assert one == other
     requests = len(server.requests)
     assert evaluate(tmp_path, SEEDS, TASK) == result
     assert len(server.requests) == requests
@@ -61,7 +70,8 @@ def test_other_episodes_are_not_taken_for_played(server: ScriptedServer, tmp_pat
         (SEEDS[:2], None, 1),
         (SEEDS[:2], {"view": "board", "reward": "dense"}, 0),
         (SEEDS[:1], {"budget": 9}, 1),
-        ((SEEDS[0], SEEDS[0]), {"difficulty": "easy"}, 1),
+        ((SEEDS[0], SEEDS[0]), {"difficulty": "easy"}, 2),  # a seed that is given again is another trial
+        ((SEEDS[0], SEEDS[0]), {"difficulty": "easy"}, 0),
     ):
         before = server.episodes("talker")
         assert evaluate(run, seeds, TASK, options=options).episodes.seed == tuple(seeds)
@@ -72,19 +82,6 @@ def test_other_episodes_are_not_taken_for_played(server: ScriptedServer, tmp_pat
         evaluate(run, SEEDS[:1], task, config)
         assert server.episodes("talker") - before == fresh
     assert len(run.transcripts(Assignment(SEEDS, CONFIG, get_task(TASK)))) == 2
-
-
-def test_failed_episodes_can_be_played_again(server: ScriptedServer, tmp_path: Path) -> None:
-    """What the endpoint's failure ended is taken out when asked for, and what the model ended stays."""
-    run = begun(server, tmp_path, "full")
-    evaluate(run, SEEDS[:2], TASK)
-    other = begun(server, tmp_path / "other", "talker")
-    evaluate(other, SEEDS[:1], TASK)
-    with run.path.open("a", encoding="utf-8") as file:
-        file.write(other.path.read_text(encoding="utf-8").replace(f'"seed":{SEEDS[0]}', f'"seed":{SEEDS[3]}'))
-    assert run.forget_failed() == 2
-    assert [(item["seed"], item["finish"]) for item in lines_of(tmp_path)] == [(SEEDS[3], "no_call")]
-    assert run.forget_failed() == 0
 
 
 def test_settings_stay_the_same(server: ScriptedServer, tmp_path: Path) -> None:
