@@ -41,9 +41,15 @@ def config_of(generator: GeneratorConfig | None = None, **changes: Any) -> EnvCo
     return EnvConfig.model_validate({"generator": generator, **options})
 
 
-@cache
 def episode(config: EnvConfig, seed: int = SEED) -> EpisodeData:
-    return MetricDataGenerator(config.generator).generate_episode(config.episode_config(seed=seed))
+    return made(config.model_dump_json(), seed)
+
+
+@cache
+def made(config: str, seed: int) -> EpisodeData:
+    """The episode of a configuration as JSON, made once."""
+    read = EnvConfig.model_validate_json(config)
+    return MetricDataGenerator(read.generator).generate_episode(read.episode_config(seed=seed))
 
 
 def progress_of(config: EnvConfig, informed: bool = False) -> Progress:
@@ -153,7 +159,7 @@ def test_events_and_gaps_are_boxes_above_their_dates(over: bool) -> None:
     data, at = episode(config), layout(config)
     revealed = np.ones((config.generator.num_days, config.generator.catalogue.num_entities), bool)
     frame = render.frame(scene_of(config, over, True, revealed=revealed))
-    wanted = [PAPER] * config.generator.num_days
+    wanted: list[tuple[int, ...]] = [PAPER] * config.generator.num_days
     for event, effect in zip(data.known_events, data.event_effects, strict=True):
         for day in range(data.dates.index(event.first_date), data.dates.index(event.last_date) + 1):
             wanted[day] = colour(KNOWN) if effect or not over else PAPER
