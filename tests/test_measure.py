@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import get_args
 
+import numpy as np
 import pytest
 
 from metric_tracker_env import measure
+from metric_tracker_env.config import FunnelStep, GeneratorConfig
 from metric_tracker_env.schema import ANOMALY_TYPES, ENTITY_TYPES, FAMILIES, Direction, EntityType, Severity
 
 
@@ -19,6 +21,16 @@ def test_every_deviation_is_of_one_family() -> None:
     for name, family in FAMILIES.items():
         for direction in family.directions:
             assert measure.anomaly_type(family.entity_type, {"down": -0.5, "up": 0.5}[direction]) == name
+
+
+def test_rates_of_nothing_are_nothing() -> None:
+    """A rate has no events to be a share of where its denominator has none; a date without visits has no daytime."""
+    shop = GeneratorConfig(
+        entry_step="visits", steps=(FunnelStep(name="carts", rate=0.2), FunnelStep(name="sales", rate=0.5))
+    )
+    daily = np.array([[100.0, 0.0], [0.0, 0.0], [3.0, 0.0]])  # two dates
+    measured = measure.measures(shop.catalogue, daily, np.array([60.0, 0.0]), np.array([[0.0, 0.0], [3.0, 0.0]]))
+    assert measured.T.tolist() == [[100.0, 0.0, 3.0, 0.0, 0.0, 3.0, 0.6, 0.0, 3.0], [0.0] * 9]
 
 
 # Sizes from which a deviation is medium, high, critical, for a baseline of 200.

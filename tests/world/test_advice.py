@@ -64,6 +64,13 @@ def test_the_nearest_size_is_advised(direction: str, factor: float, advice: str)
     assert advised(SLOW_WEDNESDAYS, stddev_factor=factor, **fields) == advice
 
 
+def test_an_end_beyond_what_may_be_asked_is_not_told() -> None:
+    """Visits can grow by more than the 1,000 deviations that may be asked for; on a busy day by 4.93 at least."""
+    busy = still(weekday_factors=(1.0, 1.0, 1.1, 1.0, 1.0, 1.0, 1.0))
+    found = advised(busy, metric_name="visits", date=WEDNESDAY, direction="up", stddev_factor=0.1)
+    assert found == f"possible is a stddev_factor from 4.93, going up on {WEDNESDAY}"
+
+
 @pytest.mark.parametrize(
     "named",
     [

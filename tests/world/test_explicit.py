@@ -18,6 +18,7 @@ from metric_tracker_env import (
     MetricTrackerVectorEnv,
 )
 from metric_tracker_env.config import GenerationError, SyntheticAnomalyGenerator
+from metric_tracker_env.world import source
 
 HOPELESS = {"metric_name": "orders_placed", "stddev_factor": 50.0, "direction": "down", "date": "2026-03-10"}
 
@@ -36,6 +37,24 @@ def test_a_stream_of_explicit_episodes_goes_on() -> None:
         env.step(env.actions.encode("submit"))
         assert len(env.episode().expected_rows) == 11
         env.reset()
+
+
+def test_clean_data_are_drawn_so_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What no data can carry is given up after ``DATA_DRAWS`` different ones, the first of which is the seed's own."""
+    drawn: list[bytes] = []
+
+    def refuse(*asked: Any) -> None:
+        drawn.append(asked[3].tobytes())  # the first step's hours
+        raise GenerationError(f"refused {len(drawn)}")
+
+    asked = EpisodeConfig(seed=3, anomaly_generators=(SyntheticAnomalyGenerator(stddev_factor=3.0),))
+    with monkeypatch.context() as patch:
+        patch.setattr(source, "plan_explicit", refuse)
+        with pytest.raises(GenerationError, match=f"^refused {source.DATA_DRAWS}$"):
+            MetricDataGenerator().generate_episode(asked)
+    assert len(set(drawn)) == len(drawn) == source.DATA_DRAWS
+    clean = MetricDataGenerator().generate_episode(EpisodeConfig(seed=3, scenario_family="funnel_break"))
+    assert drawn[0] == clean.hourly[..., 0].T.astype(np.float32).tobytes()
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -107,6 +107,9 @@ def test_a_rate_below_one_percent_is_a_rate() -> None:
     """A rate of 0.3 % that goes to 0.45 % has grown by half."""
     rare = DATE._replace(values=np.array([100_000.0, 300.0, 150.0, 0.3, 50.0, 0.15, 0.6, 0.0, 0.0]))
     np.testing.assert_allclose(count_factors(SHOP, "hard", CARTS_RATE, rare, 0.45), [1.0, 1.5, 1.5], rtol=1e-12)
+    usual = rare._replace(usual=rare.values)  # thresholds of 6 % for both rates
+    factors = count_factors(SHOP, "hard", END_TO_END, usual, 0.15 * 1.21)
+    np.testing.assert_allclose(factors, [1.0, 1.1, 1.21], rtol=1e-9)
 
 
 def test_links_multiply_down_the_chain() -> None:
