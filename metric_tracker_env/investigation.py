@@ -49,6 +49,7 @@ class Investigation:
         **options: Any,
     ) -> None:
         self._session = Session(task, config, **options)
+        self._take_up()
 
     def reset(self, seed: int | None = None, task: str | None = None, prompt: object = None, **options: Any) -> str:
         """Begin an episode.
@@ -68,7 +69,15 @@ class Investigation:
             ValueError: for a bad seed, task or option; nothing has changed then.
         """
         del prompt
-        return self._session.begin(seed, task, **options)
+        told = self._session.begin(seed, task, **options)
+        self._take_up()
+        return told
+
+    def _take_up(self) -> None:
+        """Have the tools of what is played, on the class as well."""
+        in_world = self._session.config.generator.world is not None
+        face = WorldInvestigation if in_world else Investigation
+        self.__class__ = face  # pyright: ignore[reportAttributeAccessIssue] - the two differ in methods alone
 
     def get_reward(self) -> float:
         """What the episode has paid so far: at its end the score, less ``step_cost`` for each unit spent."""
@@ -83,19 +92,11 @@ def session_of(investigation: Investigation) -> Session:
     return investigation._session
 
 
-class _OfWorld:
-    """A method that an investigation has only in the realistic world: elsewhere there is no such name."""
+class WorldInvestigation(Investigation):
+    """An investigation of the realistic world, with the tools that there are only there.
 
-    def __init__(self, method: Callable[..., str]) -> None:
-        self._method = method
-
-    def __get__(self, instance: Investigation | None, owner: type[Investigation]) -> Callable[..., str]:
-        if instance is None:
-            return self._method
-        name = self._method.__name__
-        if not TOOLS[name].offered(session_of(instance).config.generator):
-            raise AttributeError(f"{owner.__name__!r} object has no attribute {name!r}: the configuration has no world")
-        return types.MethodType(self._method, instance)
+    ``Investigation`` is one as long as what it plays has a world: libraries look for tools on the class.
+    """
 
 
 def _method(name: str, documented: Callable[..., object]) -> Callable[..., str]:
@@ -139,8 +140,8 @@ def plain_type(hint: Any) -> Any:
 
 
 for _name, _spec in TOOLS.items():
-    _called = _method(_name, getattr(SharedAnalysisToolkit, _name))
-    setattr(Investigation, _name, _OfWorld(_called) if _spec.of_world else _called)
+    _owner = WorldInvestigation if _spec.of_world else Investigation
+    setattr(_owner, _name, _method(_name, getattr(SharedAnalysisToolkit, _name)))
 setattr(Investigation, SUBMIT, _method(SUBMIT, Submission.submit))
 
-__all__ = ["Investigation", "plain_type", "session_of"]
+__all__ = ["Investigation", "WorldInvestigation", "plain_type", "session_of"]

@@ -11,8 +11,8 @@ import pytest
 from helpers_session import DATE, SEED, told, truth
 
 from metric_tracker_env import Investigation, Session
-from metric_tracker_env.config import EnvConfig
-from metric_tracker_env.investigation import plain_type, session_of
+from metric_tracker_env.config import EnvConfig, GeneratorConfig, WorldConfig
+from metric_tracker_env.investigation import WorldInvestigation, plain_type, session_of
 from metric_tracker_env.play.actions import SUBMIT
 from metric_tracker_env.session import CALLS
 from metric_tracker_env.tools import TOOLS, SharedAnalysisToolkit
@@ -31,13 +31,32 @@ def test_public_names_are_reset_the_tools_submit_and_get_reward() -> None:
     over.submit(rows=[])
     for investigation in (Investigation(), begun(), over):
         names = {name for name in dir(investigation) if not name.startswith("_")}
-        assert names == {"reset", "get_reward", *TOOLS, SUBMIT}
+        assert names == {"reset", "get_reward", *offered(None), SUBMIT}
+
+
+def offered(world: WorldConfig | None) -> set[str]:
+    """The tools that there are."""
+    return {name for name, spec in TOOLS.items() if spec.offered(GeneratorConfig(world=world))}
+
+
+def test_an_investigation_of_the_realistic_world_has_its_tool() -> None:
+    """It has it as long as what is played has a world, on its class as well, where libraries look."""
+    investigation = Investigation("realistic_easy")
+    for task, has in ((None, True), ("easy_mixed", False), ("realistic_hard", True)):
+        if task is not None:
+            investigation.reset(seed=1, task=task)
+        assert isinstance(investigation, Investigation)
+        assert hasattr(investigation, "list_known_events") == has
+        assert inspect.isfunction(getattr(type(investigation), "list_known_events", None)) == has
+    names = {name for name in dir(investigation) if not name.startswith("_")}
+    assert names == {"reset", "get_reward", *offered(WorldConfig()), SUBMIT}
+    assert offered(WorldConfig()) - offered(None) == {"list_known_events"}
 
 
 @pytest.mark.parametrize("name", list(CALLS))
 def test_methods_are_typed_and_documented_as_their_tools(name: str) -> None:
     """A method has its tool's docstring, parameters and defaults; its types are built-in ones and it returns text."""
-    method = getattr(Investigation, name)
+    method = getattr(WorldInvestigation, name)
     assert (method.__name__, method.__qualname__) == (name, f"Investigation.{name}")
     hints = get_type_hints(method)
     assert hints.pop("return") is str
