@@ -42,7 +42,7 @@ INSIDE = {
         *("reach", "bench", "advice", "explicit", "source", "episode"),
     ),
     "play": ("actions", "supply", "state", "layout", "observation", "board", "focus", "engine", "single"),
-    "render": ("sheet", "layout", "scene", "frame", "text", "png", "__init__"),
+    "render": ("sheet", "layout", "scene", "calendar", "frame", "text", "png", "__init__"),
     "session": ("answers", "schemas", "evidence", "brief", "round", "session", "__init__"),
 }
 OPTIONAL = {"matplotlib", "torch", "rich", "tyro", "pandas", "narwhals", "stable_baselines3", "sb3_contrib", "PIL"}
