@@ -25,7 +25,8 @@ from metric_tracker_env.base_env import (
     render_lane,
 )
 from metric_tracker_env.config import EnvConfig, check_seed
-from metric_tracker_env.play.engine import Engine, Outcome
+from metric_tracker_env.play.engine import Engine
+from metric_tracker_env.play.outcome import Outcome
 from metric_tracker_env.scoring import Grade, score_submission
 from metric_tracker_env.tasks import build_config
 from metric_tracker_env.world.episode import EpisodeData

@@ -41,7 +41,10 @@ INSIDE = {
         *("windows", "calendar", "injection", "layer", "planner", "spans", "labels"),  # where it falls
         *("reach", "bench", "advice", "explicit", "source", "episode"),
     ),
-    "play": ("actions", "items", "supply", "state", "layout", "observation", "board", "focus", "engine", "single"),
+    "play": (
+        *("actions", "items", "supply", "state", "layout", "observation", "outcome"),
+        *("board", "focus", "engine", "single"),
+    ),
     "render": ("sheet", "layout", "scene", "calendar", "frame", "text", "png", "__init__"),
     "session": ("answers", "schemas", "evidence", "brief", "round", "session", "__init__"),
 }

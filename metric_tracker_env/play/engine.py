@@ -15,6 +15,7 @@ from metric_tracker_env.play.board import BoardView
 from metric_tracker_env.play.focus import FocusView
 from metric_tracker_env.play.layout import Layout
 from metric_tracker_env.play.observation import Evidence, Reported, Scanned
+from metric_tracker_env.play.outcome import Outcome, outcome_of
 from metric_tracker_env.play.state import Play
 from metric_tracker_env.play.supply import LEVEL_COLUMNS, EpisodeSupply, Played, SupplyState
 from metric_tracker_env.schema import ANOMALY_TYPES
@@ -40,24 +41,6 @@ def scan_levels() -> np.ndarray:
     return np.concatenate([np.concatenate([one_family, survey]), padding], axis=1).astype(np.int8)
 
 
-class Outcome(NamedTuple):
-    """How the episodes of n lanes ended, and which they were; (n,) each."""
-
-    score: np.ndarray  # float64, of the submitted draft
-    precision: np.ndarray  # float64
-    recall: np.ndarray  # float64
-    f1: np.ndarray  # float64
-    matched: np.ndarray  # int64 rows
-    missing: np.ndarray  # int64 rows
-    extra: np.ndarray  # int64 rows
-    submitted: np.ndarray  # int64 rows
-    expected: np.ndarray  # int64 rows
-    cost: np.ndarray  # int64 units spent
-    tool_calls: np.ndarray  # int64
-    episode_seed: np.ndarray  # int64, of the lane's stream of episodes
-    episode_number: np.ndarray  # int64, which episode of the stream
-
-
 class Kept(NamedTuple):
     """Episodes that have ended on n lanes, which play others by now."""
 
@@ -80,34 +63,6 @@ class EngineState(NamedTuple):
     supply: SupplyState
     arrays: tuple[np.ndarray, ...]
     kept: tuple[np.ndarray, list[EpisodeConfig], np.ndarray]  # lanes, names of their episodes, reported, see Kept
-
-
-def outcome_of(
-    matched: np.ndarray,
-    submitted: np.ndarray,
-    expected: np.ndarray,
-    cost: np.ndarray,
-    tool_calls: np.ndarray,
-    seed: np.ndarray,
-    number: np.ndarray,
-) -> Outcome:
-    """How drafts ended; (n,) each."""
-    score = soft_f1(matched, submitted, expected)
-    return Outcome(
-        score=score,
-        precision=np.where(submitted, matched / np.maximum(submitted, 1), expected == 0),
-        recall=np.where(expected, matched / np.maximum(expected, 1), submitted == 0),
-        f1=score,
-        matched=matched,
-        missing=expected - matched,
-        extra=submitted - matched,
-        submitted=submitted,
-        expected=expected,
-        cost=cost,
-        tool_calls=tool_calls,
-        episode_seed=seed,
-        episode_number=number,
-    )
 
 
 class Engine:

@@ -15,9 +15,10 @@ import numpy as np
 from metric_tracker_env.config import EnvConfig, View
 from metric_tracker_env.play.actions import Day, Op
 from metric_tracker_env.play.board import BoardLane, BoardView
-from metric_tracker_env.play.engine import Engine, outcome_of, write
+from metric_tracker_env.play.engine import Engine, write
 from metric_tracker_env.play.focus import FocusLane, FocusView
 from metric_tracker_env.play.observation import Lane
+from metric_tracker_env.play.outcome import outcome_of
 from metric_tracker_env.play.supply import EpisodeSupply, SupplyState
 from metric_tracker_env.scoring import soft_f1
 from metric_tracker_env.world.labels import CellClass
