@@ -20,6 +20,7 @@ from metric_tracker_env.sb3.shared import (
     check_widths,
     flat_size,
     number_of_actions,
+    policy_kwargs_of,
     refuse_stock_shape,
 )
 from metric_tracker_env.schema import DAYS_PER_WEEK
@@ -73,23 +74,10 @@ class FocusNetwork(SharedNetwork):
         seen = th.cat([focus, rest, codes.mean(dim=1), codes.amax(dim=1)], dim=1)
         return codes, self.trunk(self.trunk_in(seen).relu_()).relu_()
 
-    def logits(self, codes: th.Tensor, trunk: th.Tensor) -> th.Tensor:
+    def logits(self, codes: th.Tensor, common: th.Tensor) -> th.Tensor:
         """(n, A) logits, in the order of the focus view's actions."""
-        mixed = self.code_out(codes).add_(self.trunk_out(trunk)[:, None]).relu_()
-        return th.cat([self.open_logits(mixed)[:, :, 0], self.other_logits(trunk)], dim=1)
-
-    def forward(self, observations: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
-        """(n, L) observations -> (n, A) logits and the (n, h) input of the value layer."""
-        codes, trunk = self.encode(observations)
-        return self.logits(codes, trunk), self.value_hidden(trunk).relu_()
-
-    def forward_actor(self, observations: th.Tensor) -> th.Tensor:
-        """(n, L) observations -> (n, A) logits."""
-        return self.logits(*self.encode(observations))
-
-    def forward_critic(self, observations: th.Tensor) -> th.Tensor:
-        """(n, L) observations -> the (n, h) input of the value layer."""
-        return self.value_hidden(self.encode(observations)[1]).relu_()
+        mixed = self.code_out(codes).add_(self.trunk_out(common)[:, None]).relu_()
+        return th.cat([self.open_logits(mixed)[:, :, 0], self.other_logits(common)], dim=1)
 
     def last_layers(self) -> tuple[nn.Linear, ...]:
         """Those that open dates and of the other actions."""
@@ -154,6 +142,4 @@ def focus_policy_kwargs(config: EnvConfig) -> dict[str, int]:
     Raises:
         ValueError: if its view is not the focus.
     """
-    if config.view != "focus":
-        raise ValueError(f"view {config.view!r} has no date in focus; FocusPolicy needs view='focus'")
-    return {"days": config.generator.num_days, "world": config.generator.world is not None}
+    return policy_kwargs_of(config, "focus", "FocusPolicy")

@@ -18,6 +18,7 @@ from metric_tracker_env.sb3.shared import (
     check_widths,
     flat_size,
     number_of_actions,
+    policy_kwargs_of,
     refuse_stock_shape,
 )
 
@@ -63,24 +64,11 @@ class BoardNetwork(SharedNetwork):
         pooled = th.cat([codes.mean(dim=1), codes.amax(dim=1), rest], dim=1)
         return codes, th.relu(self.context(pooled))
 
-    def logits(self, codes: th.Tensor, context: th.Tensor) -> th.Tensor:
+    def logits(self, codes: th.Tensor, common: th.Tensor) -> th.Tensor:
         """(n, A) logits, in the order of the board view's actions."""
-        mixed = self.code_out(codes).add_(self.context_out(context)[:, None]).relu_()
+        mixed = self.code_out(codes).add_(self.context_out(common)[:, None]).relu_()
         of_dates = self.date_logits(mixed).flatten(start_dim=1)
-        return th.cat([of_dates, self.global_logits(th.relu(self.global_hidden(context)))], dim=1)
-
-    def forward(self, observations: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
-        """(n, L) observations -> (n, A) logits and the (n, h) input of the value layer."""
-        codes, context = self.encode(observations)
-        return self.logits(codes, context), th.relu(self.value_hidden(context))
-
-    def forward_actor(self, observations: th.Tensor) -> th.Tensor:
-        """(n, L) observations -> (n, A) logits."""
-        return self.logits(*self.encode(observations))
-
-    def forward_critic(self, observations: th.Tensor) -> th.Tensor:
-        """(n, L) observations -> the (n, h) input of the value layer."""
-        return th.relu(self.value_hidden(self.encode(observations)[1]))
+        return th.cat([of_dates, self.global_logits(th.relu(self.global_hidden(common)))], dim=1)
 
     def last_layers(self) -> tuple[nn.Linear, ...]:
         """Those of the dates' actions and of the others."""
@@ -142,9 +130,7 @@ def board_policy_kwargs(config: EnvConfig) -> dict[str, int]:
     Raises:
         ValueError: if its view is not the board.
     """
-    if config.view != "board":
-        raise ValueError(f"view {config.view!r} has no board; BoardPolicy needs view='board'")
-    return {"days": config.generator.num_days, "world": config.generator.world is not None}
+    return policy_kwargs_of(config, "board", "BoardPolicy")
 
 
 __all__ = ["BoardNetwork", "BoardPolicy", "board_policy_kwargs"]

@@ -13,6 +13,7 @@ from stable_baselines3.common.torch_layers import FlattenExtractor
 from stable_baselines3.common.type_aliases import Schedule
 from torch import nn
 
+from metric_tracker_env.config import EnvConfig, View
 from metric_tracker_env.play.layout import SCANS
 
 GLOBALS = 3 + SCANS  # numbers of an observation that belong to no date; in a world one more
@@ -78,22 +79,32 @@ class SharedDistribution(MaskableCategoricalDistribution):
 
 
 class SharedNetwork(nn.Module):
-    """Logits of all actions, and what the value is read from; n observations of L numbers, A actions."""
+    """Logits of all actions, and what the value is read from; n observations of L numbers, A actions, h units."""
 
     latent_dim_pi: int  # A
-    latent_dim_vf: int  # V
+    latent_dim_vf: int  # h
+    value_hidden: nn.Linear  # of the common code
+
+    def encode(self, observations: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
+        """(n, L) observations -> (n, D, c) codes of the dates, and the (n, h) code of what they have in common."""
+        raise NotImplementedError
+
+    def logits(self, codes: th.Tensor, common: th.Tensor) -> th.Tensor:
+        """(n, A) logits, in the order of the view's actions, of what ``encode`` gives."""
+        raise NotImplementedError
 
     def forward(self, observations: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
-        """(n, L) observations -> (n, A) logits and the (n, V) input of the value layer."""
-        raise NotImplementedError
+        """(n, L) observations -> (n, A) logits and the (n, h) input of the value layer."""
+        codes, common = self.encode(observations)
+        return self.logits(codes, common), self.value_hidden(common).relu_()
 
     def forward_actor(self, observations: th.Tensor) -> th.Tensor:
         """(n, L) observations -> (n, A) logits."""
-        raise NotImplementedError
+        return self.logits(*self.encode(observations))
 
     def forward_critic(self, observations: th.Tensor) -> th.Tensor:
-        """(n, L) observations -> the (n, V) input of the value layer."""
-        raise NotImplementedError
+        """(n, L) observations -> the (n, h) input of the value layer."""
+        return self.value_hidden(self.encode(observations)[1]).relu_()
 
     def last_layers(self) -> tuple[nn.Linear, ...]:
         """The layers whose output is logits."""
@@ -159,6 +170,17 @@ def refuse_stock_shape(policy: str, kwargs: dict[str, Any]) -> None:
     for name in ("net_arch", "features_extractor_class"):
         if kwargs.pop(name, None) not in (None, FlattenExtractor):
             raise ValueError(f"{name} is not an option of {policy}; its shape is set by days and hidden")
+
+
+def policy_kwargs_of(config: EnvConfig, view: View, policy: str) -> dict[str, int]:
+    """``policy_kwargs`` of a policy of this package for a configuration.
+
+    Raises:
+        ValueError: if its view is not the policy's.
+    """
+    if config.view != view:
+        raise ValueError(f"view {config.view!r} is not what {policy} reads; it needs view={view!r}")
+    return {"days": config.generator.num_days, "world": config.generator.world is not None}
 
 
 def check_widths(shape: dict[str, int]) -> dict[str, int]:
