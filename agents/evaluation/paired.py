@@ -43,11 +43,15 @@ class Pair(StrictModel):
 
 
 def counts_of(evaluation: Evaluation) -> np.ndarray:
-    """(F + 1, n, 3) int64: matched, submitted and expected rows of each family and of all, in each episode."""
-    rows, episodes = evaluation.rows, len(evaluation.episodes.seed)
-    fates = np.zeros((len(ANOMALY_TYPES) + 1, episodes, len(Fate)), np.int64)
-    at = tuple(np.array(column, np.int64) for column in (rows.family, rows.episode, rows.fate))
-    np.add.at(fates, at, 1)
+    """(F + 1, n, 3) int64: matched, submitted and expected rows of each family and of all, for each of n seeds.
+
+    Trials of one seed are no episodes of their own, and their rows are added up.
+    """
+    rows = evaluation.rows
+    seeds, which = np.unique(evaluation.episodes.seed, return_inverse=True)
+    fates = np.zeros((len(ANOMALY_TYPES) + 1, len(seeds), len(Fate)), np.int64)
+    family, episode, fate = (np.array(column, np.int64) for column in (rows.family, rows.episode, rows.fate))
+    np.add.at(fates, (family, which[episode], fate), 1)
     fates[-1] = fates[:-1].sum(axis=0)
     missed, matched, extra = (fates[..., fate] for fate in (Fate.MISSED, Fate.MATCHED, Fate.EXTRA))
     return np.stack([matched, matched + extra, matched + missed], axis=-1)
