@@ -28,9 +28,14 @@ def test_rates_of_nothing_are_nothing() -> None:
     shop = GeneratorConfig(
         entry_step="visits", steps=(FunnelStep(name="carts", rate=0.2), FunnelStep(name="sales", rate=0.5))
     )
-    daily = np.array([[100.0, 0.0], [0.0, 0.0], [3.0, 0.0]])  # two dates
-    measured = measure.measures(shop.catalogue, daily, np.array([60.0, 0.0]), np.array([[0.0, 0.0], [3.0, 0.0]]))
-    assert measured.T.tolist() == [[100.0, 0.0, 3.0, 0.0, 0.0, 3.0, 0.6, 0.0, 3.0], [0.0] * 9]
+    daily = np.array([[100.0, 0.0, 1.0], [0.0, 0.0, 1.0], [3.0, 0.0, 0.0]])  # three dates, the last with one visit
+    excesses = np.array([[0.0, 0.0, 0.0], [3.0, 0.0, 0.0]])
+    measured = measure.measures(shop.catalogue, daily, np.array([60.0, 0.0, 1.0]), excesses)
+    assert measured.T.tolist() == [
+        [100.0, 0.0, 3.0, 0.0, 0.0, 3.0, 0.6, 0.0, 3.0],
+        [0.0] * 9,
+        [1.0, 1.0, 0.0, 100.0, 0.0, 0.0, 1.0, 0.0, 0.0],
+    ]
 
 
 # Sizes from which a deviation is medium, high, critical, for a baseline of 200.

@@ -21,6 +21,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers import HumanRendering, RecordEpisodeStatistics, RecordVideo
 from helpers_env import ENV_ID
+from helpers_scene import nothing_done
 
 from metric_tracker_env import (
     EnvConfig,
@@ -33,8 +34,6 @@ from metric_tracker_env import (
     render,
 )
 from metric_tracker_env.base_env import RENDER_MODES
-from metric_tracker_env.play.engine import Progress
-from metric_tracker_env.schema import ANOMALY_TYPES
 from metric_tracker_env.world.labels import CellClass
 
 # SHA-256 of frames without a world, drawn by matplotlib 3.11.2 before there was one: in the middle and at the end of
@@ -52,22 +51,6 @@ def make(**options: Any) -> MetricTrackerEnv:
     env = gym.make(ENV_ID, **options).unwrapped
     assert isinstance(env, MetricTrackerEnv)
     return env
-
-
-def nothing_done(config: EnvConfig) -> Progress:
-    """The beginning of an episode."""
-    days, entities = config.generator.num_days, config.generator.catalogue.num_entities
-    return Progress(
-        revealed=np.zeros((days, entities), bool),
-        reported=np.zeros((days, entities), bool),
-        opened=np.zeros(days, bool),
-        known=np.zeros((len(ANOMALY_TYPES), days), np.int8),
-        focus=-1,
-        budget=config.budget,
-        steps=0,
-        tool_calls=0,
-        informed=False,
-    )
 
 
 def episode(config: EnvConfig, seed: int, **changes: Any) -> EpisodeData:

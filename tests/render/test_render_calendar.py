@@ -12,6 +12,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from helpers_env import ENV_ID
+from helpers_scene import nothing_done
 
 from metric_tracker_env import (
     EnvConfig,
@@ -23,11 +24,10 @@ from metric_tracker_env import (
     render,
 )
 from metric_tracker_env.config import WorldConfig
-from metric_tracker_env.play.engine import Progress
 from metric_tracker_env.render.layout import Places, places
 from metric_tracker_env.render.scene import Announced, Lost
 from metric_tracker_env.render.sheet import KNOWN, LOST_FILL, Sheet, colours
-from metric_tracker_env.schema import ANOMALY_TYPES, Gap, KnownEvent
+from metric_tracker_env.schema import Gap, KnownEvent
 from metric_tracker_env.world.labels import CellClass
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -52,24 +52,8 @@ def _episode(config_json: str, seed: int) -> EpisodeData:
     return MetricDataGenerator(config.generator).generate_episode(config.episode_config(seed=seed))
 
 
-def progress_of(config: EnvConfig, informed: bool = False) -> Progress:
-    """The beginning of an episode, its known events listed or not."""
-    days, entities = config.generator.num_days, config.generator.catalogue.num_entities
-    return Progress(
-        revealed=np.zeros((days, entities), bool),
-        reported=np.zeros((days, entities), bool),
-        opened=np.zeros(days, bool),
-        known=np.zeros((len(ANOMALY_TYPES), days), np.int8),
-        focus=-1,
-        budget=config.budget,
-        steps=0,
-        tool_calls=0,
-        informed=informed,
-    )
-
-
 def scene_of(config: EnvConfig, over: bool, informed: bool = False, **parts: Any) -> render.Scene:
-    return render.Scene(config, episode(config), progress_of(config, informed)._replace(**parts), over=over)
+    return render.Scene(config, episode(config), nothing_done(config, informed)._replace(**parts), over=over)
 
 
 def both(scene: render.Scene) -> tuple[bytes, str]:
@@ -131,7 +115,7 @@ def test_other_calendars_look_the_same_while_nothing_is_paid_for() -> None:
     config = config_of()
     pictures = {
         informed: {
-            both(render.Scene(config, episode(config, seed), progress_of(config, informed), over=False))
+            both(render.Scene(config, episode(config, seed), nothing_done(config, informed), over=False))
             for seed in (SEED, SEED + 1, SEED + 2)
         }
         for informed in (False, True)

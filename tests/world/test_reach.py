@@ -57,6 +57,7 @@ def test_a_single_visit_can_become_the_most_that_a_day_may_have() -> None:
     """The largest daily count is the limit of the first step, whatever the day has."""
     quiet = DATE._replace(values=np.array([1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0]))
     assert values_allowed(SHOP, "hard", VISITS, quiet) == (0.05, 500_000_000.0)
+    assert values_allowed(SHOP, "hard", END_TO_END, quiet) == (0.0, 0.0)  # nothing is a multiple of no sales
 
 
 @pytest.mark.parametrize(
