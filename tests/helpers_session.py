@@ -10,6 +10,7 @@ from metric_tracker_env import EpisodeData, MetricDataGenerator, Session
 from metric_tracker_env.config import EnvConfig
 from metric_tracker_env.schema import MetricSubmissionRow
 from metric_tracker_env.tasks import HELD_OUT_SEEDS
+from metric_tracker_env.tools.tables import from_tables
 
 SEED = HELD_OUT_SEEDS.start
 DATES = EnvConfig().generator.date_names
@@ -25,8 +26,9 @@ def begun(seed: int = SEED, **options: Any) -> Session:
 
 
 def told(session: Session, tool: str, **arguments: Any) -> dict[str, Any]:
-    """What a call tells, as a reader of its JSON has it."""
-    return json.loads(session.call(tool, arguments).text)
+    """What a call tells, as a reader of its JSON has it who takes the tables apart."""
+    answer = json.loads(session.call(tool, arguments).text)
+    return answer | {"result": from_tables(answer["result"])} if "result" in answer else answer
 
 
 def door(session: Session) -> Callable[[str, dict[str, Any]], str]:

@@ -18,6 +18,7 @@ from metric_tracker_env.session.evidence import informs, revealed_by
 from metric_tracker_env.session.schemas import CALLS
 from metric_tracker_env.submission import InvalidRow, check_rows, shown
 from metric_tracker_env.tools import SharedAnalysisToolkit, ToolError, ToolSpec
+from metric_tracker_env.tools.tables import in_tables
 
 TOLD_FAULTS = 5  # rows of a refused submission whose faults are told
 
@@ -99,7 +100,7 @@ class Round:
         if question is not None:
             self._paid.add(question)
         self._pay(units, revealed_by(spec.name, arguments, config.generator), informing=informs(spec.name))
-        return self._told(units, {"result": result.model_dump(mode="json")})
+        return self._told(units, {"result": in_tables(result)})
 
     def _submit(self, rows: Sequence[Any]) -> dict[str, object]:
         """Grade the rows and end the episode; rows of a bad form are refused."""

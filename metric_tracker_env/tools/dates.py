@@ -49,6 +49,7 @@ class DateTools(ViewTools):
                 observed_value=measure.rounded(observed),
                 seasonal_baseline=measure.rounded(seasonal),
                 delta_value=measure.rounded(observed - seasonal),
+                ratio=measure.rounded((observed - seasonal) / view.thresholds[0]),
             ),
         )
 

@@ -69,7 +69,8 @@ class OverviewTools(ViewTools):
         """Explain the task: the data, how each entity is measured and flagged, and how a submission is judged.
 
         Returns:
-            Date range, funnel, conversions, detection rules with their units and numbers, and scoring in words.
+            Difficulty, and when each type of entity is flagged, with its limits of severity; and where no brief has
+            told them, date range, funnel, conversions, units, detection methods, and scoring in words.
         """
         config, catalogue, difficulty = self._view.config, self._view.catalogue, self._view.difficulty
         detection: list[DetectionRule] = []

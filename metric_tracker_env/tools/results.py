@@ -79,6 +79,7 @@ class SeasonalComparison(StrictModel):
     observed_value: float
     seasonal_baseline: float
     delta_value: float
+    ratio: float = Field(description="delta_value / the threshold of the step's count, signed.")
 
 
 class CalendarDay(StrictModel):

@@ -21,6 +21,7 @@ from metric_tracker_env.schema import ANOMALY_TYPES, KnownEvent
 from metric_tracker_env.session import PlayedEpisode, Standing
 from metric_tracker_env.tasks import TASKS
 from metric_tracker_env.tools import TOOLS
+from metric_tracker_env.tools.tables import from_tables
 
 # Beginning
 
@@ -152,8 +153,9 @@ def play_both(view: str, difficulty: str, seed: int, **options: Any) -> list[str
             assert answer.ok, answer.text
             rewards += answer.reward
             assert answer.reward == pytest.approx(reward, abs=1e-12) or over
-            assert_told_alike(env, observation, call, answer.told["result"])
-            for cell in cells_of(answer.told["result"]):
+            result = from_tables(answer.told["result"])
+            assert_told_alike(env, observation, call, result)
+            for cell in cells_of(result):
                 found[cell["date"], cell["entity_type"], cell["entity_name"]] = cell
     assert len(found) == env._engine.progress(0).revealed.sum()  # pyright: ignore[reportPrivateUsage]
     index = config.generator.catalogue.index

@@ -16,6 +16,7 @@ from metric_tracker_env.config import EnvConfig, GeneratorConfig
 from metric_tracker_env.measure import anomaly_type
 from metric_tracker_env.play.actions import EVENTS_TOOL, OPEN_TOOL, REPORT, SUBMIT, SURVEY_TOOL
 from metric_tracker_env.schema import ANOMALY_TYPES, Difficulty, MetricSubmissionRow
+from metric_tracker_env.tools.tables import from_tables
 from metric_tracker_env.world.announced import Announcements
 
 from .calendar_analyst import analyst_at
@@ -66,7 +67,7 @@ class WordsDesk(Desk):
         if not answer["ok"]:
             return
         tool, arguments = self._calls[action]
-        result = answer["result"]
+        result = from_tables(answer["result"])
         if tool == SURVEY_TOOL:
             for item in result["dates"]:
                 day = self._day(item["date"])
@@ -98,7 +99,7 @@ class WordsDesk(Desk):
             self._deviation[day, entity] = cell["ratio"]
         self._missing[day] = result.get("lost_share", self._missing[day])
         if "seasonal" in result:
-            self._season[day] = result["seasonal"]["delta_value"] / self._cells[day, 0]["threshold"]
+            self._season[day] = result["seasonal"]["ratio"]
 
     def note(self, action: int) -> None:
         """Put the row that an action reports into the draft."""
