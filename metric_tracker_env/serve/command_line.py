@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import h11
@@ -13,7 +14,9 @@ from pydantic import ValidationError
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from metric_tracker_env.model import in_one_line
+from metric_tracker_env.serve.gate import HOSTS_VARIABLE, TOKEN_VARIABLE, hosts_of, token_of
 from metric_tracker_env.serve.limits import App, ServeLimits
+from metric_tracker_env.tasks import TASKS, find_task
 
 LOOPBACK = "127.0.0.1"
 ANYWHERE = ("0.0.0.0", "::")  # every address of the machine
@@ -26,6 +29,59 @@ def add_address(parser: argparse.ArgumentParser, port: int) -> None:
     """Options for where to listen."""
     parser.add_argument("--host", default=LOOPBACK, help="address to listen on; 0.0.0.0 lets other machines in")
     parser.add_argument("--port", type=port_number, default=port, help="port to listen on; 0 takes a free one")
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="further name or address by which clients reach the server, without the port; may be repeated "
+        f"(also {HOSTS_VARIABLE}, apart by spaces)",
+    )
+    parser.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help=f"file with the token that clients must show as Authorization: Bearer (also {TOKEN_VARIABLE})",
+    )
+
+
+def gate_of(parser: argparse.ArgumentParser, given: argparse.Namespace) -> tuple[tuple[str, ...], str | None]:
+    """The names that clients may use, and the token; a bad one ends the program and says what is allowed."""
+    try:
+        token = token_of(given.token_file)
+    except ValueError as error:
+        parser.error(f"argument --token-file: {error}")
+    hosts = hosts_of(given.allow_host)
+    if given.host not in ANYWHERE:
+        hosts = (*hosts, f"[{given.host}]" if ":" in given.host else given.host)
+    elif not hosts:
+        parser.error(f"argument --host: {given.host} needs the names that clients reach it by, as --allow-host NAME")
+    return hosts, token
+
+
+def add_task(parser: argparse.ArgumentParser, default: str | None, unless: str) -> None:
+    """The option for what is played."""
+    parser.add_argument(
+        "--task",
+        "--config",
+        type=task_of,
+        default=default,
+        metavar="TASK",
+        help=f"named task, or the path of a preset, to play {unless}; named are {', '.join(TASKS)}",
+    )
+
+
+def task_of(text: str) -> str:
+    """A task of the command line.
+
+    Raises:
+        ArgumentTypeError: if there is none of that name, or the file holds none.
+    """
+    try:
+        find_task(text)
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(in_one_line(error)) from error
+    return text
 
 
 def port_number(text: str) -> int:

@@ -26,6 +26,8 @@ LOG = logging.getLogger("metric_tracker_env.serve")
 BYTES = 1_073_741_824  # no limit of size goes beyond a GiB
 INTERNAL_ERROR = 1011  # WebSocket close codes, RFC 6455 section 7.4.1
 FAILED = "the server failed on this request; its log says why"
+RETRY_SECONDS = 5.0  # after which a client that found the server full may try again
+WORK = 0.001  # seconds of a call that count as one call of the rate
 
 
 class ServeLimits(ConfigModel):
@@ -35,17 +37,31 @@ class ServeLimits(ConfigModel):
     max_connections: StrictInt = Field(
         default=256, ge=1, le=100_000, description="Connections at once, of sessions and of single requests."
     )
-    max_body_bytes: StrictInt = Field(default=262_144, ge=1024, le=BYTES, description="Largest body of a request.")
+    max_body_bytes: StrictInt = Field(default=131_072, ge=1024, le=BYTES, description="Largest body of a request.")
     max_message_bytes: StrictInt = Field(
-        default=262_144, ge=1024, le=BYTES, description="Largest message of a WebSocket session."
+        default=131_072, ge=1024, le=BYTES, description="Largest message of a WebSocket session."
     )
     idle_seconds: Real = Field(
         default=600.0, gt=0, le=86_400, description="A session that says nothing for so long is ended."
     )
+    yield_seconds: Real = Field(
+        default=120.0,
+        gt=0,
+        le=86_400,
+        description="One that says nothing for so long gives its place to another that finds all taken.",
+    )
+    answer_seconds: Real = Field(
+        default=60.0, gt=0, le=3600, description="A request that is not answered within so long is given up."
+    )
     body_seconds: Real = Field(
         default=30.0, gt=0, le=3600, description="Time in which a request's head, and then its body, must arrive."
     )
-    calls_per_second: Real = Field(default=100.0, gt=0, le=1e6, description="Calls of a session, sustained.")
+    calls_per_second: Real = Field(
+        default=100.0,
+        gt=0,
+        le=1e6,
+        description="Calls of a session, sustained; one that takes longer counts as one a millisecond.",
+    )
     call_burst: StrictInt = Field(default=200, ge=1, le=1_000_000, description="Calls of a session at once.")
     requests_per_second: Real = Field(
         default=100.0, gt=0, le=1e6, description="Requests of a client address, sustained; opening a session is one."
@@ -78,6 +94,15 @@ class TokenBucket:
             self._tokens -= 1.0
             return 0.0
         return (1.0 - self._tokens) / self._rate
+
+    def charge(self, tokens: float) -> None:
+        """Take more tokens, which may be owed: what was taken one for has turned out to be more."""
+        self._tokens -= tokens
+
+
+def further_calls(seconds: float) -> float:
+    """As how many further calls of the rate one counts that took so long."""
+    return max(seconds / WORK - 1.0, 0.0)
 
 
 class RateLimit:
@@ -120,12 +145,21 @@ async def send_error(send: Send, status: int, code: str, message: str, retry_aft
     """Answer an HTTP request with a JSON error, and ask for the connection to be closed where a body may be unread."""
     body = error_body(code, message)
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    if status in (408, 413, 429):
+    if status in (401, 403, 408, 413, 421, 429):
         headers.append((b"connection", b"close"))
-    if retry_after is not None:
-        headers.append((b"retry-after", str(int(retry_after) + 1).encode()))
+    headers += further_headers(status, retry_after)
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def further_headers(status: int, retry_after: float | None) -> list[tuple[bytes, bytes]]:
+    """What an error says besides: when to come again, and how to show who one is."""
+    headers: list[tuple[bytes, bytes]] = []
+    if retry_after is not None:
+        headers.append((b"retry-after", str(int(retry_after) + 1).encode()))
+    if status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    return headers
 
 
 class LimitsMiddleware:
@@ -202,12 +236,13 @@ class LimitsMiddleware:
         if wait > 0.0:
             await receive()  # the connect
             await refuse_websocket(
-                scope, send, 429, "too_many_requests", f"too many requests; try again in {wait:.2f} s"
+                scope, send, 429, "too_many_requests", f"too many requests; try again in {wait:.2f} s", wait
             )
             return
         if self._websockets >= self._limits.max_connections:
             await receive()  # the connect
-            await refuse_websocket(scope, send, 503, "too_many_connections", "too many connections; try again later")
+            told = "too many connections; try again later"
+            await refuse_websocket(scope, send, 503, "too_many_connections", told, RETRY_SECONDS)
             return
         self._websockets += 1
         try:
@@ -262,12 +297,14 @@ def replayed(body: bytes, receive: Receive) -> Receive:
     return read
 
 
-async def refuse_websocket(scope: Message, send: Send, status: int, code: str, message: str) -> None:
+async def refuse_websocket(
+    scope: Message, send: Send, status: int, code: str, message: str, retry_after: float | None = None
+) -> None:
     """Refuse a WebSocket before it is accepted, with a JSON error if the server can send one."""
     if "websocket.http.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close", "code": 1008, "reason": message})
         return
-    headers = [(b"content-type", b"application/json")]
+    headers = [(b"content-type", b"application/json"), *further_headers(status, retry_after)]
     await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": error_body(code, message)})
 
@@ -285,6 +322,8 @@ __all__ = [
     "TokenBucket",
     "client_address",
     "error_body",
+    "further_calls",
+    "further_headers",
     "refuse_websocket",
     "send_error",
 ]

@@ -8,13 +8,14 @@ tools, their schemas and their answers are those of the session.
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -23,13 +24,15 @@ from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
-from pydantic import Field
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
-from metric_tracker_env.config import ConfigModel, Seed
+from metric_tracker_env.config import MAX_SEED, ConfigModel
 from metric_tracker_env.model import in_one_line
-from metric_tracker_env.serve.command_line import ANYWHERE, LOOPBACK, add_address, add_limits, limits_of, run
+from metric_tracker_env.serve.command_line import add_address, add_limits, add_task, gate_of, limits_of, run
+from metric_tracker_env.serve.gate import Gate
 from metric_tracker_env.serve.limits import (
     FAILED,
     LOG,
@@ -40,13 +43,17 @@ from metric_tracker_env.serve.limits import (
     Send,
     ServeLimits,
     TokenBucket,
+    further_calls,
 )
-from metric_tracker_env.session import Answer, Session, call_schemas
-from metric_tracker_env.tasks import TASKS, build_config, get_task
+from metric_tracker_env.serve.mcp_border import Border, Lines
+from metric_tracker_env.serve.mcp_tools import BEGIN, SeedArgument, begin_arguments, tools_of
+from metric_tracker_env.serve.ready import READY_PATH, readiness
+from metric_tracker_env.session import Answer, Session
+from metric_tracker_env.tasks import TASKS, find_task, get_task
 
 NAME = "metric_tracker_env"
 PATH = "/mcp"
-BEGIN = "begin"
+FEWEST_SEEDS = 1_000_000  # that a server which counts must have before it
 DEFAULT_TASK = "medium_mixed"
 INSTRUCTIONS = (
     "An analyst's investigation of weeks of funnel metrics. Call begin: it gives the brief. Spend the budget on the "
@@ -54,35 +61,35 @@ INSTRUCTIONS = (
 )
 
 
-class BeginArguments(ConfigModel):
-    """What ``begin`` takes."""
-
-    seed: Seed | None = Field(default=None, description="Of the episode; the same seed is the same episode.")
-    task: str | None = Field(
-        default=None, description="Named task.", json_schema_extra={"enum": [*TASKS, None]}, max_length=80
-    )
-
-
-class NoArguments(ConfigModel):
-    """What ``begin`` takes where the server chooses the episodes."""
-
-
 class Client:
     """What one client plays.
 
     Args:
-        task: Named task to play unless ``begin`` names one.
+        task: Task to play unless ``begin`` names one: a registered name, or a file.
         once: Whether a session has one episode only.
         limits: Whose rate of calls holds for the session.
+        arguments: What ``begin`` takes.
         seeds: Of the episodes that the server chooses, shared by its sessions; None lets ``begin`` choose.
     """
 
-    def __init__(self, task: str, once: bool, limits: ServeLimits, seeds: Iterator[int] | None = None) -> None:
-        self._task, self._once, self._limits, self._seeds = task, once, limits, seeds
-        # Of seeds that follow each other, one that is told tells the next.
-        self._session = Session(task, names_episodes=seeds is None)
+    def __init__(
+        self,
+        task: str | Path,
+        once: bool,
+        limits: ServeLimits,
+        arguments: type[ConfigModel],
+        seeds: Iterator[int] | None = None,
+    ) -> None:
+        self._task, self._once, self._limits, self._arguments, self._seeds = task, once, limits, arguments, seeds
+        self._session = self._fresh()
+        self._own = self._session.task
         self._bucket: TokenBucket | None = None
         self._turn = anyio.Lock()  # a client may send several calls at once
+
+    def _fresh(self) -> Session:
+        """A session of the server's own task."""
+        # Of seeds that follow each other, one that is told tells the next.
+        return Session(self._task, names_episodes=self._seeds is None)
 
     async def call(self, tool: str, arguments: Mapping[str, object]) -> Answer:
         """Call a tool, after those that came before."""
@@ -96,34 +103,61 @@ class Client:
         wait = self._bucket.take(now)
         if wait > 0.0:
             return refusal(f"too many calls; try again in {wait:.2f} s")
-        if tool == BEGIN:
-            # Making an engine takes tens of milliseconds, in which other sessions go on.
-            return await anyio.to_thread.run_sync(self._begin, arguments)
-        if not self._session.standing.begun:
-            return refusal(f"no episode is under way; {BEGIN} begins one")
-        return self._session.call(tool, arguments)
+        begun = time.perf_counter()
+        try:
+            if tool == BEGIN:
+                # Making an engine takes tens of milliseconds, in which other sessions go on.
+                return await anyio.to_thread.run_sync(self._begin, arguments)
+            if not self._session.standing.begun:
+                return refusal(f"no episode is under way; {BEGIN} begins one")
+            return self._session.call(tool, arguments)
+        finally:
+            self._bucket.charge(further_calls(time.perf_counter() - begun))
 
     def _begin(self, arguments: Mapping[str, object]) -> Answer:
         if self._once and self._session.standing.begun:
             return refusal("this server gives a session one episode, which has begun")
         try:
-            seed, task = self._chosen(arguments)
-            brief = self._session.begin(seed, task)
+            brief = self._play(arguments)
         except ValueError as error:
             return refusal(in_one_line(error))
         return told({"ok": True, "result": {"brief": brief}})
 
-    def _chosen(self, arguments: Mapping[str, object]) -> tuple[int | None, str]:
-        """Seed and task of the next episode.
+    def _play(self, arguments: Mapping[str, object]) -> str:
+        """Begin the episode that is asked for, or the server's next.
+
+        Returns:
+            The brief.
 
         Raises:
-            ValueError: for a bad argument.
+            ValueError: for a bad argument, or when the seeds of the server are used up; nothing has changed then.
         """
+        given = self._arguments.model_validate(dict(arguments)).model_dump(exclude_none=True)
+        task, seed = given.pop("task", None), given.pop("seed", None)
+        if task is not None:
+            get_task(task)
+        # Without a task the server's own is played again, whatever was played before.
+        session = self._fresh() if task is None and self._session.task != self._own else self._session
         if self._seeds is not None:
-            NoArguments.model_validate(dict(arguments))
-            return next(self._seeds), self._task
-        given = BeginArguments.model_validate(dict(arguments))
-        return given.seed, self._task if given.task is None else get_task(given.task).name
+            seed = next(self._seeds, None)
+            if seed is None:
+                raise ValueError("the server has no further episode; its seeds are used up")
+        brief = session.begin(seed, task, **given)
+        self._session = session
+        return brief
+
+
+def seeds_from(first: int) -> Iterator[int]:
+    """The seeds that a server counts through.
+
+    Raises:
+        ValueError: if it is no seed, or one after which there are too few.
+    """
+    SeedArgument(seed=first)
+    most = MAX_SEED - FEWEST_SEEDS + 1
+    if first > most:
+        raise ValueError(f"seed {first} leaves fewer than {FEWEST_SEEDS:,} episodes; the first may be {most} at most")
+    return iter(range(first, MAX_SEED + 1))
 
 
 def told(what: Mapping[str, Any]) -> Answer:
@@ -158,27 +192,30 @@ class McpServer:
         once: Whether a session has one episode only.
         limits: What it bears.
         seed: Of the first episode, each further one adds 1, whichever session begins it: then nobody plays an episode
-            again whose grade he was told, as long as the server runs, and ``begin`` takes no arguments. None lets
-            ``begin`` choose.
+            again whose grade he was told, as long as the server runs, and ``begin`` takes neither seed nor task. None
+            lets ``begin`` choose.
+        options: Whether ``begin`` takes the options of an episode, such as its difficulty.
 
     Raises:
-        ValueError: for an unknown task or a bad seed.
+        ValueError: for an unknown task or file, or a seed that is bad or leaves fewer than ``FEWEST_SEEDS``.
     """
 
     def __init__(
         self,
-        task: str = DEFAULT_TASK,
+        task: str | Path = DEFAULT_TASK,
         once: bool = False,
         limits: ServeLimits | None = None,
         seed: int | None = None,
+        options: bool = False,
     ) -> None:
-        get_task(task)
-        BeginArguments(seed=seed)
+        own = find_task(task)
         self.limits = limits or ServeLimits()
         self.open_sessions = 0
         self._task, self._once = task, once
-        self._seeds = None if seed is None else itertools.count(seed)
-        self._tools = tools_of(task, BeginArguments if seed is None else NoArguments)
+        self._seeds = None if seed is None else seeds_from(seed)
+        self._arguments = begin_arguments(seed is not None, options)
+        offered = [own, *(TASKS.values() if seed is None else ())]
+        self._tools = tools_of([task.config.generator for task in offered], self._arguments)
         self.server: Server[Client, Any] = Server(
             NAME, version=version(NAME), instructions=INSTRUCTIONS, lifespan=self._session
         )
@@ -191,7 +228,7 @@ class McpServer:
         """The session of one client, from its connection to its end."""
         self.open_sessions += 1
         try:
-            yield Client(self._task, self._once, self.limits, self._seeds)
+            yield Client(self._task, self._once, self.limits, self._arguments, self._seeds)
         finally:
             self.open_sessions -= 1
 
@@ -205,27 +242,22 @@ class McpServer:
             LOG.exception("a call of an MCP session failed")
             answer = refusal(FAILED)
         content = types.TextContent(type="text", text=answer.text)
-        return types.CallToolResult(content=[content], isError=not answer.ok)
+        return types.CallToolResult(content=[content], structuredContent=dict(answer.told), isError=not answer.ok)
 
-    def app(self, *hosts: str) -> App:
+    def app(self, *hosts: str, token: str | None = None) -> App:
         """The ASGI application, whose MCP endpoint is ``/mcp``.
 
         It takes POST and DELETE. The GET of MCP opens a stream of what a server says unasked, which this one never
         does; an open stream would keep a silent session from its idle time.
 
         Args:
-            hosts: Names and addresses that it is reached by, beside those of the loopback; other names of the Host
-                header, and web pages of other origins, are refused, so that no page in a browser reaches a server on
-                its machine.
+            hosts: Names and addresses that it is reached by, beside those of the loopback; see ``Gate``.
+            token: What clients must show; see ``Gate``.
         """
-        names = dict.fromkeys((*hosts, LOOPBACK, "localhost", "[::1]"))
         manager = StreamableHTTPSessionManager(
             self.server,
             json_response=True,
-            security_settings=TransportSecuritySettings(
-                allowed_hosts=[*names, *(f"{name}:*" for name in names)],
-                allowed_origins=[f"http://{name}{port}" for name in names for port in ("", ":*")],
-            ),
+            security_settings=TransportSecuritySettings(enable_dns_rebinding_protection=False),  # the gate's matter
             session_idle_timeout=self.limits.idle_seconds,
             max_request_body_size=self.limits.max_body_bytes,
             max_sessions=self.limits.max_sessions,
@@ -236,27 +268,23 @@ class McpServer:
             async with manager.run():
                 yield
 
-        routes = [Route(PATH, Endpoint(manager.handle_request), methods=["POST", "DELETE"])]
-        return LimitsMiddleware(Starlette(routes=routes, lifespan=lifespan), self.limits)
+        border = Border(manager.handle_request, self.limits, lambda: self.open_sessions)
+        routes = [
+            Route(PATH, Endpoint(border), methods=["POST", "DELETE"]),
+            Route(READY_PATH, self._ready, methods=["GET"]),
+        ]
+        app = Starlette(routes=routes, lifespan=lifespan)
+        return Gate(LimitsMiddleware(app, self.limits), hosts, token)
+
+    async def _ready(self, _: Request) -> Response:
+        """How many sessions there are, and may be."""
+        return readiness(self.open_sessions, self.limits)
 
     async def serve_stdio(self) -> None:
         """Serve the one client at standard input and output, until it goes."""
-        async with stdio_server() as (incoming, outgoing):
+        lines: Any = Lines(self.limits.max_message_bytes)
+        async with stdio_server(lines, lines) as (incoming, outgoing):
             await self.server.run(incoming, outgoing, self.server.create_initialization_options())
-
-
-def tools_of(task: str, arguments: type[ConfigModel] = BeginArguments) -> list[types.Tool]:
-    """``begin`` with its arguments and the calls of a session, as MCP lists tools."""
-    begin = types.Tool(
-        name=BEGIN,
-        description="Begin an episode, which ends one that is under way. Returns: The brief.",
-        inputSchema=arguments.model_json_schema(),
-    )
-    functions = [schema["function"] for schema in call_schemas(build_config(task).generator)]
-    return [
-        begin,
-        *(types.Tool(name=f["name"], description=f["description"], inputSchema=f["parameters"]) for f in functions),
-    ]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -272,15 +300,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--http", action="store_true", help=f"serve streamable HTTP at {PATH}")
     add_address(parser, port=8001)
-    parser.add_argument(
-        "--allow-host",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="further name or address by which clients reach the server, without the port; may be repeated",
-    )
-    parser.add_argument("--task", choices=list(TASKS), default=DEFAULT_TASK, help="task unless begin names one")
+    add_task(parser, DEFAULT_TASK, f"unless {BEGIN} names one")
     parser.add_argument("--once", action="store_true", help="one episode a session")
+    parser.add_argument(
+        "--allow-options", action="store_true", help=f"{BEGIN} takes the options of an episode, such as its difficulty"
+    )
     parser.add_argument(
         "--seed",
         type=int,
@@ -291,17 +315,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     limits = limits_of(parser, given)
     try:
-        server = McpServer(given.task, given.once, limits, given.seed)
+        server = McpServer(given.task, given.once, limits, given.seed, given.allow_options)
     except ValueError as error:
         parser.error(f"argument --seed {given.seed}: {in_one_line(error)}")
     if given.http:
-        if given.host in ANYWHERE and not given.allow_host:
-            parser.error(
-                f"argument --host: {given.host} needs the names that clients reach it by, as --allow-host NAME"
-            )
-        run(server.app(given.host, *given.allow_host), limits, given.host, given.port)
+        hosts, token = gate_of(parser, given)
+        run(server.app(*hosts, token=token), limits, given.host, given.port)
         return
-    for name in ("host", "port", "allow_host"):
+    for name in ("host", "port", "allow_host", "token_file"):
         if getattr(given, name) != parser.get_default(name):
             parser.error(f"argument --{name.replace('_', '-')}: only with --http; without it clients come by stdio")
     if sys.stdin.isatty():

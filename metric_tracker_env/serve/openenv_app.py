@@ -8,18 +8,20 @@ tools, and ``/step`` can only say that no episode is under way.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from openenv.core.env_server.http_server import HTTPEnvServer
 from openenv.core.env_server.types import ConcurrencyConfig, ServerMode
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from metric_tracker_env.serve.command_line import add_address, add_limits, limits_of, run
+from metric_tracker_env.serve.command_line import add_address, add_limits, add_task, gate_of, limits_of, run
+from metric_tracker_env.serve.gate import Gate, hosts_of, token_of
 from metric_tracker_env.serve.limits import FAILED, App, LimitsMiddleware, ServeLimits
 from metric_tracker_env.serve.openenv_env import (
     DESCRIPTION,
@@ -31,30 +33,39 @@ from metric_tracker_env.serve.openenv_env import (
     RefusedError,
 )
 from metric_tracker_env.serve.openenv_guard import SessionGuard, faults_told
-from metric_tracker_env.tasks import TASKS
+from metric_tracker_env.serve.ready import READY_PATH, readiness
 
 API_VERSION = "1.0.0"  # of OpenEnv's HTTP interface, not of this package
 MCP_PATH = "/mcp"
 NO_MCP = "this server has no MCP tools; python -m metric_tracker_env.serve mcp starts one that has"
 METHOD_NOT_FOUND = -32601  # JSON-RPC 2.0
+NOT_READY: dict[int | str, dict[str, Any]] = {503: {"description": "All sessions are taken."}}
 
 
 class OpenEnvServer(NamedTuple):
-    """The application, and OpenEnv's sessions behind it."""
+    """The application, the border of its sessions, and OpenEnv's sessions behind it."""
 
     app: App
+    guard: SessionGuard
     sessions: HTTPEnvServer
 
 
-def make_server(limits: ServeLimits | None = None, task: str | None = None) -> OpenEnvServer:
+def make_server(
+    limits: ServeLimits | None = None,
+    task: str | Path | None = None,
+    hosts: Iterable[str] = (),
+    token: str | None = None,
+) -> OpenEnvServer:
     """Make the server's application.
 
     Args:
         limits: The limits; the defaults unless given.
-        task: Named task to play unless a reset names one.
+        task: Task to play unless a reset names one: a registered name, or a file.
+        hosts: Names and addresses that it is reached by, beside those of the loopback; see ``Gate``.
+        token: What clients must show; see ``Gate``.
 
     Raises:
-        ValueError: for an unknown task.
+        ValueError: for an unknown task or file.
     """
     limits = ServeLimits() if limits is None else limits
     InvestigationEnvironment(task)  # refuses an unknown task now, not in each session
@@ -72,11 +83,22 @@ def make_server(limits: ServeLimits | None = None, task: str | None = None) -> O
     # OpenEnv's MCP endpoint opens, attaches to and closes sessions by their id, for whoever knows it.
     api.router.routes[:] = [route for route in api.router.routes if getattr(route, "path", None) != MCP_PATH]
     api.post(MCP_PATH, tags=["MCP"], summary="Tells where the MCP tools are")(no_mcp)
+    guard = SessionGuard(api, limits)
+    api.get(READY_PATH, tags=["Health"], summary="Tells how many sessions there are", responses=NOT_READY)(ready(guard))
     api.add_exception_handler(RefusedError, refused)
     api.add_exception_handler(RequestValidationError, not_valid)
     api.add_exception_handler(StarletteHTTPException, http_error)
     api.add_exception_handler(Exception, failed)
-    return OpenEnvServer(LimitsMiddleware(SessionGuard(api, limits), limits), sessions)
+    return OpenEnvServer(Gate(LimitsMiddleware(guard, limits), hosts, token), guard, sessions)
+
+
+def ready(guard: SessionGuard) -> Callable[[], Awaitable[Response]]:
+    """The route that tells readiness."""
+
+    async def tell() -> Response:
+        return readiness(guard.sessions, guard.limits)
+
+    return tell
 
 
 async def no_mcp(request: Request) -> dict[str, Any]:
@@ -85,9 +107,9 @@ async def no_mcp(request: Request) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": None, "error": {"code": METHOD_NOT_FOUND, "message": NO_MCP}}
 
 
-def error_response(status: int, code: str, message: str) -> JSONResponse:
+def error_response(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """An error in the form that ``limits`` uses."""
-    return JSONResponse({"error": {"code": code, "message": message}}, status)
+    return JSONResponse({"error": {"code": code, "message": message}}, status, headers)
 
 
 async def refused(_: Request, error: Exception) -> JSONResponse:
@@ -107,7 +129,8 @@ async def http_error(_: Request, error: Exception) -> JSONResponse:
         return error_response(500, "internal_error", FAILED)
     faults = error.detail
     told = faults_told(faults) if isinstance(faults, list) else str(faults)
-    return error_response(error.status_code, "not_valid" if isinstance(faults, list) else "http_error", told)
+    code = "not_valid" if isinstance(faults, list) else "http_error"
+    return error_response(error.status_code, code, told, error.headers)
 
 
 async def failed(_: Request, error: Exception) -> JSONResponse:
@@ -128,15 +151,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add_address(parser, port=8000)
-    parser.add_argument(
-        "--task",
-        choices=list(TASKS),
-        help="task to play unless a reset names one; without either, the default configuration",
-    )
+    add_task(parser, None, "unless a reset names one; without either, the default configuration")
     add_limits(parser)
     given = parser.parse_args(arguments)
     limits = limits_of(parser, given)
-    run(make_server(limits, given.task).app, limits, given.host, given.port)
+    run(make_server(limits, given.task, *gate_of(parser, given)).app, limits, given.host, given.port)
 
 
-app: App = make_server().app  # with the default limits, for `uvicorn metric_tracker_env.serve.openenv_app:app`
+# With the default limits, for `uvicorn metric_tracker_env.serve.openenv_app:app`; names and token by the environment.
+app: App = make_server(hosts=hosts_of(), token=token_of(None)).app

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from openenv.core.env_server.interfaces import Environment
@@ -95,15 +96,15 @@ class InvestigationEnvironment(Environment[InvestigationAction, InvestigationObs
     an action that is no action, and a reset that asks for what there is not, change nothing.
 
     Args:
-        task: Named task to play unless ``reset`` names one.
+        task: Task to play unless ``reset`` names one: a registered name, or a file.
 
     Raises:
-        ValueError: for an unknown task.
+        ValueError: for an unknown task or file.
     """
 
     SUPPORTS_CONCURRENT_SESSIONS = True
 
-    def __init__(self, task: str | None = None) -> None:
+    def __init__(self, task: str | Path | None = None) -> None:
         super().__init__()
         self._task, self._session = task, Session(task)
         self._episode_id: str | None = None

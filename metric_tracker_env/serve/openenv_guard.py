@@ -16,18 +16,20 @@ from openenv.core.env_server.types import WSErrorCode, WSErrorResponse
 
 from metric_tracker_env.serve.limits import (
     FAILED,
+    RETRY_SECONDS,
     App,
     Message,
     Receive,
     Send,
     ServeLimits,
     TokenBucket,
+    further_calls,
     refuse_websocket,
 )
+from metric_tracker_env.serve.messages import MAX_DEPTH, deeper_than, read_message
 from metric_tracker_env.serve.openenv_env import REFUSED
 
 SESSIONS = "/ws"
-MAX_DEPTH = 32  # levels of a message; a submission has 5
 MESSAGE_TYPES = ("reset", "step", "state", "close")
 GOING_AWAY, TOO_BIG = 1001, 1009  # WebSocket close codes, RFC 6455 section 7.4.1
 ERROR_START = WSErrorResponse(data={}).model_dump_json().split(',"data"', maxsplit=1)[0]
@@ -40,7 +42,12 @@ class SessionGuard:
 
     A message that is no JSON object of a known type is answered with an error, and the session goes on. One beyond
     the rate waits for its turn: a client sends the next when it has the answer, so that waiting is all it takes. A
-    message that is too large, silence for too long, and answers that are not taken for as long, end the session.
+    message that is too large, silence for too long, and answers that are not taken for as long, end the session. A
+    client that finds all sessions taken has the place of the one that has been silent for longest, if that is long
+    enough.
+
+    Attributes:
+        limits: The limits.
 
     Args:
         app: The ASGI application.
@@ -48,7 +55,13 @@ class SessionGuard:
     """
 
     def __init__(self, app: App, limits: ServeLimits) -> None:
-        self._app, self._limits = app, limits
+        self._app, self.limits = app, limits
+        self._open: set[Session] = set()
+
+    @property
+    def sessions(self) -> int:
+        """Sessions that are open."""
+        return len(self._open)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one connection, as ASGI asks."""
@@ -61,8 +74,31 @@ class SessionGuard:
             await receive()
             told = "a connection is a session of its own; it cannot be attached to another by session_id"
             await refuse_websocket(scope, send, 403, "forbidden", told)
+        elif self.sessions >= self.limits.max_sessions and not await self._free():
+            await receive()  # the connect
+            told = f"all {self.limits.max_sessions} sessions are taken; try again later"
+            await refuse_websocket(scope, send, 503, "too_many_sessions", told, RETRY_SECONDS)
         else:
-            await Session(self._app, self._limits, receive, send).run(scope)
+            session = Session(self._app, self.limits, receive, send)
+            self._open.add(session)
+            try:
+                await session.run(scope)
+            finally:
+                self._open.discard(session)
+
+    async def _free(self) -> bool:
+        """End the session that has been silent for longest, if that is long enough; whether there is a place now."""
+        now = asyncio.get_running_loop().time()
+        silent = [(since, session) for session in self._open if (since := session.silent_since) is not None]
+        since, longest = min(silent, key=lambda item: item[0], default=(now, None))
+        if longest is None or now - since < self.limits.yield_seconds:
+            return False
+        longest.give_way()
+        for _ in range(50):  # its end takes a few turns of the loop
+            if self.sessions < self.limits.max_sessions:
+                return True
+            await asyncio.sleep(0.01)
+        return False
 
 
 class Session:
@@ -72,7 +108,16 @@ class Session:
         self._app, self._limits, self._receive, self._send = app, limits, receive, send
         self._clock = asyncio.get_running_loop().time
         self._bucket = TokenBucket(limits.calls_per_second, limits.call_burst, self._clock())
-        self._ended = False
+        self._ended = self._gave_way = False
+        self._wait: asyncio.Timeout | None = None  # for the client's next message
+        self._begun: float | None = None  # when the message that is being answered was handed on
+        self.silent_since: float | None = None  # None while a message is being answered
+
+    def give_way(self) -> None:
+        """End, as if the idle time were over."""
+        if self._wait is not None and self.silent_since is not None:
+            self._gave_way = True
+            self._wait.reschedule(self._clock())
 
     async def run(self, scope: Message) -> None:
         """Serve the session until it ends."""
@@ -85,12 +130,19 @@ class Session:
     async def _checked(self) -> Message:
         """The next message that OpenEnv may see."""
         while True:
+            self.silent_since = now = self._clock()
+            if self._begun is not None:
+                self._bucket.charge(further_calls(now - self._begun))
             try:
-                async with asyncio.timeout(self._limits.idle_seconds):
+                async with asyncio.timeout(self._limits.idle_seconds) as self._wait:
                     message = await self._receive()
             except TimeoutError:
-                seconds = self._limits.idle_seconds
-                return await self._end(GOING_AWAY, f"the session was idle for {seconds:g} s", WSErrorCode.SESSION_ERROR)
+                told = f"the session was idle for {self._limits.idle_seconds:g} s"
+                if self._gave_way:
+                    told = f"the session was idle for {self._clock() - now:.0f} s, and gave its place to another client"
+                return await self._end(GOING_AWAY, told, WSErrorCode.SESSION_ERROR)
+            finally:
+                self.silent_since = self._wait = self._begun = None
             if message["type"] != "websocket.receive":
                 return message
             while (wait := self._bucket.take(self._clock())) > 0.0:
@@ -103,6 +155,7 @@ class Session:
                 )
             fault = fault_of(text)
             if fault is None:
+                self._begun = self._clock()
                 return message
             await self._say({"type": "websocket.send", "text": error_frame(*fault)})
 
@@ -141,13 +194,9 @@ def fault_of(text: str | None) -> tuple[WSErrorCode, str] | None:
     if text is None:
         return WSErrorCode.INVALID_JSON, "a message is a text frame with a JSON object, not a binary frame"
     try:
-        message = json.loads(text, parse_constant=_no_constant)
-        if "\\u" in text:
-            json.dumps(message, ensure_ascii=False).encode()  # half of a surrogate pair is no text
-    except UnicodeEncodeError:
-        return WSErrorCode.INVALID_JSON, "the message holds an escape that is no Unicode character"
-    except (ValueError, RecursionError):  # also of a number that is too long
-        return WSErrorCode.INVALID_JSON, "the message is not JSON, or nested too deep, or holds a number beyond limits"
+        message = read_message(text)
+    except ValueError as error:
+        return WSErrorCode.INVALID_JSON, str(error)
     if not isinstance(message, dict):
         return WSErrorCode.VALIDATION_ERROR, "a message is a JSON object with a type"
     if message.get("type") not in MESSAGE_TYPES:
@@ -157,25 +206,6 @@ def fault_of(text: str | None) -> tuple[WSErrorCode, str] | None:
     if deeper_than(MAX_DEPTH, message):
         return WSErrorCode.VALIDATION_ERROR, f"the message is nested too deep; at most {MAX_DEPTH} levels are allowed"
     return None
-
-
-def deeper_than(most: int, value: object) -> bool:
-    """Whether lists and objects of decoded JSON lie in each other more than so many levels deep."""
-    level = [value]
-    for _ in range(most):
-        level = [
-            inner
-            for item in level
-            if isinstance(item, dict | list)
-            for inner in (item.values() if isinstance(item, dict) else item)
-        ]
-        if not level:
-            return False
-    return any(isinstance(item, dict | list) for item in level)
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
 
 
 def cleaned(text: str) -> str:

@@ -14,7 +14,7 @@ from metric_tracker_env.schema import ANOMALY_TYPES, AnomalyType, MetricSubmissi
 from metric_tracker_env.submission import MAX_ROWS, RowInput
 
 FAMILY_OF_METHOD: dict[str, AnomalyType] = {f"get_{family}_rows": family for family in ANOMALY_TYPES}
-CALL_ROWS = 1000  # most rows of a call, which is more than any agent has a use for and little work to check
+CALL_ROWS = 366  # most rows of a call: a date of a year each, and milliseconds to check
 PAGE = 30  # rows that a tool lists unless told otherwise, so that a result fits into a context window
 NameKind = Literal["date", "count_metric", "rate_metric", "metric", "entity", "family_method"]
 MARK = "x-names"  # where a schema that knows no configuration says which names belong there

@@ -35,6 +35,7 @@ class ToolSpec(MethodSpec):
     cost: CostClass
     dates_argument: str | None = None
     of_world: bool = False
+    result: type[StrictModel] | None = Field(default=None, exclude=True, repr=False)  # None of what gives no model
     arguments: type[BaseModel] = Field(exclude=True, repr=False)
     types: dict[str, frozenset[str]] = Field(exclude=True, repr=False)  # of JSON, that each argument may have
 
@@ -281,6 +282,7 @@ def tool_spec(
     }
     arguments = create_model(name, __config__=ConfigDict(strict=True, extra="forbid"), **fields)
     properties: dict[str, dict[str, Any]] = arguments.model_json_schema()["properties"]
+    result = hints.get("return")
     return ToolSpec(
         name=name,
         description=description,
@@ -288,6 +290,7 @@ def tool_spec(
         cost=cost,
         dates_argument=dates_argument,
         of_world=of_world,
+        result=result if isinstance(result, type) and issubclass(result, StrictModel) else None,
         arguments=arguments,
         types={
             argument: frozenset(part["type"] for part in schema.get("anyOf", [schema]))

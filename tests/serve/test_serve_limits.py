@@ -97,9 +97,11 @@ GIB = 2**30
 BOUNDS: dict[str, tuple[float, float, float]] = {  # least, default, most
     "max_sessions": (1, 64, 10_000),
     "max_connections": (1, 256, 100_000),
-    "max_body_bytes": (1024, 262_144, GIB),
-    "max_message_bytes": (1024, 262_144, GIB),
+    "max_body_bytes": (1024, 131_072, GIB),
+    "max_message_bytes": (1024, 131_072, GIB),
     "idle_seconds": (1e-3, 600.0, 86_400),
+    "yield_seconds": (1e-3, 120.0, 86_400),
+    "answer_seconds": (1e-3, 60.0, 3600),
     "body_seconds": (1e-3, 30.0, 3600),
     "calls_per_second": (1e-3, 100.0, 1e6),
     "call_burst": (1, 200, 1_000_000),

@@ -59,7 +59,7 @@ class Live:
 
     @property
     def sessions(self) -> int:
-        return self._server.sessions.active_sessions
+        return max(self._server.sessions.active_sessions, self._server.guard.sessions)
 
     def client(self) -> Any:
         """A synchronous client, to be entered."""
@@ -71,10 +71,10 @@ class Live:
 
 
 @contextlib.contextmanager
-def live(task: str | None = None, **limits: Any) -> Iterator[Live]:
+def live(task: str | None = None, token: str | None = None, **limits: Any) -> Iterator[Live]:
     """A server with limits of its own."""
     settings = ServeLimits(**limits)
-    server = make_server(settings, task)
+    server = make_server(settings, task, token=token)
     with listening(server.app, settings) as address:
         yield Live(address, server)
 
@@ -605,13 +605,12 @@ def test_sessions_are_limited() -> None:
         with running.client() as first, running.client() as second:
             first.reset(seed=1)
             second.reset(seed=2)
-            with running.raw() as third:
-                error = error_of(str(third.recv(timeout=PATIENCE)))
-                assert error["code"] == "CAPACITY_REACHED"
-                assert "2/2 sessions active" in error["message"]
-                with pytest.raises(ConnectionClosed):
-                    third.recv(timeout=PATIENCE)
-            with pytest.raises(RuntimeError, match="CAPACITY_REACHED"), running.client() as fourth:
+            with pytest.raises(InvalidStatus) as refused, running.raw():
+                pass
+            response = refused.value.response
+            assert (response.status_code, response.headers["retry-after"]) == (503, "6")
+            assert json.loads(response.body)["error"]["message"] == "all 2 sessions are taken; try again later"
+            with pytest.raises(ConnectionError), running.client() as fourth:
                 fourth.reset(seed=1)
             assert first.state().begun
         wait_for(lambda: running.sessions == 0)
