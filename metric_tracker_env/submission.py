@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -59,11 +59,24 @@ class Complaint(NamedTuple):
     issue: str
 
 
-class InvalidRow(NamedTuple):
-    """A submitted row that is none, and why."""
+class InvalidRow:
+    """A submitted row that is none, and why, which is found out when it is asked for.
 
-    number: int  # from 1
-    complaints: tuple[Complaint, ...]
+    Attributes:
+        number: Of the row, from 1.
+
+    Args:
+        number: See above.
+        look: Finds what is wrong.
+    """
+
+    def __init__(self, number: int, look: Callable[[], tuple[Complaint, ...]]) -> None:
+        self.number, self._look = number, look
+
+    @cached_property
+    def complaints(self) -> tuple[Complaint, ...]:
+        """What is wrong, field by field."""
+        return self._look()
 
     @property
     def issue(self) -> str:
@@ -158,26 +171,35 @@ def _checked(
     # An instance is checked again: model_construct and model_copy make rows that nobody has looked at.
     given: dict[object, object]
     given = {name: value.item() if isinstance(value, np.generic) else value for name, value in dict(item).items()}
+    # Which fields are wrong takes ten times as long to find out as whether any is.
+    if MetricSubmissionRow.__pydantic_validator__.isinstance_python(given, strict=True):
+        row = MetricSubmissionRow.model_validate(given, strict=True)
+        if row.date in config.date_names and (row.entity_type, row.entity_name) in config.catalogue.index:
+            return row
+    return InvalidRow(number, partial(_complaints, given, config, allowed_of))
+
+
+def _no_row(number: int, item: object, issue: str) -> InvalidRow:
+    return InvalidRow(number, lambda: (Complaint(None, item, "an object with the fields of a row", issue),))
+
+
+def _complaints(
+    given: Mapping[object, object], config: GeneratorConfig, allowed_of: Callable[[str | None], Mapping[object, str]]
+) -> tuple[Complaint, ...]:
+    """What is wrong with the fields of a row that is none."""
     known = {name: value for name, value in given.items() if name in MetricSubmissionRow.model_fields}
     bad: dict[object, str] = {name: "unknown" for name in given if name not in known}
     try:
-        row = MetricSubmissionRow.model_validate(known, strict=True)
+        MetricSubmissionRow.model_validate(known, strict=True)
     except ValidationError as error:
         bad |= {detail["loc"][0]: detail["type"] for detail in error.errors(include_url=False)}
-    else:
-        if not bad and row.date in config.date_names and (row.entity_type, row.entity_name) in config.catalogue.index:
-            return row
     if "date" not in bad and known["date"] not in config.date_names:
         bad["date"] = "outside"
     entity = known.get("entity_type"), known.get("entity_name")
     if not {"entity_type", "entity_name"} & set(bad) and entity not in config.catalogue.index:
         bad["entity_name"] = "absent"
     allowed = allowed_of(entity[0] if isinstance(entity[0], str) else None)
-    return InvalidRow(number, tuple(_complaint(field, kind, given, allowed) for field, kind in bad.items()))
-
-
-def _no_row(number: int, item: object, issue: str) -> InvalidRow:
-    return InvalidRow(number, (Complaint(None, item, "an object with the fields of a row", issue),))
+    return tuple(_complaint(field, kind, given, allowed) for field, kind in bad.items())
 
 
 def _complaint(field: object, kind: str, given: Mapping[object, object], allowed: Mapping[object, str]) -> Complaint:

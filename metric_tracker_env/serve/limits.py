@@ -27,7 +27,7 @@ BYTES = 1_073_741_824  # no limit of size goes beyond a GiB
 INTERNAL_ERROR = 1011  # WebSocket close codes, RFC 6455 section 7.4.1
 FAILED = "the server failed on this request; its log says why"
 RETRY_SECONDS = 5.0  # after which a client that found the server full may try again
-WORK = 0.001  # seconds of a call that count as one call of the rate
+CALL_BYTES = 2048  # said or answered, that count as a call of the rate: at most a few milliseconds of work
 
 
 class ServeLimits(ConfigModel):
@@ -60,7 +60,7 @@ class ServeLimits(ConfigModel):
         default=100.0,
         gt=0,
         le=1e6,
-        description="Calls of a session, sustained; one that takes longer counts as one a millisecond.",
+        description="Calls of a session, sustained; each 2 KB that it says or is answered count as one more.",
     )
     call_burst: StrictInt = Field(default=200, ge=1, le=1_000_000, description="Calls of a session at once.")
     requests_per_second: Real = Field(
@@ -100,9 +100,9 @@ class TokenBucket:
         self._tokens -= tokens
 
 
-def further_calls(seconds: float) -> float:
-    """As how many further calls of the rate one counts that took so long."""
-    return max(seconds / WORK - 1.0, 0.0)
+def further_calls(size: int) -> float:
+    """As how many further calls of the rate so many bytes count, said or answered."""
+    return size / CALL_BYTES
 
 
 class RateLimit:

@@ -3,8 +3,8 @@
 The library keeps the answer that a request waits for under the request's id. A second one of the same session and id
 took the place of the first, so that answers were swapped or lost and the connections hung: here it is refused while the
 first is under way. The library answers what is no JSON, no UTF-8 or no message at all with a traceback or not at all:
-here it has the error that JSON-RPC names. And a new client that finds all sessions taken has the place of the one that
-has been silent for longest, if that is long enough.
+here it has the error that JSON-RPC names. A session that says much waits for its turn. And a new client that finds all
+sessions taken has the place of the one that has been silent for longest, if that is long enough.
 """
 
 from __future__ import annotations
@@ -20,7 +20,17 @@ import anyio
 from mcp.types import JSONRPCMessage
 from pydantic import ValidationError
 
-from metric_tracker_env.serve.limits import RETRY_SECONDS, App, Message, Receive, Send, ServeLimits, further_headers
+from metric_tracker_env.serve.limits import (
+    RETRY_SECONDS,
+    App,
+    Message,
+    Receive,
+    Send,
+    ServeLimits,
+    TokenBucket,
+    further_calls,
+    further_headers,
+)
 from metric_tracker_env.serve.messages import MAX_DEPTH, deeper_than, read_message
 
 PARSE_ERROR, INVALID_REQUEST, INTERNAL_ERROR = -32700, -32600, -32603  # JSON-RPC 2.0, section 5.1
@@ -82,6 +92,7 @@ class Border:
         self._app, self._limits, self._taken = app, limits, taken
         self._asked: set[tuple[str, str]] = set()  # session and id of the requests under way
         self._used: dict[str, float] = {}  # when a session was last heard, that which is silent for longest first
+        self._buckets: dict[str, TokenBucket] = {}  # of the same sessions
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -90,12 +101,22 @@ class Border:
             return
         message = await receive()  # the whole body, which the limits have let pass
         body = message.get("body", b"")
+        session = next((value.decode("latin-1") for name, value in scope["headers"] if name == SESSION_HEADER), None)
+        bucket = self._buckets.get(session or "")
+        if bucket is not None:
+            # What is much to read, or was much to answer, waits for its turn, in which others go on.
+            while (wait := bucket.take(asyncio.get_running_loop().time())) > 0.0:
+                if wait > self._limits.answer_seconds:
+                    told = f"too many calls; try again in {wait:.0f} s"
+                    await answer(send, 429, rpc_error(INVALID_REQUEST, told), wait)
+                    return
+                await asyncio.sleep(wait)
+            bucket.charge(further_calls(len(body)))
         try:
             request = checked(body)
         except BadMessageError as error:
             await answer(send, 400, error.answer)
             return
-        session = next((value.decode("latin-1") for name, value in scope["headers"] if name == SESSION_HEADER), None)
         if session is None:
             await self._begin(scope, _again(body, receive), send)
             return
@@ -110,7 +131,7 @@ class Border:
             return
         self._asked.add(asked)
         try:
-            await self._bounded(scope, _again(body, receive), send, request)
+            await self._bounded(scope, _again(body, receive), _charged(send, bucket), request)
         finally:
             self._asked.discard(asked)
             self._hear(session)
@@ -143,17 +164,26 @@ class Border:
             if message["type"] == "http.response.start" and message["status"] < 400:
                 for name, value in message["headers"]:
                     if name.lower() == SESSION_HEADER:
-                        self._hear(value.decode("latin-1"))
+                        self._open(value.decode("latin-1"))
             await send(message)
 
         await self._bounded(scope, receive, heard, None)
 
+    def _open(self, session: str) -> None:
+        """A session has begun."""
+        now = asyncio.get_running_loop().time()
+        self._buckets[session] = TokenBucket(self._limits.calls_per_second, self._limits.call_burst, now)
+        self._used[session] = now
+        if len(self._used) > 2 * self._limits.max_sessions:  # of sessions that have ended
+            self._forget(next(iter(self._used)))
+
     def _hear(self, session: str) -> None:
         """A session was heard just now."""
-        self._used.pop(session, None)
-        self._used[session] = asyncio.get_running_loop().time()
-        if len(self._used) > 2 * self._limits.max_sessions:  # of sessions that have ended
-            del self._used[next(iter(self._used))]
+        if self._used.pop(session, None) is not None:
+            self._used[session] = asyncio.get_running_loop().time()
+
+    def _forget(self, session: str) -> None:
+        del self._used[session], self._buckets[session]
 
     async def _free(self, scope: Message) -> bool:
         """End the session that has been silent for longest, if that is long enough; whether there is a place now."""
@@ -163,7 +193,7 @@ class Border:
                 return False
             if any(name == session for name, _ in self._asked):
                 continue
-            self._used.pop(session, None)
+            self._forget(session)
             headers = [(name, value) for name, value in scope["headers"] if name == b"host"]
             headers.append((SESSION_HEADER, session.encode("latin-1")))
             await self._app({**scope, "method": "DELETE", "headers": headers}, _nothing, _unheard)
@@ -194,6 +224,17 @@ def _again(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return read
+
+
+def _charged(send: Send, bucket: TokenBucket | None) -> Send:
+    """A ``send`` whose bytes count as calls of a session."""
+
+    async def told(message: Message) -> None:
+        if bucket is not None:
+            bucket.charge(further_calls(len(message.get("body", b""))))
+        await send(message)
+
+    return told
 
 
 async def _nothing() -> Message:

@@ -11,7 +11,6 @@ import argparse
 import json
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -42,8 +41,6 @@ from metric_tracker_env.serve.limits import (
     Receive,
     Send,
     ServeLimits,
-    TokenBucket,
-    further_calls,
 )
 from metric_tracker_env.serve.mcp_border import Border, Lines
 from metric_tracker_env.serve.mcp_tools import BEGIN, SeedArgument, begin_arguments, tools_of
@@ -67,7 +64,6 @@ class Client:
     Args:
         task: Task to play unless ``begin`` names one: a registered name, or a file.
         once: Whether a session has one episode only.
-        limits: Whose rate of calls holds for the session.
         arguments: What ``begin`` takes.
         seeds: Of the episodes that the server chooses, shared by its sessions; None lets ``begin`` choose.
     """
@@ -76,14 +72,12 @@ class Client:
         self,
         task: str | Path,
         once: bool,
-        limits: ServeLimits,
         arguments: type[ConfigModel],
         seeds: Iterator[int] | None = None,
     ) -> None:
-        self._task, self._once, self._limits, self._arguments, self._seeds = task, once, limits, arguments, seeds
+        self._task, self._once, self._arguments, self._seeds = task, once, arguments, seeds
         self._session = self._fresh()
         self._own = self._session.task
-        self._bucket: TokenBucket | None = None
         self._turn = anyio.Lock()  # a client may send several calls at once
 
     def _fresh(self) -> Session:
@@ -97,22 +91,12 @@ class Client:
             return await self._call(tool, arguments)
 
     async def _call(self, tool: str, arguments: Mapping[str, object]) -> Answer:
-        now = anyio.current_time()
-        if self._bucket is None:
-            self._bucket = TokenBucket(self._limits.calls_per_second, self._limits.call_burst, now)
-        wait = self._bucket.take(now)
-        if wait > 0.0:
-            return refusal(f"too many calls; try again in {wait:.2f} s")
-        begun = time.perf_counter()
-        try:
-            if tool == BEGIN:
-                # Making an engine takes tens of milliseconds, in which other sessions go on.
-                return await anyio.to_thread.run_sync(self._begin, arguments)
-            if not self._session.standing.begun:
-                return refusal(f"no episode is under way; {BEGIN} begins one")
-            return self._session.call(tool, arguments)
-        finally:
-            self._bucket.charge(further_calls(time.perf_counter() - begun))
+        if tool == BEGIN:
+            # Making an engine takes tens of milliseconds, in which other sessions go on.
+            return await anyio.to_thread.run_sync(self._begin, arguments)
+        if not self._session.standing.begun:
+            return refusal(f"no episode is under way; {BEGIN} begins one")
+        return self._session.call(tool, arguments)
 
     def _begin(self, arguments: Mapping[str, object]) -> Answer:
         if self._once and self._session.standing.begun:
@@ -228,7 +212,7 @@ class McpServer:
         """The session of one client, from its connection to its end."""
         self.open_sessions += 1
         try:
-            yield Client(self._task, self._once, self.limits, self._arguments, self._seeds)
+            yield Client(self._task, self._once, self._arguments, self._seeds)
         finally:
             self.open_sessions -= 1
 

@@ -110,7 +110,6 @@ class Session:
         self._bucket = TokenBucket(limits.calls_per_second, limits.call_burst, self._clock())
         self._ended = self._gave_way = False
         self._wait: asyncio.Timeout | None = None  # for the client's next message
-        self._begun: float | None = None  # when the message that is being answered was handed on
         self.silent_since: float | None = None  # None while a message is being answered
 
     def give_way(self) -> None:
@@ -131,8 +130,6 @@ class Session:
         """The next message that OpenEnv may see."""
         while True:
             self.silent_since = now = self._clock()
-            if self._begun is not None:
-                self._bucket.charge(further_calls(now - self._begun))
             try:
                 async with asyncio.timeout(self._limits.idle_seconds) as self._wait:
                     message = await self._receive()
@@ -142,20 +139,21 @@ class Session:
                     told = f"the session was idle for {self._clock() - now:.0f} s, and gave its place to another client"
                 return await self._end(GOING_AWAY, told, WSErrorCode.SESSION_ERROR)
             finally:
-                self.silent_since = self._wait = self._begun = None
+                self.silent_since = self._wait = None
             if message["type"] != "websocket.receive":
                 return message
             while (wait := self._bucket.take(self._clock())) > 0.0:
                 await asyncio.sleep(wait)
             text = message.get("text")
             most = self._limits.max_message_bytes
-            if text is not None and len(text.encode()) > most:
+            size = 0 if text is None else len(text.encode())
+            if size > most:
                 return await self._end(
                     TOO_BIG, f"the message is too large; at most {most} bytes are allowed", WSErrorCode.VALIDATION_ERROR
                 )
+            self._bucket.charge(further_calls(size))
             fault = fault_of(text)
             if fault is None:
-                self._begun = self._clock()
                 return message
             await self._say({"type": "websocket.send", "text": error_frame(*fault)})
 
@@ -173,6 +171,7 @@ class Session:
         text = message.get("text")
         if message["type"] == "websocket.send" and text is not None and text.startswith(ERROR_START):
             message = {**message, "text": cleaned(text)}
+        self._bucket.charge(further_calls(len(text or "")))
         await self._say(message)
 
     async def _say(self, message: Message) -> None:

@@ -78,7 +78,7 @@ class SubmissionTools(ViewTools):
     def _judge(self, number: int, row: MetricSubmissionRow | InvalidRow, first: Mapping[Key, int]) -> Judged:
         """What there is to say of one checked row, given the numbers of the rows before it by key."""
         if isinstance(row, InvalidRow):
-            return Judged(number, row, "invalid", row.issue)
+            return Judged(number, row, "invalid", None)  # the row says it
         if row.key in first:
             return Judged(number, row, "duplicate", f"names the cell of row {first[row.key]} again")
         view = self._view
@@ -110,7 +110,7 @@ class Judged(NamedTuple):
 def _previewed(item: Judged) -> PreviewedRow:
     number, row, status, issue, differ = item
     if isinstance(row, InvalidRow):
-        faults = row.faults
+        issue, faults = row.issue, row.faults
     else:
         wrong = [(field, getattr(row, field)) for field in differ]
         faults = tuple(Fault(type="wrong", row=number, key=row.key, field=field, given=given) for field, given in wrong)
