@@ -17,5 +17,6 @@ USER analyst
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health', timeout=4)"]
-# Inside of the container every address; -p says who can reach it.
-CMD ["python", "-m", "metric_tracker_env.serve", "openenv", "--host", "0.0.0.0", "--port", "8000"]
+# Inside of the container every address; -p says who can reach it. Under another name than localhost: docker run
+# -e METRIC_TRACKER_ALLOW_HOST=NAME.
+CMD ["python", "-m", "metric_tracker_env.serve", "openenv", "--host", "0.0.0.0", "--port", "8000", "--allow-host", "localhost"]

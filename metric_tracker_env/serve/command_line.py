@@ -15,7 +15,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from metric_tracker_env.model import in_one_line
 from metric_tracker_env.serve.gate import HOSTS_VARIABLE, TOKEN_VARIABLE, hosts_of, token_of
-from metric_tracker_env.serve.limits import App, ServeLimits
+from metric_tracker_env.serve.limits import RETRY_SECONDS, App, Message, Receive, Send, ServeLimits, send_error
 from metric_tracker_env.tasks import TASKS, find_task
 
 LOOPBACK = "127.0.0.1"
@@ -113,27 +113,38 @@ def limits_of(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Ser
         parser.error(in_one_line(error))
 
 
-def patient_for(seconds: float) -> type[H11Protocol]:
+async def full(scope: Message, receive: Receive, send: Send) -> None:
+    """What is answered to requests on a connection too many."""
+    del scope, receive
+    told = "too many connections; try again later"
+    await send_error(send, 503, "too_many_connections", told, RETRY_SECONDS)
+
+
+def patient_for(seconds: float, most: int) -> type[H11Protocol]:
     """Uvicorn's HTTP protocol, which ends a connection whose next request does not come within so many seconds.
 
     Nor does it wait longer for a client to take an answer. Without it a connection that says nothing, or half of a
-    head, or does not read, counts against ``max_connections`` for ever.
+    head, or does not read, counts against ``max_connections`` for ever. Requests on more connections than ``most`` are
+    told when to try again, which uvicorn's own limit does not.
     """
 
     class Patient(H11Protocol):
         """One connection."""
 
+        _usual: App
         _waiting: asyncio.TimerHandle | None = None
         _unread: asyncio.TimerHandle | None = None
         _upgraded = False
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
             """Begin to wait."""
+            self._usual = self.app
             super().connection_made(transport)
             self._wait()
 
         def data_received(self, data: bytes) -> None:
             """Stop waiting when a head is whole."""
+            self.app = self._usual if len(self.connections) <= most else full
             super().data_received(data)
             if self.conn.their_state is h11.IDLE:
                 self._wait()
@@ -197,8 +208,7 @@ def settings(app: App, limits: ServeLimits, host: str, port: int, **changes: Any
     options: dict[str, Any] = {
         "host": host,
         "port": port,
-        "http": patient_for(limits.body_seconds),
-        "limit_concurrency": limits.max_connections,
+        "http": patient_for(limits.body_seconds, limits.max_connections),
         "ws_max_size": limits.max_message_bytes,
         "ws_ping_interval": PING_SECONDS,
         "ws_ping_timeout": PING_SECONDS,

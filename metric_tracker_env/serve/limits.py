@@ -37,9 +37,9 @@ class ServeLimits(ConfigModel):
     max_connections: StrictInt = Field(
         default=256, ge=1, le=100_000, description="Connections at once, of sessions and of single requests."
     )
-    max_body_bytes: StrictInt = Field(default=131_072, ge=1024, le=BYTES, description="Largest body of a request.")
+    max_body_bytes: StrictInt = Field(default=262_144, ge=1024, le=BYTES, description="Largest body of a request.")
     max_message_bytes: StrictInt = Field(
-        default=131_072, ge=1024, le=BYTES, description="Largest message of a WebSocket session."
+        default=262_144, ge=1024, le=BYTES, description="Largest message of a WebSocket session."
     )
     idle_seconds: Real = Field(
         default=600.0, gt=0, le=86_400, description="A session that says nothing for so long is ended."
@@ -145,7 +145,7 @@ async def send_error(send: Send, status: int, code: str, message: str, retry_aft
     """Answer an HTTP request with a JSON error, and ask for the connection to be closed where a body may be unread."""
     body = error_body(code, message)
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    if status in (401, 403, 408, 413, 421, 429):
+    if status in (401, 403, 408, 413, 421, 429, 503):
         headers.append((b"connection", b"close"))
     headers += further_headers(status, retry_after)
     await send({"type": "http.response.start", "status": status, "headers": headers})

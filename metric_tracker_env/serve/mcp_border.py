@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from typing import BinaryIO
@@ -76,6 +75,8 @@ def checked(text: str | bytes) -> Id:
     except ValidationError as error:
         told = "the message is no request, notification or response of JSON-RPC 2.0"
         raise BadMessageError(INVALID_REQUEST, told, request) from error
+    if "id" in message and "method" in message and request is None:  # the library would take it for a notification
+        raise BadMessageError(INVALID_REQUEST, "the id of a request is a text or a whole number")
     return request if "method" in message else None
 
 
@@ -130,14 +131,16 @@ class Border:
             await self._app(scope, _again(body, receive), send)
             return
         self._asked.add(asked)
+        answered = True
         try:
-            await self._bounded(scope, _again(body, receive), _charged(send, bucket), request)
+            answered = await self._bounded(scope, _again(body, receive), _charged(send, bucket), request)
         finally:
-            self._asked.discard(asked)
+            if answered:  # else the answer may come yet, and would be taken for that to another of the same id
+                self._asked.discard(asked)
             self._hear(session)
 
-    async def _bounded(self, scope: Message, receive: Receive, send: Send, request: Id) -> None:
-        """Have a request answered within the time for it."""
+    async def _bounded(self, scope: Message, receive: Receive, send: Send, request: Id) -> bool:
+        """Have a request answered within the time for it; whether it was."""
         started = False
 
         async def told(message: Message) -> None:
@@ -152,6 +155,8 @@ class Border:
             if not started:
                 words = f"the request was not answered within {self._limits.answer_seconds:g} s"
                 await answer(send, 504, rpc_error(INTERNAL_ERROR, words, request))
+            return False
+        return True
 
     async def _begin(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve a request that opens a session."""
@@ -184,6 +189,7 @@ class Border:
 
     def _forget(self, session: str) -> None:
         del self._used[session], self._buckets[session]
+        self._asked = {asked for asked in self._asked if asked[0] != session}
 
     async def _free(self, scope: Message) -> bool:
         """End the session that has been silent for longest, if that is long enough; whether there is a place now."""
@@ -248,8 +254,7 @@ async def _unheard(message: Message) -> None:
 class Lines:
     """Standard input and output as the library's stdio transport takes them: lines of text that are messages.
 
-    A line that is no message is answered with an error, and the client's next is read. When the client no longer reads,
-    the process ends, as it does when the client closes its end.
+    A line that is no message is answered with an error, and the client's next is read.
 
     Args:
         most: Bytes of the longest line.
@@ -295,9 +300,5 @@ class Lines:
         """Nothing is held back."""
 
     def _put(self, data: bytes) -> None:
-        try:
-            self._outgoing.write(data)
-            self._outgoing.flush()
-        except (OSError, ValueError):
-            # Nobody reads any more. A thread waits for input, which nothing else here ends.
-            os._exit(0)
+        self._outgoing.write(data)
+        self._outgoing.flush()

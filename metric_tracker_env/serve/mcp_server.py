@@ -311,6 +311,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             parser.error(f"argument --{name.replace('_', '-')}: only with --http; without it clients come by stdio")
     if sys.stdin.isatty():
         print("serving MCP over standard input and output; Ctrl-C ends it", file=sys.stderr)
-    # A thread waits for input, which an exception in this one does not end.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # A thread waits for input, which no exception in this one ends: not of Ctrl-C, nor when nobody reads any more.
+    for name in ("SIGINT", "SIGPIPE"):
+        if hasattr(signal, name):  # the second is none of Windows
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
     anyio.run(server.serve_stdio)

@@ -33,6 +33,7 @@ from metric_tracker_env.serve.openenv_env import (
     RefusedError,
 )
 from metric_tracker_env.serve.openenv_guard import SessionGuard, faults_told
+from metric_tracker_env.serve.openenv_http import playing
 from metric_tracker_env.serve.ready import READY_PATH, readiness
 
 API_VERSION = "1.0.0"  # of OpenEnv's HTTP interface, not of this package
@@ -80,8 +81,10 @@ def make_server(
         state_cls=InvestigationState,
     )
     sessions.register_routes(api, mode=ServerMode.SIMULATION)
-    # OpenEnv's MCP endpoint opens, attaches to and closes sessions by their id, for whoever knows it.
-    api.router.routes[:] = [route for route in api.router.routes if getattr(route, "path", None) != MCP_PATH]
+    # OpenEnv's MCP endpoint opens, attaches to and closes sessions by their id, for whoever knows it; its routes for
+    # sets of tasks lead nowhere here; and its two routes that play check less than their schemas say.
+    api.router.routes[:] = [route for route in api.router.routes if not _left_out(getattr(route, "path", ""))]
+    api.include_router(playing(task))
     api.post(MCP_PATH, tags=["MCP"], summary="Tells where the MCP tools are")(no_mcp)
     guard = SessionGuard(api, limits)
     api.get(READY_PATH, tags=["Health"], summary="Tells how many sessions there are", responses=NOT_READY)(ready(guard))
@@ -90,6 +93,11 @@ def make_server(
     api.add_exception_handler(StarletteHTTPException, http_error)
     api.add_exception_handler(Exception, failed)
     return OpenEnvServer(Gate(LimitsMiddleware(guard, limits), hosts, token), guard, sessions)
+
+
+def _left_out(path: str) -> bool:
+    """Whether a route of OpenEnv's is none of this server's."""
+    return path in (MCP_PATH, "/reset", "/step", "/list_environments") or path.startswith("/{env_name}/")
 
 
 def ready(guard: SessionGuard) -> Callable[[], Awaitable[Response]]:

@@ -14,7 +14,8 @@ from metric_tracker_env.schema import ANOMALY_TYPES, AnomalyType, MetricSubmissi
 from metric_tracker_env.submission import MAX_ROWS, RowInput
 
 FAMILY_OF_METHOD: dict[str, AnomalyType] = {f"get_{family}_rows": family for family in ANOMALY_TYPES}
-CALL_ROWS = 366  # most rows of a call: a date of a year each, and milliseconds to check
+CALL_ROWS = 1000  # most rows of a submission, which is more than any agent has a use for
+PREVIEW_ROWS = 366  # most rows of a preview, which is free and may be repeated: milliseconds to check
 PAGE = 30  # rows that a tool lists unless told otherwise, so that a result fits into a context window
 NameKind = Literal["date", "count_metric", "rate_metric", "metric", "entity", "family_method"]
 MARK = "x-names"  # where a schema that knows no configuration says which names belong there
@@ -136,3 +137,4 @@ Threshold = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
 # A bad row is a finding of the preview, not a bad call, so that rows are not checked as arguments.
 SubmittedRow = Annotated[RowInput, SkipValidation, WithJsonSchema(_row_schema())]
 SubmittedRows = Annotated[Sequence[SubmittedRow], Field(max_length=CALL_ROWS)]
+PreviewedRows = Annotated[Sequence[SubmittedRow], Field(max_length=PREVIEW_ROWS)]

@@ -9,7 +9,7 @@ from typing import NamedTuple, get_args
 from metric_tracker_env.measure import rounded
 from metric_tracker_env.schema import NAME_FIELDS, VALUE_FIELDS, MetricSubmissionRow
 from metric_tracker_env.submission import Fault, InvalidRow, Key, check_rows
-from metric_tracker_env.tools.arguments import FAMILY_OF_METHOD, PAGE, FamilyMethods, Limit, Offset, SubmittedRows
+from metric_tracker_env.tools.arguments import FAMILY_OF_METHOD, PAGE, FamilyMethods, Limit, Offset, PreviewedRows
 from metric_tracker_env.tools.cells import family_cells, listed, next_offset
 from metric_tracker_env.tools.registry import ViewTools, tool
 from metric_tracker_env.tools.results import PreviewedRow, RowStatus, SubmissionPayload, SubmissionPreview
@@ -19,7 +19,7 @@ class SubmissionTools(ViewTools):
     """Rows before they are submitted; neither tool knows the truth."""
 
     @tool(cost="free")
-    def preview_submission(self, rows: SubmittedRows, limit: Limit = PAGE, offset: Offset = 0) -> SubmissionPreview:
+    def preview_submission(self, rows: PreviewedRows, limit: Limit = PAGE, offset: Offset = 0) -> SubmissionPreview:
         """Check rows before submitting them: their form, their dates and entities, duplicates, and the data.
 
         The check against the data needs the right values: a row whose values differ is told so and nothing more.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -131,6 +132,7 @@ def test_a_request_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> No
         assert given_up.status_code == 504
         assert given_up.json()["error"]["message"] == "the request was not answered within 1 s"
         assert http.post({"jsonrpc": "2.0", "id": 9, "method": "ping"}).json()["result"] == {}
+        assert http.post({"jsonrpc": "2.0", "id": 8, "method": "ping"}).status_code == 400  # its answer may come yet
 
 
 BROKEN: dict[str, tuple[bytes, int]] = {
@@ -144,6 +146,8 @@ BROKEN: dict[str, tuple[bytes, int]] = {
     "a list": (b'[{"jsonrpc":"2.0","id":1,"method":"ping"}]', -32600),
     "a text": (b'"ping"', -32600),
     "no message": (b'{"id":1}', -32600),
+    "an id that is none": (b'{"jsonrpc":"2.0","id":null,"method":"ping"}', -32600),
+    "an id that is a list": (b'{"jsonrpc":"2.0","id":[1],"method":"ping"}', -32600),
     "nested too deep": (
         b'{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":' + b"[" * 99 + b"]" * 99 + b"}}",
         -32600,
@@ -204,7 +208,7 @@ def test_a_reader_that_stops_ends_the_server() -> None:
             except OSError:
                 break
             time.sleep(0.05)
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(PATIENCE) == -signal.SIGPIPE
         assert process.stderr.read() == b""
 
 

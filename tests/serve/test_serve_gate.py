@@ -174,3 +174,37 @@ def test_a_method_that_there_is_not_is_told_those_there_are(name: str) -> None:
             assert answer.status_code == 405, (method, path)
             assert answer.headers["allow"], (method, path)
             assert method not in answer.headers["allow"]
+
+
+def test_the_openapi_document_says_what_the_server_does() -> None:
+    """Each route that it lists answers as it says, to what is right and to what is wrong, and no other does."""
+    right = {
+        "/reset": [
+            {},
+            {"seed": 5.0},
+            {"seed": 2**53, "difficulty": "hard"},
+            {"task": "easy_mixed", "episode_id": "x" * 255},
+        ],
+        "/step": [{"action": {"tool": "list_dates"}}, {"action": {"tool": ""}, "timeout_s": 0.5, "request_id": "a"}],
+        "/mcp": [{}],
+    }
+    wrong = [{"seed": False}, {"seed": 1.5}, {"seed": 2**53 + 1}, {"task": "gopher"}, {"x": 1}, {"action": 1}, [], 1]
+    with (
+        serving(SERVERS["openenv"]) as address,
+        httpx.Client(trust_env=False, base_url=f"http://{address}", timeout=PATIENCE) as client,
+    ):
+        document = client.get("/openapi.json").json()
+        assert {"/reset", "/step", "/state", "/health", "/ready"} <= set(document["paths"])
+        assert not [path for path in document["paths"] if "{" in path]
+        for path, methods in document["paths"].items():
+            for method, described in methods.items():
+                documented = {int(status) for status in described["responses"]}
+                bodies = right.get(path, [None])
+                for body in bodies:
+                    assert client.request(method, path, json=body).status_code == 200, (path, body)
+                for body in wrong if path in ("/reset", "/step") else ():
+                    refused = client.request(method, path, json=body)
+                    assert refused.status_code in documented - {200}, (path, body)
+                    assert set(refused.json()["error"]) == {"code", "message"}
+                if path in ("/reset", "/step"):
+                    assert client.request(method, path, content=b"\xff\xfe{").status_code in documented

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import pytest
-from helpers_serve import PATIENCE, listening
+from helpers_serve import PATIENCE, listening, wait_for
 from test_serve_border import Http, served
 from websockets.sync.client import connect
 
@@ -17,7 +18,7 @@ from metric_tracker_env import EnvConfig, MetricDataGenerator
 from metric_tracker_env.serve.limits import CALL_BYTES, ServeLimits
 from metric_tracker_env.serve.mcp_server import BEGIN, McpServer
 from metric_tracker_env.serve.openenv_app import make_server
-from metric_tracker_env.tools.arguments import CALL_ROWS
+from metric_tracker_env.tools.arguments import PREVIEW_ROWS
 
 LIMITS = ServeLimits(calls_per_second=40, call_burst=60)
 PREVIEWS = 4  # of the heavy session
@@ -27,7 +28,7 @@ def rows() -> list[dict[str, Any]]:
     """As many rows as a call takes."""
     config = EnvConfig()
     row = MetricDataGenerator(config.generator).generate_episode(config.episode_config(seed=1)).expected_rows[0]
-    return [row.model_dump()] * CALL_ROWS
+    return [row.model_dump()] * PREVIEW_ROWS
 
 
 def strained(heavy: Callable[[], str], light: Callable[[], str]) -> None:
@@ -77,15 +78,15 @@ def test_openenv() -> None:
             strained(lambda: step(first, "preview_submission", rows=sent), lambda: step(second, "list_dates"))
 
 
-@pytest.mark.parametrize("size", [CALL_ROWS, CALL_ROWS + 1])
+@pytest.mark.parametrize("size", [PREVIEW_ROWS, PREVIEW_ROWS + 1])
 def test_more_rows_than_a_call_takes_are_refused(size: int) -> None:
     """In words, as a bad call."""
     with served() as (_, address):
         http = Http(address)
         http.call(BEGIN, seed=1)
         told = http.call("preview_submission", rows=[{}] * size)["result"]["structuredContent"]
-        assert told["ok"] == (size == CALL_ROWS)
-        assert told["ok"] or f"at most {CALL_ROWS}" in told["error"]
+        assert told["ok"] == (size == PREVIEW_ROWS)
+        assert told["ok"] or f"at most {PREVIEW_ROWS}" in told["error"]
 
 
 def test_a_silent_websocket_gives_its_place() -> None:
@@ -121,3 +122,19 @@ def test_a_session_beyond_its_rate_is_told_when_to_come_again() -> None:
         assert int(refused.headers["retry-after"]) > 60
         assert "too many calls" in refused.json()["error"]["message"]
         assert second.post(ping).status_code == 200
+
+
+def test_a_connection_too_many_is_told_when_to_come_again() -> None:
+    """503 with Retry-After; when another connection ends there is room."""
+    limits = ServeLimits(max_connections=1)
+    with listening(make_server(limits).app, limits) as address:
+        url = f"http://{address}/ready"
+        with httpx.Client(trust_env=False) as first:
+            assert first.get(url).status_code == 200
+            with httpx.Client(trust_env=False) as second:
+                refused = second.get(url)
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "6")
+            assert refused.json()["error"]["code"] == "too_many_connections"
+            assert first.get(url).status_code == 200
+        with httpx.Client(trust_env=False) as third:
+            wait_for(lambda: third.get(url).status_code == 200)

@@ -18,6 +18,7 @@ from metric_tracker_env.config import EnvConfig, GeneratorConfig
 from metric_tracker_env.play.actions import SUBMIT
 from metric_tracker_env.session import CALLS, REFUSAL_COST
 from metric_tracker_env.tools import TOOLS, SharedAnalysisToolkit
+from metric_tracker_env.tools.arguments import PREVIEW_ROWS
 
 # Answers
 
@@ -315,8 +316,10 @@ def shown(session: Session) -> set[tuple[str, str]]:
     generator, episode = session.config.generator, truth(session.config)
     cells = [(day, entity) for day in range(generator.num_days) for entity in generator.catalogue.entities]
     rows = [episode.row(day, entity.index).model_dump() for day, entity in cells]
-    preview = told(session, "preview_submission", rows=rows, limit=366)["result"]["rows"]
-    preview += told(session, "preview_submission", rows=rows, limit=366, offset=366)["result"]["rows"]
+    preview: list[dict[str, Any]] = []
+    for first in range(0, len(rows), PREVIEW_ROWS):
+        some = rows[first : first + PREVIEW_ROWS]
+        preview += told(session, "preview_submission", rows=some, limit=366)["result"]["rows"]
     return {
         (row["date"], row["entity_name"])
         for row, item in zip(rows, preview, strict=True)
