@@ -65,9 +65,9 @@ ROWS: dict[str, Row] = {
         "the analyst's net in 30 CPU min",
     ),
     "realistic_scratch": Row(
-        "MaskablePPO from scratch, stock network, focus, realistic medium",
-        "realistic_medium",
-        ("--total-steps", "5000000"),
+        "MaskablePPO from scratch, stock network, focus, realistic medium without quiet episodes",
+        "configs/realistic_incidents.toml",
+        ("--total-steps", "2500000"),
         "",
     ),
 }
