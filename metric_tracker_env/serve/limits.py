@@ -325,5 +325,6 @@ __all__ = [
     "further_calls",
     "further_headers",
     "refuse_websocket",
+    "replayed",
     "send_error",
 ]

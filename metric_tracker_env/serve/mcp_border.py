@@ -29,6 +29,7 @@ from metric_tracker_env.serve.limits import (
     TokenBucket,
     further_calls,
     further_headers,
+    replayed,
 )
 from metric_tracker_env.serve.messages import MAX_DEPTH, deeper_than, read_message
 
@@ -119,7 +120,7 @@ class Border:
             await answer(send, 400, error.answer)
             return
         if session is None:
-            await self._begin(scope, _again(body, receive), send)
+            await self._begin(scope, replayed(body, receive), send)
             return
         asked = session, str(request)  # the library knows 1 and "1" by the same name
         if request is not None and asked in self._asked:
@@ -128,12 +129,12 @@ class Border:
             return
         self._hear(session)
         if request is None:
-            await self._app(scope, _again(body, receive), send)
+            await self._app(scope, replayed(body, receive), send)
             return
         self._asked.add(asked)
         answered = True
         try:
-            answered = await self._bounded(scope, _again(body, receive), _charged(send, bucket), request)
+            answered = await self._bounded(scope, replayed(body, receive), _charged(send, bucket), request)
         finally:
             if answered:  # else the answer may come yet, and would be taken for that to another of the same id
                 self._asked.discard(asked)
@@ -216,20 +217,6 @@ async def answer(send: Send, status: int, body: bytes, retry_after: float | None
     headers += further_headers(status, retry_after)
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def _again(body: bytes, receive: Receive) -> Receive:
-    """A ``receive`` that gives a body once more, and then goes on with the connection's."""
-    given = False
-
-    async def read() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return read
 
 
 def _charged(send: Send, bucket: TokenBucket | None) -> Send:
