@@ -15,7 +15,7 @@ from metric_tracker_env.submission import MAX_ROWS, RowInput
 
 FAMILY_OF_METHOD: dict[str, AnomalyType] = {f"get_{family}_rows": family for family in ANOMALY_TYPES}
 CALL_ROWS = 1000  # most rows of a submission, which is more than any agent has a use for
-PREVIEW_ROWS = 366  # most rows of a preview, which is free and may be repeated: milliseconds to check
+PREVIEW_ROWS = 100  # most rows of a preview, which is free and may be repeated: a few milliseconds to check
 PAGE = 30  # rows that a tool lists unless told otherwise, so that a result fits into a context window
 NameKind = Literal["date", "count_metric", "rate_metric", "metric", "entity", "family_method"]
 MARK = "x-names"  # where a schema that knows no configuration says which names belong there

@@ -21,7 +21,7 @@ from metric_tracker_env.serve.openenv_app import make_server
 from metric_tracker_env.tools.arguments import PREVIEW_ROWS
 
 LIMITS = ServeLimits(calls_per_second=40, call_burst=60)
-PREVIEWS = 4  # of the heavy session
+PREVIEWS = 12  # of the heavy session
 
 
 def rows() -> list[dict[str, Any]]:

@@ -48,7 +48,7 @@ LIMITS: dict[str, dict[str, Any]] = {
     "threshold": {"exclusiveMinimum": 0, "maximum": 1e9},
     "metric_names": {"minItems": 1, "uniqueItems": True, "default": None},
     "generator_methods": {"minItems": 1, "uniqueItems": True},
-    "rows": {"maxItems": 366},
+    "rows": {"maxItems": 100},
 }
 TYPES = {"object", "array", "string", "number", "integer", "null"}
 
