@@ -31,6 +31,8 @@ RATE_THRESHOLD_SHARE: dict[Difficulty, float] = {"easy": 0.12, "medium": 0.09, "
 RATE_THRESHOLD_FLOOR = 1e-6  # points; keeps a rate whose median is 0 from being flagged for staying there
 SHARE_THRESHOLD: dict[Difficulty, float] = {"easy": 0.05, "medium": 0.035, "hard": 0.025}
 EXCESS_THRESHOLD = 1.0  # events: counts are whole, so any excess reaches it
+# Of the noise of a user's own data: what a change must have to be seen.
+NOISE_MULTIPLES: dict[Difficulty, float] = {"easy": 5.0, "medium": 4.0, "hard": 3.0}
 
 DAYTIME_HOURS = range(8, 20)  # the hours of the daytime share
 SCAN_MULTIPLIERS = (0.7, 1.0, 1.5)  # of the threshold, for the methods that scan all dates

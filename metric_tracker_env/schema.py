@@ -83,7 +83,13 @@ FAMILIES: dict[AnomalyType, Family] = {
 HOURLY_MIX_SUFFIX = "daytime_share"
 NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_]*$"  # of a funnel step and of a conversion
 MAX_NAME_LENGTH = 40  # of a funnel step
+RESERVED_NAMES = ("date", "hour", "counts")  # fields of a record beside its steps
 FUNNEL_STEP_KEEP = 0.70  # a funnel step is broken when it keeps less than this share of its median rate
+
+
+def weekdays_of(days: np.ndarray) -> np.ndarray:
+    """(D,) days, as datetime64[D] or counted from 1970-01-01 -> (D,) int64, Monday 0 to Sunday 6."""
+    return (days.astype(np.int64) + 3) % DAYS_PER_WEEK  # 1970-01-01 was a Thursday
 
 
 class ConversionMetricDefinition(ConfigModel):

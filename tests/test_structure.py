@@ -23,6 +23,7 @@ NAME = PACKAGE.name
 # The layers of the design, from the core to the border: a module imports none that stands further down.
 ORDER = (
     *("model", "schema", "config", "measure", "tasks", "view", "submission"),  # the vocabulary and the rules
+    *("history", "fitting"),  # a user's own data, and what is normal in them
     "world",  # from a key to a labelled episode
     *("scoring", "tools"),
     "play",  # from episodes to steps
@@ -35,6 +36,12 @@ ORDER = (
 # Inside the folders, likewise.
 INSIDE = {
     "config": ("base", "world", "generator", "explicit", "episode", "environment", "load", "page", "__init__"),
+    "history": (
+        *("errors", "columns", "zones", "counts", "times"),
+        *("csv_file", "duckdb_query", "frames", "sources"),
+        *("forms", "grid", "event_log", "laying", "checks", "record", "reading", "holiday_calendar", "__init__"),
+    ),
+    "fitting": ("seasons", "funnel", "hours", "parameters", "recent", "fit", "holiday_effects", "__init__"),
     "world": (
         *("workspace", "rng", "traffic", "variants"),  # what there is
         *("announced", "links", "proposals", "plan"),  # what it would do
@@ -49,6 +56,7 @@ INSIDE = {
     "session": ("answers", "schemas", "evidence", "brief", "round", "session", "__init__"),
 }
 OPTIONAL = {"matplotlib", "torch", "rich", "tyro", "pandas", "narwhals", "stable_baselines3", "sb3_contrib", "PIL"}
+OPTIONAL |= {"duckdb", "holidays", "polars", "pyarrow"}
 OPTIONAL |= {"torchrl", "tensordict", "openai", "filelock"}
 OPTIONAL |= {"openenv", "fastapi", "h11", "starlette", "uvicorn", "mcp"}
 # A subpackage that is about a library imports it; nothing else of the package does.

@@ -17,11 +17,14 @@ from metric_tracker_env.schema import (
     DAYS_PER_WEEK,
     DIFFICULTIES,
     HOURS_PER_DAY,
+    RESERVED_NAMES,
     Catalogue,
     ConversionMetricDefinition,
     Difficulty,
+    weekdays_of,
 )
 
+MAX_WEEKS = 12  # the median and the trend of longer episodes drown in natural cells
 MAX_DAILY_COUNT = 500_000_000  # events; twice as many an hour still fit in an int32
 FIRST_CANDIDATE_DAY = 3  # incidents leave the first 3 and the last 2 days clean
 LAST_CLEAN_DAYS = 2
@@ -99,7 +102,7 @@ class GeneratorConfig(ConfigModel):
         validate_default=True,
         description="Conversion rates; None is the rate of each step and that from end to end.",
     )
-    num_weeks: StrictInt = Field(default=4, ge=1, le=12, description="Weeks of an episode.")
+    num_weeks: StrictInt = Field(default=4, ge=1, le=MAX_WEEKS, description="Weeks of an episode.")
     end_date: dt.date | None = Field(
         default=dt.date(2026, 3, 31),
         ge=dt.date(1900, 1, 1),
@@ -147,8 +150,8 @@ class GeneratorConfig(ConfigModel):
     @model_validator(mode="after")
     def _check_funnel(self) -> Self:
         names = self.step_names
-        if len(set(names)) != len(names) or {"date", "hour", "counts"} & set(names):
-            raise ValueError(f"steps: names {list(names)} must be distinct and none of 'date', 'hour', 'counts'")
+        if len(set(names)) != len(names) or set(RESERVED_NAMES) & set(names):
+            raise ValueError(f"steps: names {list(names)} must be distinct and none of {str(RESERVED_NAMES)[1:-1]}")
         position = {name: i for i, name in enumerate(names)}
         seen: set[str] = set(names)
         seen |= {f"{num}_from_{den}" for num, den in zip(names[1:], names[:-1], strict=True)}
@@ -260,7 +263,7 @@ class GeneratorConfig(ConfigModel):
     @property
     def weekdays(self) -> np.ndarray:
         """(D,) int64, Monday 0 to Sunday 6."""
-        return (self.dates.astype(np.int64) + 3) % DAYS_PER_WEEK  # 1970-01-01 was a Thursday
+        return weekdays_of(self.dates)
 
     def day_index(self, date: str | dt.date) -> int:
         """Position of a date in the episode.

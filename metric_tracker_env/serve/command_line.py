@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -225,5 +226,7 @@ def settings(app: App, limits: ServeLimits, host: str, port: int, **changes: Any
 
 def run(app: App, limits: ServeLimits, host: str, port: int) -> None:
     """Serve until interrupted."""
+    gc.collect()
+    gc.freeze()  # else each full collection walks all that was imported, and every client waits for it
     with suppress(KeyboardInterrupt):  # which uvicorn raises again after it has stopped
         uvicorn.Server(settings(app, limits, host, port)).run()

@@ -99,13 +99,14 @@ def test_an_id_that_is_under_way_is_refused(monkeypatch: pytest.MonkeyPatch, sec
 
 
 def test_many_requests_of_one_id_mix_nothing() -> None:
-    """Of a hundred at once each has the answer to its own question, or is refused; none hangs."""
+    """Of forty at once each has the answer to its own question, or is refused; none hangs."""
     asked = ("list_dates", "list_entities", "task_overview", "preview_submission")
     words = {"list_dates": "weekday", "list_entities": "entity_name", "task_overview": "flagged_when"}
     with served() as (_, address), ThreadPoolExecutor(12) as pool:
         http = Http(address)
-        http.call(BEGIN, seed=1)
-        tools = [asked[n % len(asked)] for n in range(100)]
+        begun = http.call(BEGIN, seed=1)["result"]["content"][0]["text"]
+        tools = [asked[n % len(asked)] for n in range(40)]
+        assert "and 48 calls" in begun  # so that the episode goes on however many of them are answered
         rows = {"preview_submission": {"rows": []}}
         waiting = [pool.submit(Http.call, http, tool, 7, **rows.get(tool, {})) for tool in tools]
         for tool, answer in zip(tools, (one.result(PATIENCE) for one in waiting), strict=True):
