@@ -1,9 +1,16 @@
-"""The command line: ``run`` plays one agent with any configuration, ``compare`` is the leaderboard of many."""
+"""The command line.
+
+``run`` plays one agent with any configuration, ``compare`` is the leaderboard of many; ``fit`` reads a history of your
+own, and ``watch`` says what to look at in its last days.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import inspect
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, get_type_hints
 
 from metric_tracker_env.config import Reward, View
 from metric_tracker_env.schema import Difficulty, ScenarioFamily
@@ -13,6 +20,7 @@ from .command_line import check_whole, command, described, need, told_in_one_lin
 from .evaluation.evaluate import MAX_WORKERS, check_seeds, config_of, evaluate
 from .evaluation.leaderboard import check_writable, leaderboard
 from .evaluation.report import Comparison, console, detail_table, print_notes, score_table
+from .own_data.command import fit, watch
 from .players.player import PlayerError
 from .players.registry import find_player, known_players
 from .progress import progress_bar
@@ -113,12 +121,39 @@ def compare(
     leaderboard(folders, tasks, episodes, output, named if agents else None, workers, "compare", play_missing)
 
 
+def with_positional(function: Callable[..., None], *names: str) -> Callable[..., None]:
+    """A command whose arguments of these names are given by their place."""
+    import tyro
+
+    hints = get_type_hints(function)
+
+    @functools.wraps(function)
+    def placed(**given: Any) -> None:
+        function(**given)
+
+    signature = inspect.signature(function)
+    annotated = [
+        parameter.replace(annotation=tyro.conf.Positional[hints[name]] if name in names else hints[name])
+        for name, parameter in signature.parameters.items()
+    ]
+    del placed.__wrapped__  # pyright: ignore[reportAttributeAccessIssue] - its signature would be read instead
+    placed.__signature__ = signature.replace(parameters=annotated)  # pyright: ignore[reportAttributeAccessIssue]
+    placed.__annotations__ = {parameter.name: parameter.annotation for parameter in annotated}
+    return placed
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a bad value ends it with exit code 2 and one line that says why."""
     need(dict.fromkeys(("tyro", "rich", "matplotlib"), "agents"))
     import tyro
 
-    commands, description = {"run": run, "compare": compare}, f"{described(__doc__)} Presets are in {presets()}."
+    commands = {
+        "run": run,
+        "compare": compare,
+        "fit": with_positional(fit, "source"),
+        "watch": with_positional(watch, "folder", "source"),
+    }
+    description = f"{described(__doc__)} Presets are in {presets()}."
     with told_in_one_line():
         try:
             tyro.extras.subcommand_cli_from_dict(commands, prog=command(), description=description, args=arguments)

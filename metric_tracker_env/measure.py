@@ -26,6 +26,7 @@ from metric_tracker_env.schema import (
 
 COUNT_THRESHOLD_SHARE: dict[Difficulty, float] = {"easy": 0.22, "medium": 0.15, "hard": 0.10}
 COUNT_THRESHOLD_FLOOR = 50.0  # events a day
+NOISE_COUNT_FLOOR = 3.0  # events a day, where the noise of the data is known
 RATE_THRESHOLD_POINTS: dict[Difficulty, float] = {"easy": 6.0, "medium": 4.5, "hard": 3.0}
 RATE_THRESHOLD_SHARE: dict[Difficulty, float] = {"easy": 0.12, "medium": 0.09, "hard": 0.06}
 RATE_THRESHOLD_FLOOR = 1e-6  # points; keeps a rate whose median is 0 from being flagged for staying there
@@ -129,16 +130,17 @@ def std_dev_from_median(values: np.ndarray, median: float) -> float:
 
 
 class ThresholdTable(NamedTuple):
-    """Thresholds as ``clip(share * median, floor, ceiling)``, each in the entity's unit."""
+    """Thresholds as ``max(clip(share * median, floor, ceiling), noise * median)``, each in the entity's unit."""
 
     share: np.ndarray  # (E,) float64
     floor: np.ndarray  # (E,) float64
     ceiling: np.ndarray  # (E,) float64
+    noise: np.ndarray  # (E,) float64; 0 where none is known
 
     def of(self, baselines: np.ndarray) -> np.ndarray:
         """(E, ...) medians -> (E, ...) thresholds."""
-        share, floor, ceiling = (a.reshape(-1, *[1] * (baselines.ndim - 1)) for a in self)
-        return np.minimum(np.maximum(baselines * share, floor), ceiling)
+        share, floor, ceiling, noise = (a.reshape(-1, *[1] * (baselines.ndim - 1)) for a in self)
+        return np.maximum(np.minimum(np.maximum(baselines * share, floor), ceiling), baselines * noise)
 
     def rows(self, chosen: np.ndarray) -> ThresholdTable:
         """The table of (n,) entities."""
@@ -148,14 +150,45 @@ class ThresholdTable(NamedTuple):
 @lru_cache(maxsize=64)
 def threshold_table(catalogue: Catalogue, difficulty: Difficulty) -> ThresholdTable:
     """How each entity's threshold follows from its median."""
+    floor = COUNT_THRESHOLD_FLOOR if catalogue.noise is None else NOISE_COUNT_FLOOR
     rules: dict[EntityType, tuple[float, float, float]] = {
-        "event_count": (COUNT_THRESHOLD_SHARE[difficulty], COUNT_THRESHOLD_FLOOR, np.inf),
+        "event_count": (COUNT_THRESHOLD_SHARE[difficulty], floor, np.inf),
         "conversion_rate": (RATE_THRESHOLD_SHARE[difficulty], RATE_THRESHOLD_FLOOR, RATE_THRESHOLD_POINTS[difficulty]),
         "funnel_step": (1.0 - FUNNEL_STEP_KEEP, RATE_THRESHOLD_FLOOR, np.inf),
         "hourly_mix": (0.0, SHARE_THRESHOLD[difficulty], SHARE_THRESHOLD[difficulty]),
         "data_quality": (0.0, EXCESS_THRESHOLD, EXCESS_THRESHOLD),
     }
-    return ThresholdTable(*np.array([rules[entity.entity_type] for entity in catalogue.entities]).T.copy())
+    noise = noise_limits(catalogue, difficulty).take(catalogue.measure_of_entity)
+    columns = np.array([rules[entity.entity_type] for entity in catalogue.entities]).T.copy()
+    return ThresholdTable(*columns, noise=noise)
+
+
+def noise_limits(catalogue: Catalogue, difficulty: Difficulty) -> np.ndarray:
+    """(M,) float64 least threshold of each measure that its noise asks for, as a share of its median; 0 for none."""
+    found = np.zeros(catalogue.num_measures)
+    if catalogue.noise is not None:
+        found[: len(catalogue.noise)] = NOISE_MULTIPLES[difficulty] * np.array(catalogue.noise)
+    return found
+
+
+def step_thresholds(
+    catalogue: Catalogue, difficulty: Difficulty, step_rates: np.ndarray, steps: slice = slice(None)
+) -> np.ndarray:
+    """Thresholds in points of step rates, whether or not each is a conversion entity.
+
+    Args:
+        catalogue: Entities of the funnel.
+        difficulty: Of the episode.
+        step_rates: (..., S-1) float64 medians in percent.
+        steps: Which of the S-1 rates they are.
+
+    Returns:
+        As ``step_rates``.
+    """
+    first = catalogue.num_steps
+    noise = noise_limits(catalogue, difficulty)[first : 2 * first - 1][steps]
+    limits = np.minimum(step_rates * RATE_THRESHOLD_SHARE[difficulty], RATE_THRESHOLD_POINTS[difficulty])
+    return np.maximum(limits, step_rates * noise)
 
 
 def thresholds(catalogue: Catalogue, difficulty: Difficulty, baselines: np.ndarray) -> np.ndarray:
@@ -175,8 +208,9 @@ def deviations(catalogue: Catalogue, difficulty: Difficulty, values: np.ndarray)
     deltas.take(catalogue.measure_of_entity[conversions], axis=0, out=ratios[conversions], mode="clip")
     ratios[conversions] /= limits[conversions, :, None]
     np.divide(deltas[steps : 2 * steps - 1], limits[at["funnel_step"], :, None], out=ratios[at["funnel_step"]])
-    np.divide(deltas[share_row:], limits[at["hourly_mix"], :, None], out=ratios[at["hourly_mix"]])
-    np.divide(values[share_row + 1 :], EXCESS_THRESHOLD, out=ratios[at["data_quality"]])
+    if catalogue.hours:
+        np.divide(deltas[share_row:], limits[at["hourly_mix"], :, None], out=ratios[at["hourly_mix"]])
+        np.divide(values[share_row + 1 :], EXCESS_THRESHOLD, out=ratios[at["data_quality"]])
     return Deviations(values, baselines, limits, ratios, flagged(catalogue, ratios))
 
 
@@ -261,7 +295,10 @@ def scan_strength(catalogue: Catalogue, ratios: np.ndarray) -> np.ndarray:
         rates.max(axis=0, out=out[1])
     out[2] = -counts.min(axis=0)
     counts.max(axis=0, out=out[3])
-    out[4] = -ratios[at["funnel_step"]].min(axis=0)
-    np.abs(ratios[at["hourly_mix"].start], out=out[5])
-    ratios[at["data_quality"]].max(axis=0, out=out[6])
+    if catalogue.num_steps > 1:
+        out[4] = -ratios[at["funnel_step"]].min(axis=0)
+    if catalogue.hours:
+        np.abs(ratios[at["hourly_mix"].start], out=out[5])
+        if catalogue.num_steps > 1:
+            ratios[at["data_quality"]].max(axis=0, out=out[6])
     return out

@@ -245,10 +245,14 @@ class Catalogue:
 
     The *measures* of a date are the distinct daily series behind the entities, in this order: S counts,
     S-1 step rates (%), the conversions that skip steps (%), the daytime share, S-1 impossible-count excesses.
+    Where only days are known (``hours`` is False) the last two are 0 and belong to no entity.
     """
 
     count_metrics: tuple[str, ...]
     conversions: tuple[ConversionMetricDefinition, ...]
+    # Standard deviation of each measure before the excesses on ordinary days, relative; None for fixed thresholds.
+    noise: tuple[float, ...] | None = None
+    hours: bool = True  # whether the hours of a day are known
 
     @property
     def num_steps(self) -> int:
@@ -270,6 +274,8 @@ class Catalogue:
             "hourly_mix": [f"{self.count_metrics[0]}:{HOURLY_MIX_SUFFIX}"],
             "data_quality": [f"{num}_lte_{den}" for num, den in self.funnel_steps],
         }
+        if not self.hours:
+            names["hourly_mix"] = names["data_quality"] = []
         pairs: list[tuple[EntityType, str]] = [(kind, name) for kind in ENTITY_TYPES for name in names[kind]]
         return tuple(Entity(i, kind, name, METHOD_OF_ENTITY_TYPE[kind]) for i, (kind, name) in enumerate(pairs))
 
@@ -287,9 +293,10 @@ class Catalogue:
     def slices(self) -> dict[EntityType, slice]:
         """Range of entity indices of each entity type."""
         found: dict[EntityType, slice] = {}
+        stop = 0
         for kind in ENTITY_TYPES:
-            members = [e.index for e in self.entities if e.entity_type == kind]
-            found[kind] = slice(members[0], members[-1] + 1) if members else slice(0, 0)
+            start, stop = stop, stop + sum(e.entity_type == kind for e in self.entities)
+            found[kind] = slice(start, stop)
         return found
 
     @cached_property
@@ -352,8 +359,8 @@ class Catalogue:
         for i, (_, num) in enumerate(self.spans):
             rows.append(2 * steps - 1 + rank[i] if i in rank else steps + num - 1)
         rows += list(range(steps, 2 * steps - 1))
-        rows.append(self.share_row)
-        rows += list(range(self.share_row + 1, self.num_measures))
+        if self.hours:
+            rows += list(range(self.share_row, self.num_measures))
         return np.array(rows, dtype=np.int64)
 
     @property

@@ -193,12 +193,12 @@ TWELVE = [{"name": f"s{i}", "rate": 0.5} for i in range(12)]
 @pytest.mark.parametrize(
     ("data", "fault"),
     [
-        ({"steps": TWELVE}, "steps: 12 items given; there must be 1 to 11"),
+        ({"steps": TWELVE}, "steps: 12 items given; there must be 0 to 11"),
         ({"steps": [{"name": "b", "rate": 1.5}]}, "steps.0.rate: Input should be less than 1, given 1.5"),
-        ({"steps": []}, "steps: 0 items given; there must be 1 to 11"),
+        ({"steps": []}, "steps: a funnel of one step needs noise, from which its thresholds follow"),
         (
             {"steps": [{"name": f"s{i}", "rate": 0.5} for i in range(12)]},
-            "steps: 12 items given; there must be 1 to 11",
+            "steps: 12 items given; there must be 0 to 11",
         ),
         ({"weekday_factors": [1.0] * 6}, "weekday_factors: 6 items given; there must be 7"),
         ({"weekday_factors": [1.0] * 6 + [0.0]}, "weekday_factors.6: Input should be greater than 0, given 0.0"),
@@ -523,10 +523,10 @@ def test_every_key_says_what_it_means(config: ConfigModel) -> None:
 def test_limits_are_read_from_the_fields() -> None:
     """The narrowest limit at each end, itself allowed or not."""
     assert limits_of(GeneratorConfig, "num_weeks") == (1, 12)
-    assert limits_of(GeneratorConfig, "base_daily_count") == (500, float("inf"))
+    assert limits_of(GeneratorConfig, "base_daily_count") == (20, float("inf"))
     assert limits_of(METHODS["funnel_break"], "keep") == (0, 0.7)
     assert bounds_of(GeneratorConfig.model_fields["trend_per_day"].metadata) == {"gt": -0.01, "lt": 0.05}
-    assert bounds_of(GeneratorConfig.model_fields["base_daily_count"].metadata) == {"ge": 500}
+    assert bounds_of(GeneratorConfig.model_fields["base_daily_count"].metadata) == {"ge": 20}
     assert get_args(EpisodeConfig.model_fields["difficulty"].annotation) == DIFFICULTIES
 
 

@@ -121,9 +121,9 @@ def test_every_option_has_a_line_on_the_page_of_the_configuration() -> None:
     page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     for model in (EnvConfig, GeneratorConfig, ToolCosts):
         for name, field in model.model_fields.items():
-            (line,) = re.findall(rf"^\| `{name}` \| .+ \|$", page, re.MULTILINE)
+            lines = re.findall(rf"^\| `{name}` \| .+ \|$", page, re.MULTILINE)  # a step has keys that a funnel has
             assert field.description
-            assert line.endswith(f"| {field.description} |")
+            assert any(line.endswith(f"| {field.description} |") for line in lines)
 
 
 def test_the_readme_names_what_exists() -> None:

@@ -35,15 +35,26 @@ ORDER = (
 )
 # Inside the folders, likewise.
 INSIDE = {
-    "config": ("base", "world", "generator", "explicit", "episode", "environment", "load", "page", "__init__"),
+    "config": (
+        "base",
+        "world",
+        "replay",
+        "generator",
+        "explicit",
+        "episode",
+        "environment",
+        "load",
+        "page",
+        "__init__",
+    ),
     "history": (
         *("errors", "columns", "zones", "counts", "times"),
         *("csv_file", "duckdb_query", "frames", "sources"),
         *("forms", "grid", "event_log", "laying", "checks", "record", "reading", "holiday_calendar", "__init__"),
     ),
-    "fitting": ("seasons", "funnel", "hours", "parameters", "recent", "fit", "holiday_effects", "__init__"),
+    "fitting": ("seasons", "parameters", "funnel", "hours", "recent", "fit", "holiday_effects", "store", "__init__"),
     "world": (
-        *("workspace", "rng", "traffic", "variants"),  # what there is
+        *("workspace", "rng", "traffic", "variants", "replay"),  # what there is
         *("announced", "links", "proposals", "plan"),  # what it would do
         *("windows", "calendar", "injection", "layer", "planner", "spans", "labels"),  # where it falls
         *("reach", "bench", "advice", "explicit", "source", "episode"),
@@ -56,7 +67,7 @@ INSIDE = {
     "session": ("answers", "schemas", "evidence", "brief", "round", "session", "__init__"),
 }
 OPTIONAL = {"matplotlib", "torch", "rich", "tyro", "pandas", "narwhals", "stable_baselines3", "sb3_contrib", "PIL"}
-OPTIONAL |= {"duckdb", "holidays", "polars", "pyarrow"}
+OPTIONAL |= {"duckdb", "holidays", "polars", "pyarrow", "tomli_w"}
 OPTIONAL |= {"torchrl", "tensordict", "openai", "filelock"}
 OPTIONAL |= {"openenv", "fastapi", "h11", "starlette", "uvicorn", "mcp"}
 # A subpackage that is about a library imports it; nothing else of the package does.

@@ -8,9 +8,10 @@ from functools import cached_property
 from typing import Annotated, Any, Self
 
 import numpy as np
-from pydantic import Field, StrictInt, ValidationInfo, field_validator, model_validator
+from pydantic import Field, StrictBool, StrictInt, ValidationInfo, field_validator, model_validator
 
 from metric_tracker_env.config.base import Identifier, Positive, Real
+from metric_tracker_env.config.replay import Replay
 from metric_tracker_env.config.world import MIN_WORLD_WEEKS, WorldConfig
 from metric_tracker_env.model import ConfigModel, Length
 from metric_tracker_env.schema import (
@@ -25,9 +26,27 @@ from metric_tracker_env.schema import (
 )
 
 MAX_WEEKS = 12  # the median and the trend of longer episodes drown in natural cells
+MIN_DAILY_COUNT = 500  # events, under the fixed thresholds
+MIN_NOISY_COUNT = 20  # events, where the noise of the data is known
 MAX_DAILY_COUNT = 500_000_000  # events; twice as many an hour still fit in an int32
 FIRST_CANDIDATE_DAY = 3  # incidents leave the first 3 and the last 2 days clean
 LAST_CLEAN_DAYS = 2
+
+Share = Annotated[Real, Field(ge=0)]
+
+
+def tail_scale(tail: float) -> float:
+    """Factor of u (1 + tail x u^8), u uniform in (-1, 1), that keeps the variance of u.
+
+    The variance is 1/3 + 2 tail / 11 + tail^2 / 19. With a tail of 1, 99 % are within 2.5 standard deviations, as of
+    a normal distribution, with 4 within 3.4; of u itself within 1.7.
+    """
+    return (1.0 / (1.0 + 6.0 * tail / 11.0 + 3.0 * tail * tail / 19.0)) ** 0.5
+
+
+def most_noise(half_width: float, tail: float) -> float:
+    """Largest value of the noise of a day: that of ``half_width`` x u where its tail is longer than u's."""
+    return half_width * (1.0 + tail) * tail_scale(tail)
 
 
 class FunnelStep(ConfigModel):
@@ -42,6 +61,12 @@ class FunnelStep(ConfigModel):
         ge=0,
         le=10,
         description="Multiple of the difficulty's hourly rate noise; the product is at most 1.",
+    )
+    day_noise: Real = Field(
+        default=0.0, ge=0, lt=1, description="Half-width of the noise that all hours of a day share, relative."
+    )
+    day_tail: Real = Field(
+        default=0.0, ge=0, le=100, description="Weight of the tails of the day noise: 0 for uniform, 1 about normal."
     )
 
 
@@ -94,8 +119,8 @@ class GeneratorConfig(ConfigModel):
     """The funnel, its calendar and its clean traffic; the default is a food-delivery app."""
 
     entry_step: Identifier = Field(default=DEFAULT_ENTRY, description="First step of the funnel.")
-    steps: Annotated[tuple[FunnelStep, ...], Length(1, 11)] = Field(
-        default=DEFAULT_STEPS, description="The steps after the first, in order."
+    steps: Annotated[tuple[FunnelStep, ...], Length(0, 11)] = Field(
+        default=DEFAULT_STEPS, description="The steps after the first, in order; at least one, unless noise is given."
     )
     conversion_definitions: Annotated[tuple[ConversionMetricDefinition, ...], Length(0, 40)] = Field(
         default=None,  # pyright: ignore[reportArgumentType] - a validator fills it, so that no user of it meets a None
@@ -110,21 +135,43 @@ class GeneratorConfig(ConfigModel):
     )
     base_daily_count: Positive = Field(
         default=18000,
-        ge=500,
-        description=f"First-step events of a mean day 0; no day may reach more than {MAX_DAILY_COUNT:,} of them.",
+        ge=MIN_NOISY_COUNT,
+        description=f"First-step events of a mean day 0; at least {MIN_DAILY_COUNT}, unless noise is given; no day may "
+        f"reach more than {MAX_DAILY_COUNT:,} of them.",
     )
     weekday_factors: Annotated[tuple[Positive, ...], Length(DAYS_PER_WEEK, DAYS_PER_WEEK)] = Field(
         default=(0.95, 1.0, 1.02, 1.04, 1.06, 1.12, 1.08), description="Traffic factor of Monday to Sunday."
     )
     trend_per_day: Real = Field(default=0.0025, gt=-0.01, lt=0.05, description="Added share of the base a day.")
     day_noise: Real = Field(default=0.02, ge=0, lt=0.5, description="Half-width of the uniform day noise, relative.")
-    hourly_weights: Annotated[tuple[Positive, ...], Length(HOURS_PER_DAY, HOURS_PER_DAY)] = Field(
-        default=DEFAULT_HOURLY_WEIGHTS, description="Traffic of the hours 0 to 23, relative to each other."
+    day_tail: Real = Field(
+        default=0.0, ge=0, le=100, description="Weight of the tails of the day noise: 0 for uniform, 1 about normal."
+    )
+    hourly_weights: Annotated[tuple[Share, ...], Length(HOURS_PER_DAY, HOURS_PER_DAY)] = Field(
+        default=DEFAULT_HOURLY_WEIGHTS,
+        description="Traffic of the hours 0 to 23, relative to each other; over 0, unless noise is given.",
     )
     hour_noise: Real = Field(default=0.08, ge=0, lt=0.5, description="Half-width of the uniform hour-weight noise.")
     rate_noise: RateNoise = Field(default=RateNoise(), description="Half-width of the noise of step rates.")
     world: WorldConfig | None = Field(
         default=None, description="Announced events, lost hours, incidents that last; None for none of them."
+    )
+    noise: tuple[Share, ...] | None = Field(
+        default=None,
+        description="Standard deviation of each daily measure on ordinary days, relative: the counts, the step rates, "
+        "the rates that skip steps, and with hours the daytime share. A threshold is then at least 5, 4 or 3 of them "
+        "at easy, medium and hard. None for the fixed thresholds alone.",
+    )
+    adjusted: StrictBool = Field(
+        default=False,
+        description="Whether the weekdays and the level of a history have been divided out of the counts; no weekday "
+        "and no trend is then left in them.",
+    )
+    hours: StrictBool = Field(
+        default=True, description="Whether the hours of a day are known; else a day is one count of each step."
+    )
+    replay: Replay | None = Field(
+        default=None, description="Weeks of a real history as clean data; None draws them from the keys above."
     )
 
     @field_validator("conversion_definitions", mode="before")
@@ -173,8 +220,9 @@ class GeneratorConfig(ConfigModel):
         pairs = [(item.numerator, item.denominator) for item in self.conversion_definitions]
         if len(set(pairs)) != len(pairs):
             raise ValueError(f"conversion_definitions: a (numerator, denominator) pair is used twice in {pairs}")
+        self._check_own_data()
         growth = 1 + max(self.trend_per_day, 0) * self.num_days
-        peak = self.base_daily_count * max(self.weekday_factors) * growth * (1 + self.day_noise)
+        peak = self.base_daily_count * max(self.weekday_factors) * growth * (1 + self.most_day_noise)
         if peak > MAX_DAILY_COUNT:
             raise ValueError(
                 f"base_daily_count: with weekday_factors, trend_per_day and day_noise a day reaches {peak:.3g} events; "
@@ -188,8 +236,8 @@ class GeneratorConfig(ConfigModel):
                         f"steps: noise_scale {step.noise_scale} of {step.name!r} makes its {difficulty} noise "
                         f"{noise:.4f}; it must be at most 1, as a rate is never below 0"
                     )
-                peak = step.rate * (1 + noise)
-                if peak >= 1:
+                peak = step.rate * (1 + noise) * (1 + most_noise(step.day_noise, step.day_tail))
+                if peak >= 1 and self.noise is None:
                     raise ValueError(
                         f"steps: rate {step.rate} of {step.name!r} with its {difficulty} noise reaches {peak:.4f}; "
                         "it must stay below 1"
@@ -199,6 +247,48 @@ class GeneratorConfig(ConfigModel):
                 f"world: {self.num_weeks} weeks cannot hold its events; num_weeks must be at least {MIN_WORLD_WEEKS}"
             )
         return self
+
+    def _check_own_data(self) -> None:
+        """Refuse what only data of known noise may have, and what these cannot have.
+
+        Raises:
+            ValueError: naming the field, its value, and what is allowed.
+        """
+        for owner, own in (("day_noise", self), *((f"steps: day_noise of {step.name!r}", step) for step in self.steps)):
+            if most_noise(own.day_noise, own.day_tail) > 1:
+                raise ValueError(
+                    f"{owner}: {own.day_noise} with day_tail {own.day_tail} reaches "
+                    f"{most_noise(own.day_noise, own.day_tail):.3f}; it must stay within 1, as a count is never below 0"
+                )
+        if not sum(self.hourly_weights):
+            raise ValueError("hourly_weights: all are 0; at least one hour needs traffic")
+        if self.noise is None:
+            given = {
+                "steps: a funnel of one step": not self.steps,
+                f"base_daily_count: {self.base_daily_count}, below {MIN_DAILY_COUNT},": (
+                    self.base_daily_count < MIN_DAILY_COUNT
+                ),
+                "hourly_weights: hours without traffic": min(self.hourly_weights) == 0,
+                "adjusted": self.adjusted,
+                "hours: False": not self.hours,
+                "replay": self.replay is not None,
+            }
+            for what, found in given.items():
+                if found:
+                    raise ValueError(f"{what} needs noise, from which its thresholds follow")
+            return
+        measures = self.catalogue.share_row + self.hours
+        if len(self.noise) != measures:
+            raise ValueError(f"noise: {len(self.noise)} numbers given; this funnel has {measures} measures")
+        if self.world is not None:
+            raise ValueError("world: announced events have fixed thresholds; leave noise out beside them")
+        flat = len(set(self.weekday_factors)) == 1 and self.trend_per_day == 0
+        if self.adjusted and not flat:
+            raise ValueError(
+                "adjusted: weekdays and level are divided out; weekday_factors must be all alike and trend_per_day 0"
+            )
+        if self.replay is not None and not self.adjusted:
+            raise ValueError("replay: a history is played without its weekdays and level; adjusted must be True")
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy, with changes that are checked; conversions that are those of the steps follow changed steps.
@@ -215,9 +305,19 @@ class GeneratorConfig(ConfigModel):
         return getattr(self.rate_noise, difficulty) * step.noise_scale
 
     @property
+    def most_day_noise(self) -> float:
+        """Largest relative noise of a day's first-step events."""
+        return most_noise(self.day_noise, self.day_tail)
+
+    @property
+    def hours_per_day(self) -> int:
+        """Counts of a step that a day has: 24, or 1 where only days are known."""
+        return HOURS_PER_DAY if self.hours else 1
+
+    @property
     def hour_shares(self) -> np.ndarray:
-        """(24,) float64 share of a usual day's first-step events that falls into each hour."""
-        weights = np.array(self.hourly_weights)
+        """(H,) float64 share of a usual day's first-step events that falls into each hour."""
+        weights = np.array(self.hourly_weights if self.hours else [1.0])
         return weights / weights.sum()
 
     @property
@@ -247,7 +347,7 @@ class GeneratorConfig(ConfigModel):
     @cached_property
     def catalogue(self) -> Catalogue:
         """Entities and measures of this funnel."""
-        return Catalogue(self.step_names, self.conversion_definitions)
+        return Catalogue(self.step_names, self.conversion_definitions, self.noise, self.hours)
 
     @property
     def dates(self) -> np.ndarray:

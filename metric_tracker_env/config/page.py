@@ -15,6 +15,7 @@ from metric_tracker_env.config.environment import EnvConfig, ToolCosts
 from metric_tracker_env.config.episode import EpisodeConfig, EpisodeOptions
 from metric_tracker_env.config.explicit import METHODS, ExplicitAnomaly
 from metric_tracker_env.config.generator import FunnelStep, GeneratorConfig, RateNoise
+from metric_tracker_env.config.replay import Replay
 from metric_tracker_env.config.world import WorldConfig
 from metric_tracker_env.model import ConfigModel, Length, bounds_of
 from metric_tracker_env.schema import DAYS_PER_WEEK, ConversionMetricDefinition
@@ -63,11 +64,12 @@ MODELS: tuple[type[ConfigModel], ...] = (
     ConversionMetricDefinition,
     RateNoise,
     WorldConfig,
+    Replay,
     ToolCosts,
 )
 
 
-WORDS = {int: "whole number", float: "number", str: "text", dt.date: "date"}
+WORDS = {bool: "true or false", int: "whole number", float: "number", str: "text", dt.date: "date"}
 
 
 def configuration_page() -> str:
@@ -139,6 +141,8 @@ def _model(item: Any) -> Any:
 def _bounds(metadata: tuple[Any, ...]) -> str:
     """The limits of a number or a date, and what a text may be, in words."""
     found = bounds_of(metadata)
+    if "pattern" in found and "max_length" not in found:
+        return f" of the form `{found['pattern']}`"
     if "pattern" in found:
         return f" of letters, digits and _, a letter first, at most {found['max_length']} long"
     if "ge" in found and found["ge"] == found.get("le"):

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from metric_tracker_env.fitting.parameters import ROUNDING
 from metric_tracker_env.fitting.seasons import spread
 
-ROUNDING = 1 / 12  # variance of rounding to whole events
 LEAST_EVENTS = 5.0  # of an hour, on average: with fewer its noise is rounding
 LEAST_TRAFFIC = 0.5  # share of the events in hours with enough of them; with less, noise is told by the day alone
 BY_CHANCE = 5.0  # standard errors of a variance by which a day's noise may pass what its hours explain

@@ -6,14 +6,13 @@ import numpy as np
 
 from metric_tracker_env.fitting.funnel import Funnel
 from metric_tracker_env.fitting.hours import fit_rate_noise, fit_weights
-from metric_tracker_env.fitting.parameters import FittedParameters, FittedStep
+from metric_tracker_env.fitting.parameters import TAIL, FittedParameters, FittedStep
 from metric_tracker_env.fitting.seasons import CLIP, spread
 from metric_tracker_env.history import History, HistoryError
 from metric_tracker_env.schema import DAYS_PER_WEEK
 
 RECENT_DAYS = 16 * DAYS_PER_WEEK  # whose rates, weekdays and hours are those of the world
 TREND_DAYS = 24 * DAYS_PER_WEEK  # whose line is its level: from 16 weeks alone it may be off by more than 0.5 %
-TAIL = 0.99  # quantile of the deviations of ordinary days
 
 
 def parameters_of(history: History, funnel: Funnel, good: np.ndarray, weeks: int) -> FittedParameters:

@@ -43,6 +43,7 @@ SINGLE_TOOLS: dict[EntityType, str] = {
 }
 SCAN_TOOLS = tuple(FAMILY_OF_METHOD)  # one a family, in the order of ANOMALY_TYPES
 SURVEY_MULTIPLIER = 1.0
+NEVER_PAID = 1 << 30  # units: more than any budget
 ARGUMENT = re.compile(r"(\w+)=('[^']*'|[-+.\w]+)")
 
 
@@ -80,7 +81,8 @@ class ActionTable:
 
     The focus view has one action for each date to open, then ``rows_for_date`` of the next flagged date, the
     further tools and ``report`` on the date in focus; the board view has every tool and every report for each date.
-    Both end with the scans, the survey, in a world the known events, and ``submit``.
+    Both end with the scans, the survey, in a world the known events, and ``submit``. What this configuration gives a
+    tool nothing to tell of, such as hours of daily data, costs more than any budget: it is never legal.
     """
 
     rows: list[tuple[int, int, int, int]]  # (op, day, argument, cost) of each action, as plain numbers
@@ -128,7 +130,7 @@ class ActionTable:
 
     def _cost(self, tool: str) -> int:
         kind: CostClass = TOOLS[tool].cost
-        return getattr(self._costs, kind)
+        return getattr(self._costs, kind) if TOOLS[tool].offered(self._config) else NEVER_PAID
 
     def _date_tools(self) -> list[tuple[str, dict[str, str | float]]]:
         """Tools on one date with their further arguments; fills the rows of ``reveals``."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from metric_tracker_env.config import EnvConfig
 from metric_tracker_env.measure import SCAN_MULTIPLIERS
-from metric_tracker_env.play.actions import ActionTable
+from metric_tracker_env.play.actions import NEVER_PAID, ActionTable
 from metric_tracker_env.play.items import items
 from metric_tracker_env.play.layout import Layout, shares
 from metric_tracker_env.play.state import Play
@@ -72,7 +72,7 @@ class ViewState:
         # Masks are padded to whole blocks, so that a block of any lane has one flat index.
         self._lane_blocks, self._block = -(-self._actions // block), block
         self._costs = table.cost
-        self._dearest = int(self._costs.max())
+        self._dearest = int(self._costs[self._costs < NEVER_PAID].max())
         # (dearest, actions): what as many units can still pay.
         self._payable = np.zeros((self._dearest, self._lane_blocks * block), bool)
         self._payable[:, : self._actions] = self._costs <= np.arange(self._dearest)[:, None]

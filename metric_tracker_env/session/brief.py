@@ -13,6 +13,7 @@ from metric_tracker_env.tools import TOOLS
 from metric_tracker_env.tools.cells import UNITS
 from metric_tracker_env.tools.overview import SCORING
 
+ADJUSTED = "Weekdays and the level of the weeks have been divided out of the counts. "
 REFUSAL_COST = 1  # units that a bad call costs
 
 
@@ -39,10 +40,11 @@ def brief(config: EnvConfig, task: Task | None = None) -> str:
     fields = [f"- {name}: {allowed}" for name, allowed in _row_fields().items()]
     parts = [
         instruction_of(config, task),
-        f"Data: events of the funnel {' > '.join(catalogue.count_metrics)}, by hour, from {generator.date_names[0]} "
-        f"to {generator.date_names[-1]} ({generator.num_days} days). The baseline of a cell is the median over these "
-        "dates, and 0 for data_quality. What can be anomalous on a date, its unit and its detection method:\n"
-        + "\n".join(entities),
+        f"Data: events of the funnel {' > '.join(catalogue.count_metrics)}, by "
+        f"{'hour' if generator.hours else 'day'}, from {generator.date_names[0]} to {generator.date_names[-1]} "
+        f"({generator.num_days} days). The baseline of a cell is the median over these "
+        f"dates{', and 0 for data_quality' if generator.hours else ''}. {ADJUSTED if generator.adjusted else ''}"
+        "What can be anomalous on a date, its unit and its detection method:\n" + "\n".join(entities),
         f"Budget: {config.budget} units and {config.step_limit} calls. What a tool costs:\n"
         + "\n".join(f"- {price}: {', '.join(names)}" for price, names in prices.items())
         + f"\nA bad call costs {REFUSAL_COST} unit; one that the budget cannot pay is refused and costs none. Tools "

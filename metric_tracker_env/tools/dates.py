@@ -53,7 +53,7 @@ class DateTools(ViewTools):
             ),
         )
 
-    @tool(cost="inspect")
+    @tool(cost="inspect", about="hourly_mix")
     def hourly_rows_for_date(self, date: Date) -> HourlyReport:
         """Show the event counts of each hour of one date, and compare its daytime share with the median.
 
@@ -110,7 +110,7 @@ class DateTools(ViewTools):
         entity = self._view.catalogue.entity("event_count", entity_name)
         return comparison(self._view, self._view.config.day_index(date), entity.index)
 
-    @tool(cost="inspect")
+    @tool(cost="inspect", about="funnel_step")
     def detect_funnel_break(self, date: Date) -> FunnelReport:
         """Compare the rate of each funnel step on one date with its median, to find a step that breaks.
 
@@ -130,7 +130,7 @@ class DateTools(ViewTools):
             steps.append(FunnelStepComparison(**comparison(view, day, entity).model_dump(), kept_share=kept))
         return FunnelReport(date=date, steps=tuple(steps))
 
-    @tool(cost="inspect")
+    @tool(cost="inspect", about="data_quality")
     def check_impossible_counts(self, date: Date) -> ImpossibleCountReport:
         """Find the hours of one date in which a funnel step counts more events than the step before it.
 

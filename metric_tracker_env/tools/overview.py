@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from metric_tracker_env import measure
-from metric_tracker_env.schema import ANOMALY_TYPES, HOURS_PER_DAY, METHOD_OF_ENTITY_TYPE, Difficulty, EntityType
+from metric_tracker_env.schema import ANOMALY_TYPES, METHOD_OF_ENTITY_TYPE, Catalogue, Difficulty, EntityType
 from metric_tracker_env.tools.arguments import Limit
 from metric_tracker_env.tools.cells import UNITS, record, weekday
 from metric_tracker_env.tools.registry import ViewTools, tool
@@ -31,6 +31,7 @@ SCORING = (
     "(other steps below it, for example), one that is far from its median because of the weekday or the trend, a "
     "duplicate, an invalid row. Every anomaly that is not submitted lowers it as well."
 )
+WITHOUT_HOURS: tuple[EntityType, ...] = ("hourly_mix", "data_quality")  # types that daily data do not have
 SEVERITY_MEASURE: dict[EntityType, str] = {
     "event_count": "|delta| / median",
     "conversion_rate": "|delta| in points",
@@ -40,12 +41,13 @@ SEVERITY_MEASURE: dict[EntityType, str] = {
 }
 
 
-def _flagged_when(entity_type: EntityType, difficulty: Difficulty) -> str:
+def _flagged_when(entity_type: EntityType, catalogue: Catalogue, difficulty: Difficulty) -> str:
     """The rule of a detection method in words, with its numbers at a difficulty."""
+    floor = measure.COUNT_THRESHOLD_FLOOR if catalogue.noise is None else measure.NOISE_COUNT_FLOOR
     rules: dict[EntityType, str] = {
         "event_count": (
             f"|count - median| is at least {measure.COUNT_THRESHOLD_SHARE[difficulty]:.0%} of the median, "
-            f"and at least {measure.COUNT_THRESHOLD_FLOOR:g} events"
+            f"and at least {floor:g} events"
         ),
         "conversion_rate": (
             f"|rate - median| is at least {measure.RATE_THRESHOLD_POINTS[difficulty]:g} points, "
@@ -58,7 +60,10 @@ def _flagged_when(entity_type: EntityType, difficulty: Difficulty) -> str:
         ),
         "data_quality": "a step has more events in some hour than the step before it; the value is the whole excess",
     }
-    return rules[entity_type]
+    if catalogue.noise is None or entity_type == "data_quality":
+        return rules[entity_type]
+    multiple = measure.NOISE_MULTIPLES[difficulty]
+    return f"{rules[entity_type]}; and the difference is at least {multiple:g} times the usual noise of the measure"
 
 
 class OverviewTools(ViewTools):
@@ -75,13 +80,15 @@ class OverviewTools(ViewTools):
         config, catalogue, difficulty = self._view.config, self._view.catalogue, self._view.difficulty
         detection: list[DetectionRule] = []
         for kind, method in METHOD_OF_ENTITY_TYPE.items():
+            if catalogue.slices[kind].start == catalogue.slices[kind].stop and kind in WITHOUT_HOURS:
+                continue
             medium, high, critical = measure.SEVERITY_STEPS[kind]
             limits = SeverityLimits(measured_as=SEVERITY_MEASURE[kind], medium=medium, high=high, critical=critical)
             rule = DetectionRule(
                 entity_type=kind,
                 detection_method=method,
                 unit=UNITS[kind],
-                flagged_when=_flagged_when(kind, difficulty),
+                flagged_when=_flagged_when(kind, catalogue, difficulty),
                 severity=limits,
             )
             detection.append(rule)
@@ -91,7 +98,7 @@ class OverviewTools(ViewTools):
             first_date=config.date_names[0],
             last_date=config.date_names[-1],
             num_days=config.num_days,
-            hours_per_day=HOURS_PER_DAY,
+            hours_per_day=config.hours_per_day,
             funnel=catalogue.count_metrics,
             conversions=catalogue.conversions,
             num_entities=catalogue.num_entities,

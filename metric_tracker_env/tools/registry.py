@@ -12,7 +12,7 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, get_type_hints
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from metric_tracker_env.config import GeneratorConfig, ToolCosts
-from metric_tracker_env.schema import AnomalyType, MethodSpec, StrictModel
+from metric_tracker_env.schema import AnomalyType, EntityType, MethodSpec, StrictModel
 from metric_tracker_env.submission import shown
 from metric_tracker_env.tools.arguments import FAMILY_OF_METHOD, fill_names, marks_in, names_of
 from metric_tracker_env.view import MetricView
@@ -35,6 +35,7 @@ class ToolSpec(MethodSpec):
     cost: CostClass
     dates_argument: str | None = None
     of_world: bool = False
+    about: EntityType | None = None
     result: type[StrictModel] | None = Field(default=None, exclude=True, repr=False)  # None of what gives no model
     arguments: type[BaseModel] = Field(exclude=True, repr=False)
     types: dict[str, frozenset[str]] = Field(exclude=True, repr=False)  # of JSON, that each argument may have
@@ -45,7 +46,14 @@ class ToolSpec(MethodSpec):
         return FAMILY_OF_METHOD.get(self.name)
 
     def offered(self, config: GeneratorConfig) -> bool:
-        """Whether there is such a tool: one of the realistic world there is only where a ``world`` is configured."""
+        """Whether there is such a tool.
+
+        One of the realistic world there is only where a ``world`` is configured, and one about a type of entity only
+        where the funnel has some.
+        """
+        if self.about is not None:
+            kind = config.catalogue.slices[self.about]
+            return kind.stop > kind.start
         return config.world is not None or not self.of_world
 
     def units(self, costs: ToolCosts, arguments: Mapping[str, object], config: GeneratorConfig) -> int:
@@ -98,7 +106,11 @@ class ToolSpec(MethodSpec):
             ToolError: for a missing, unknown, surplus or repeated argument, or a value that is not allowed.
         """
         if not self.offered(config):
-            raise ToolError(f"{self.name}: nothing was announced here, as the configuration has no world")
+            raise ToolError(
+                f"{self.name}: nothing was announced here, as the configuration has no world"
+                if self.of_world
+                else f"{self.name}: there is no {self.about} in these data"
+            )
         if len(args) > len(self.parameters):
             raise ToolError(f"{self.name}: {len(args)} arguments are too many; {self._usage()}")
         positional = dict(zip(self.parameters, args, strict=False))
@@ -146,7 +158,7 @@ Method = Callable[Concatenate[ToolsT, P], ResultT]
 
 
 def tool(
-    *, cost: CostClass, dates_argument: str | None = None, of_world: bool = False
+    *, cost: CostClass, dates_argument: str | None = None, of_world: bool = False, about: EntityType | None = None
 ) -> Callable[[Method[ToolsT, P, ResultT]], Method[ToolsT, P, ResultT]]:
     """Register a method as a tool, and check the arguments of every call of it.
 
@@ -154,6 +166,7 @@ def tool(
         cost: Which field of ``ToolCosts`` a call costs.
         dates_argument: Name of an argument that is a number of dates, each of which costs as much.
         of_world: Whether it is offered only where the configuration has a ``world``.
+        about: Type of entity that it needs; it is offered only where the funnel has some.
 
     Raises:
         ValueError: for an unknown cost class, a name that is taken, or a docstring that leaves out an argument.
@@ -162,7 +175,7 @@ def tool(
         raise ValueError(f"cost {cost!r} is not one of {list(ToolCosts.model_fields)}")
 
     def register(method: Method[ToolsT, P, ResultT]) -> Method[ToolsT, P, ResultT]:
-        spec = tool_spec(method, cost, dates_argument, of_world)
+        spec = tool_spec(method, cost, dates_argument, of_world, about)
         if spec.name in TOOLS:
             raise ValueError(f"the tool {spec.name!r} is registered already")
         TOOLS[spec.name] = spec
@@ -256,7 +269,11 @@ def parse_docstring(text: str) -> tuple[str, dict[str, str]]:
 
 
 def tool_spec(
-    method: Callable[..., object], cost: CostClass, dates_argument: str | None = None, of_world: bool = False
+    method: Callable[..., object],
+    cost: CostClass,
+    dates_argument: str | None = None,
+    of_world: bool = False,
+    about: EntityType | None = None,
 ) -> ToolSpec:
     """Read a method: its arguments from the signature, their descriptions from the docstring.
 
@@ -290,6 +307,7 @@ def tool_spec(
         cost=cost,
         dates_argument=dates_argument,
         of_world=of_world,
+        about=about,
         result=result if isinstance(result, type) and issubclass(result, StrictModel) else None,
         arguments=arguments,
         types={

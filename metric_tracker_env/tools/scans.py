@@ -161,7 +161,7 @@ class ScanTools(ViewTools):
         chosen = chosen_metrics(self._view, ("event_count",), metric_name, metric_names)
         return _family_rows(self._view, "absolute_spike_in_event_count", threshold_multiplier, limit, offset, chosen)
 
-    @tool(cost="scan")
+    @tool(cost="scan", about="funnel_step")
     def get_funnel_break_rows(
         self, threshold_multiplier: Multiplier = 1.0, limit: Limit = PAGE, offset: Offset = 0
     ) -> FamilyRows:
@@ -178,7 +178,7 @@ class ScanTools(ViewTools):
         """
         return _family_rows(self._view, "funnel_break", threshold_multiplier, limit, offset)
 
-    @tool(cost="scan")
+    @tool(cost="scan", about="hourly_mix")
     def get_hourly_traffic_mix_shift_rows(
         self, threshold_multiplier: Multiplier = 1.0, limit: Limit = PAGE, offset: Offset = 0
     ) -> FamilyRows:
@@ -195,7 +195,7 @@ class ScanTools(ViewTools):
         """
         return _family_rows(self._view, "hourly_traffic_mix_shift", threshold_multiplier, limit, offset)
 
-    @tool(cost="scan")
+    @tool(cost="scan", about="data_quality")
     def get_instrumentation_data_quality_issue_rows(
         self, threshold_multiplier: Multiplier = 1.0, limit: Limit = PAGE, offset: Offset = 0
     ) -> FamilyRows:

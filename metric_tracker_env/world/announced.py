@@ -7,7 +7,7 @@ import numpy as np
 from metric_tracker_env import measure
 from metric_tracker_env.config import GeneratorConfig
 from metric_tracker_env.schema import HOURS_PER_DAY, Difficulty
-from metric_tracker_env.world.variants import IMPOSSIBLE_HOURS, TRAFFIC_FLOOR, nominal_measures, step_thresholds
+from metric_tracker_env.world.variants import IMPOSSIBLE_HOURS, TRAFFIC_FLOOR, nominal_measures
 
 SHARE_ROUNDS = 4  # Newton steps
 
@@ -40,7 +40,9 @@ class Announcements:
         self._limits = limits[:, None]
         steps = config.catalogue.num_steps
         rates = self._nominal[steps : 2 * steps - 1]
-        self._relative = step_thresholds(difficulty, rates) / rates  # (S-1,) threshold of each step rate / the rate
+        self._relative = (
+            measure.step_thresholds(config.catalogue, difficulty, rates) / rates
+        )  # (S-1,) threshold of each step rate / the rate
 
     def ratios(self, entity: np.ndarray, change: np.ndarray) -> np.ndarray:
         """Expected deviations, in thresholds, signed.

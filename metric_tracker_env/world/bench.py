@@ -151,7 +151,7 @@ class Bench:
         kind = anomaly_type(entity.entity_type, ask.sign)
         plan.active[0, place], plan.day[0, place], plan.sign[0, place] = True, ask.day, ask.sign
         plan.entity[0, place], plan.family[0, place] = entity.index, FAMILY_INDEX[kind]
-        plan.alone[0, place] = catalogue.links_of(entity.index)[1]
+        plan.limit[0, place], plan.alone[0, place] = limit, catalogue.links_of(entity.index)[1]
         if isinstance(spec, ImpossibleCountsGenerator):
             plan.size[0, place] = spec.excess
             plan.hours[0, place] = hour_ranks(np.array([key], np.uint64), np.array([place]))[0]

@@ -12,7 +12,6 @@ from metric_tracker_env.config import EpisodeConfig, GeneratorConfig
 from metric_tracker_env.measure import Deviations
 from metric_tracker_env.schema import (
     ANOMALY_TYPES,
-    HOURS_PER_DAY,
     Gap,
     KnownEvent,
     MetricRecord,
@@ -110,7 +109,7 @@ class EpisodeData:
                 {"date": date, "hour": hour, **dict(zip(names, hourly[day][hour], strict=True))}
             )
             for day, date in enumerate(self.dates)
-            for hour in range(HOURS_PER_DAY)
+            for hour in range(self.generator_config.hours_per_day)
         ]
 
     def frame(self, hourly: bool = False, backend: Backend = "pandas") -> Any:
@@ -133,10 +132,10 @@ class EpisodeData:
             import narwhals as nw
 
             counts = self.hourly.reshape(-1, self.hourly.shape[-1]) if hourly else self.daily
-            repeats = HOURS_PER_DAY if hourly else 1
+            repeats = self.generator_config.hours_per_day if hourly else 1
             columns: dict[str, Any] = {"date": np.repeat(np.array(self.dates), repeats).tolist()}
             if hourly:
-                columns["hour"] = np.tile(np.arange(HOURS_PER_DAY), len(self.dates)).tolist()
+                columns["hour"] = np.tile(np.arange(repeats), len(self.dates)).tolist()
             columns |= dict(zip(self.generator_config.catalogue.count_metrics, counts.T.tolist(), strict=True))
             return nw.from_dict(columns, backend=backend).to_native()
         except ImportError as error:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from metric_tracker_env.config import GeneratorConfig
-from metric_tracker_env.measure import SHARE_THRESHOLD, daytime, excess, measures
+from metric_tracker_env.measure import daytime, excess, measures
 from metric_tracker_env.schema import Catalogue, Difficulty
 from metric_tracker_env.world.plan import Plan
 from metric_tracker_env.world.variants import (
@@ -103,11 +103,11 @@ def inject(config: GeneratorConfig, difficulty: Difficulty, planes: np.ndarray, 
     for plane, counts in zip(planes, new, strict=True):
         plane.reshape(-1).take(place, out=counts, mode="clip")
     if len(turns) == 1:
-        _move(difficulty, plan, spot, new)
+        _move(plan, spot, new)
     else:
         for turn in turns:
             part = new.take(at[turn], axis=2)
-            _move(difficulty, plan, spot[turn], part)
+            _move(plan, spot[turn], part)
             new[:, :, at[turn]] = part
     wrong = np.flatnonzero(plan.family.reshape(-1)[spot] == QUALITY_FAMILY)
     if len(wrong):
@@ -133,7 +133,7 @@ def _turns(at: np.ndarray, order: np.ndarray) -> list[np.ndarray]:
     return [row[turn == number] for number in range(int(turn.max()) + 1)]
 
 
-def _move(difficulty: Difficulty, plan: Plan, spot: np.ndarray, new: np.ndarray) -> None:
+def _move(plan: Plan, spot: np.ndarray, new: np.ndarray) -> None:
     """What n incidents, at flat places ``spot`` of the plan, make of the hours of their dates (S, H, n), in place."""
     steps, hours, _ = new.shape
     mixed = np.flatnonzero(plan.family.reshape(-1)[spot] == MIX_FAMILY)
@@ -153,7 +153,7 @@ def _move(difficulty: Difficulty, plan: Plan, spot: np.ndarray, new: np.ndarray)
             new[step][:, lone] = np.maximum(new[step][:, lone], new[step + 1][:, lone])
         np.minimum(new[step], new[step - 1], out=new[step])
     if len(mixed):
-        moved = (plan.sign * plan.size).reshape(-1)[spot[mixed]] * SHARE_THRESHOLD[difficulty]
+        moved = (plan.sign * plan.size).reshape(-1)[spot[mixed]] * plan.limit.reshape(-1)[spot[mixed]]
         new[:, :, mixed] = shift_traffic(before.astype(np.float64), moved)
 
 

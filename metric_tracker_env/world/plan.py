@@ -47,6 +47,7 @@ class Plan(PerEpisode):
     family: np.ndarray  # (B, K) int64
     sign: np.ndarray  # (B, K) float64
     size: np.ndarray  # (B, K) float64, see PlannedAnomaly.size
+    limit: np.ndarray  # (B, K) float64, detection threshold of the entity in the clean data
     factor: np.ndarray  # (B, K, S) float64, what each step's count is multiplied by
     alone: np.ndarray  # (B, K) int64, see VariantTable.alone
     hours: np.ndarray  # (B, K, H) uint16, random ranks of the hours, for impossible counts
@@ -64,6 +65,7 @@ class Plan(PerEpisode):
             family=np.zeros(shape, np.int64),
             sign=np.ones(shape),
             size=np.zeros(shape),
+            limit=np.zeros(shape),
             factor=np.ones((*shape, steps)),
             alone=np.zeros(shape, np.int64),
             hours=np.zeros((*shape, HOURS_PER_DAY), np.uint16),
@@ -89,6 +91,7 @@ class Plan(PerEpisode):
         self.entity.reshape(-1)[spot] = table.entity.take(variant)
         self.sign.reshape(-1)[spot] = table.sign.take(variant)
         self.size.reshape(-1)[spot] = targets.size
+        self.limit.reshape(-1)[spot] = targets.limit
         self.alone.reshape(-1)[spot] = table.alone.take(variant)
         self.factor.reshape(-1, self.factor.shape[-1])[spot] = factors
         self.family.reshape(-1)[spot] = table.family.take(variant)

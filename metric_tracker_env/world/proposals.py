@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from metric_tracker_env.config import GeneratorConfig
-from metric_tracker_env.measure import median_of_sorted
+from metric_tracker_env.measure import median_of_sorted, step_thresholds
 from metric_tracker_env.schema import Difficulty
-from metric_tracker_env.world.variants import FUNNEL_FAMILY, TRAFFIC_FLOOR, step_thresholds, variant_table
+from metric_tracker_env.world.variants import FUNNEL_FAMILY, TRAFFIC_FLOOR, variant_table
 
 
 class Targets(NamedTuple):
@@ -103,7 +103,7 @@ class Proposer:
     ) -> np.ndarray:
         """(n, T, S-1) factors of the counts when each step rate of a variant moves by a share of its own threshold."""
         rates, medians = self._rates(base, lane, day)
-        limits = step_thresholds(self.difficulty, medians)
+        limits = step_thresholds(self.config.catalogue, self.difficulty, medians)
         link = 1.0 + share[..., None] * (limits[:, None] / np.maximum(rates, 1e-9))
         link = np.minimum(np.maximum(link, TRAFFIC_FLOOR), self.table.ceiling)
         return np.multiply.accumulate(np.where(self.table.links[variant][:, None], link, 1.0), axis=2)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from metric_tracker_env.config import MAX_DAILY_COUNT, GeneratorConfig
-from metric_tracker_env.measure import thresholds
+from metric_tracker_env.measure import step_thresholds, thresholds
 from metric_tracker_env.schema import Difficulty, Entity
 from metric_tracker_env.world.labels import MIN_MOVE
 from metric_tracker_env.world.variants import (
@@ -17,7 +17,6 @@ from metric_tracker_env.world.variants import (
     TRAFFIC_FLOOR,
     chain_bounds,
     nominal_measures,
-    step_thresholds,
 )
 
 TARGET_MARGIN = 1.05  # least distance of a target from the median, in detection thresholds
@@ -115,7 +114,8 @@ def _link_factors(
 def _link_units(config: GeneratorConfig, difficulty: Difficulty, links: range, ground: Ground) -> list[float]:
     """Detection thresholds of the rates of several links, as shares of the rates of the date."""
     rows = np.array(links) + config.catalogue.num_steps - 1
-    limits = step_thresholds(difficulty, ground.usual[rows])
+    of_links = slice(links.start - 1, links.stop - 1)
+    limits = step_thresholds(config.catalogue, difficulty, ground.usual[rows], of_links)
     return (limits / np.maximum(ground.values[rows], 1e-9)).tolist()
 
 

@@ -38,6 +38,8 @@ class Stream(IntEnum):
     EVENT_RANKS = 38
     GAPS = 39
     SPANS = 40
+    WINDOWS = 41  # of a replayed history
+    RATE_DAYS = 48  # one stream a funnel step, RATE_DAYS + s
 
 
 def mix(state: np.ndarray, scratch: np.ndarray | None = None) -> np.ndarray:

@@ -20,6 +20,7 @@ from metric_tracker_env.world.layer import Layer, LayerMaker, Twin, replace_meas
 from metric_tracker_env.world.plan import Plan
 from metric_tracker_env.world.planner import RETRIES, Planner, wanted_families
 from metric_tracker_env.world.proposals import Proposer
+from metric_tracker_env.world.replay import HistoryTraffic
 from metric_tracker_env.world.rng import Stream
 from metric_tracker_env.world.spans import SpanPlanner
 from metric_tracker_env.world.traffic import CleanTraffic
@@ -99,7 +100,11 @@ class EpisodeSource:
         check_fits(config, episode)
         self.config, self.episode = config, episode
         keep_freed(CHUNK_BYTES)  # else page faults double the time of a chunk
-        self._traffic = CleanTraffic(config, episode.difficulty)
+        self._traffic = (
+            CleanTraffic(config, episode.difficulty)
+            if config.replay is None
+            else HistoryTraffic(config, config.replay, episode.difficulty)
+        )
         proposer = Proposer(config, episode.difficulty)
         self._layers: LayerMaker | None = None
         self._planner: Planner | SpanPlanner | None = None
@@ -266,8 +271,9 @@ class EpisodeSource:
     def _twin(self, keys: np.ndarray, hourly: bool = True) -> Twin:
         """The clean twin of (B,) keys: the data without incidents."""
         planes, daily = self._traffic.planes(keys, fresh=hourly)
-        nothing = np.zeros((len(planes) - 1, 1, 1))  # clean hours keep the order of the funnel
-        values = measure.measures(self.config.catalogue, daily, measure.daytime(planes[0]), nothing)
+        # Drawn hours keep the order of the funnel; those of a history need not.
+        above = measure.excess(planes) if self._traffic.exceeding else np.zeros((len(planes) - 1, 1, 1))
+        values = measure.measures(self.config.catalogue, daily, measure.daytime(planes[0]), above)
         return Twin(planes, values) if self._layers is None else self._layers.lay(keys, planes, values, hourly)
 
     def _measure(self, twin: Twin, plan: Plan, incidents: Incidents) -> tuple[EpisodeBatch, np.ndarray]:

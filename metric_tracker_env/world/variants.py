@@ -12,12 +12,12 @@ from typing import NamedTuple
 import numpy as np
 
 from metric_tracker_env.config import GeneratorConfig
+from metric_tracker_env.config.generator import most_noise
 from metric_tracker_env.measure import (
     DAYTIME_HOURS,
-    RATE_THRESHOLD_POINTS,
-    RATE_THRESHOLD_SHARE,
     ThresholdTable,
     anomaly_type,
+    step_thresholds,
     threshold_table,
     thresholds,
 )
@@ -41,6 +41,7 @@ TRAFFIC_FLOOR = 0.05  # least share of its traffic that a drop leaves
 # Thresholds from the twin's median that a planned cell must reach: at 1.02 the incidents' own pull on the medians
 # makes 0.8 % of the hard ones fail when they are measured, at 1.08 it is 0.15 %, and each costs a redraw.
 PLAN_MARGIN = 1.08
+UNBROKEN = 3.0  # noises of a rate by which the drop of it stays short of a broken funnel step
 WORLD_MARGIN = 1.12  # in a world more dates pull on the medians: at 1.08 it is 0.8 % of the hard ones, so 0.3 %
 FAMILY_INDEX: dict[str, int] = {name: i for i, name in enumerate(ANOMALY_TYPES)}
 FUNNEL_FAMILY = FAMILY_INDEX["funnel_break"]
@@ -88,10 +89,22 @@ def chain_bounds(config: GeneratorConfig, difficulty: Difficulty) -> tuple[np.nd
 
     A count on its own may fall only as far as the step after it, at that step's largest hourly rate.
     """
-    peaks = np.array([step.rate * (1 + config.noise_of(step, difficulty)) for step in config.steps])
+    peaks = rate_peaks(config, difficulty)
+    if config.noise is not None:  # where the noise may reach 1, an hour's count ends at the one before it
+        peaks = np.minimum(peaks, 1.0)
     ceiling = np.concatenate([[np.inf], 1.0 / peaks])
-    floor = np.concatenate([[TRAFFIC_FLOOR], peaks[1:], [TRAFFIC_FLOOR]])
+    floor = np.concatenate([[TRAFFIC_FLOOR], peaks[1:], [TRAFFIC_FLOOR]])[: len(ceiling)]
     return ceiling, floor
+
+
+def rate_peaks(config: GeneratorConfig, difficulty: Difficulty) -> np.ndarray:
+    """(S-1,) float64 largest hourly rate of each step by the configured noise."""
+    return np.array(
+        [
+            step.rate * (1 + config.noise_of(step, difficulty)) * (1 + most_noise(step.day_noise, step.day_tail))
+            for step in config.steps
+        ]
+    )
 
 
 def nominal_measures(config: GeneratorConfig) -> np.ndarray:
@@ -107,19 +120,17 @@ def nominal_measures(config: GeneratorConfig) -> np.ndarray:
         *(100.0 * rates),
         *(100.0 * counts[num] / counts[den] for den, num in (catalogue.spans[i] for i in catalogue.skipping)),
     ]
-    out[catalogue.share_row] = weights[DAYTIME_HOURS.start : DAYTIME_HOURS.stop].sum() / weights.sum()
+    if catalogue.hours:
+        out[catalogue.share_row] = weights[DAYTIME_HOURS.start : DAYTIME_HOURS.stop].sum() / weights.sum()
     return out
-
-
-def step_thresholds(difficulty: Difficulty, step_rates: np.ndarray) -> np.ndarray:
-    """Detection threshold in points of step rates given in percent, whether or not each is a conversion entity."""
-    return np.minimum(step_rates * RATE_THRESHOLD_SHARE[difficulty], RATE_THRESHOLD_POINTS[difficulty])
 
 
 def feasible_variants(config: GeneratorConfig, difficulty: Difficulty) -> list[Variant]:
     """Every (family, entity, direction) that the bounds of the funnel allow and that has a signature of its own.
 
-    A count of the last step is left out: with no rate after it, it looks like a change of its rate.
+    A count of the last step is left out: with no rate after it, it looks like a change of its rate. Where thresholds
+    follow from noise, so is what they leave no room for: a drop of a rate that is less than a broken funnel step, or an
+    end-to-end conversion whose steps, each within its own threshold, do not reach that of the whole.
     """
     catalogue, steps = config.catalogue, config.catalogue.num_steps
     nominal = nominal_measures(config)
@@ -127,7 +138,8 @@ def feasible_variants(config: GeneratorConfig, difficulty: Difficulty) -> list[V
     low, high = SIZES[difficulty]
     ceiling, lone_floor = chain_bounds(config, difficulty)
     rates = nominal[steps : 2 * steps - 1]
-    step_limits = step_thresholds(difficulty, rates)
+    step_limits = step_thresholds(catalogue, difficulty, rates)
+    broken = limits[catalogue.slices["funnel_step"]] / np.maximum(rates, 1e-9)  # (S-1,) share of the rate that is lost
     found: list[Variant] = []
 
     def offer(family: str, entity: int, sign: int, least: float, most: float) -> None:
@@ -136,7 +148,7 @@ def feasible_variants(config: GeneratorConfig, difficulty: Difficulty) -> list[V
 
     for entity in catalogue.entities:
         i, kind = entity.index, entity.entity_type
-        if kind == "event_count" and i < steps - 1:
+        if kind == "event_count" and i < max(steps - 1, 1):
             unit = nominal[i] / limits[i]
             down = (1.0 - lone_floor[i]) * unit
             up = (ceiling[i] - 1.0) * unit
@@ -147,10 +159,27 @@ def feasible_variants(config: GeneratorConfig, difficulty: Difficulty) -> list[V
             inside = np.arange(denominator, numerator)  # positions among the step rates
             room_up = float(((ceiling[1:] - 1.0) * rates / step_limits)[inside].min())
             least, most = (low, high) if len(inside) == 1 else SKIPPING_SHARE
-            offer(anomaly_type(kind, -1), i, -1, least, most)
+            down = most
+            if catalogue.noise is not None and len(inside) == 1:
+                noise = UNBROKEN * catalogue.noise[steps + int(inside[0])]
+                down = min(most, float((broken[inside[0]] - noise) * rates[inside[0]] / limits[i]))
+            elif catalogue.noise is not None:
+                whole = nominal[catalogue.measure_of_entity[i]]
+                alike = {
+                    sign: sign * (np.prod(1.0 + sign * most * step_limits[inside] / rates[inside]) - 1.0)
+                    for sign in (-1, 1)
+                }
+                if min(alike.values()) * whole < PLAN_MARGIN * limits[i]:
+                    continue
+            offer(anomaly_type(kind, -1), i, -1, least, down)
             offer(anomaly_type(kind, +1), i, +1, least, min(most, room_up))
         elif kind == "funnel_step":
-            offer("funnel_break", i, -1, *FUNNEL_BREAK_KEEP[difficulty])
+            least, most = FUNNEL_BREAK_KEEP[difficulty]
+            if catalogue.noise is not None:
+                lost = float(broken[i - catalogue.slices[kind].start])
+                most = min(most, 1.0 - low * lost)
+                least = max(min(least, 1.0 - high * lost), TRAFFIC_FLOOR)
+            offer("funnel_break", i, -1, least, most)
         elif kind == "hourly_mix":
             weights = config.hour_shares
             day, night = weights[SHIFT_DAY_HOURS].sum(), sum(weights[part].sum() for part in SHIFT_NIGHT_HOURS)

@@ -19,6 +19,7 @@ ORDER = (
     "evaluation",  # which knows players by their protocol
     "llm",
     "training",
+    "own_data",  # a history of one's own
     *("train_ppo", "train_rllib", "train_sb3", "train_torchrl", "train_trl", "cli"),
     *("__init__", "__main__"),
 )
@@ -30,6 +31,7 @@ INSIDE = {
         *("__init__", "faults", "stream", "reply", "messages", "schemas", "card", "adapt", "client"),  # one request
         *("transcript", "journal", "episode", "run", "summary", "command", "__main__"),
     ),
+    "own_data": ("__init__", "files", "picture", "fit", "report", "watch", "command"),
     "training": ("__init__", "settings", "curve", "held_out", "recorder", "demonstrations", "checkpoint", "sb3_run"),
 }
 # What of players the evaluation imports: none of the scripts, models and language models.

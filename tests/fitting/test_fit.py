@@ -139,17 +139,17 @@ def drawn(days: int, seed: int, level: float = 1000.0, day_noise: tuple[float, f
 
 
 def test_noise_of_days_is_told_from_noise_of_hours() -> None:
-    """A rate that whole days share is found beside the chance of the single events, and named as an obstacle."""
+    """A rate that whole days share is found beside the chance of the single events, and the generator makes both."""
     fit = fit_history(drawn(280, 5, level=40_000, day_noise=(0.03, 0.05)))
     (step,) = fit.parameters.steps
     assert step.day_noise == pytest.approx(0.05, rel=NOISE)
     chance = np.sqrt(0.6 / 0.4 / (40_000 / 24))  # of the events of a mean hour
     assert step.hour_noise == pytest.approx(chance, rel=0.3)
     assert fit.parameters.day_noise == pytest.approx(0.03, rel=NOISE)
-    assert fit.config is None
-    assert fit.parameters.obstacles() == ("steps: noise of whole days in the rate of 'orders'",)
-    with pytest.raises(ValueError, match=r"cannot make this world: steps: noise of whole days"):
-        fit.parameters.config()
+    assert fit.config is not None
+    means, noise = means_and_noise(fit.config)
+    assert means == pytest.approx([40_000, 0.4], rel=0.01)
+    assert noise == pytest.approx([0.03, 0.05], rel=NOISE)
 
 
 @pytest.mark.parametrize("level", [20, 200, 2000])
@@ -163,16 +163,19 @@ def test_small_counts_have_the_noise_of_chance(level: float) -> None:
 
 
 def test_daily_data_and_one_step() -> None:
-    """Days without hours are fitted, as are funnels of one step; what the generator lacks is named."""
+    """Days without hours are fitted, as are funnels of one step, and the generator makes them."""
     whole = known_world(WORLD, 2).history
     fit, by_day = fit_history(whole), fit_history(whole.by_day())
     assert by_day.parameters.level == fit.parameters.level
     assert by_day.noise.tolist() == fit.noise[:-1].tolist()
     assert by_day.parameters.hourly_weights is None
-    assert "hourly_weights: only days are known" in by_day.parameters.obstacles()
+    assert by_day.config is not None
+    assert not by_day.config.hours
+    assert means_and_noise(by_day.config)[1][0] == pytest.approx(by_day.noise[0], rel=0.1)
     one = fit_history(History(whole.steps[:1], whole.dates, whole.counts[:, :, :1]))
     assert one.measures == ("app_opens", "app_opens:daytime_share")
-    assert one.parameters.obstacles() == ("steps: a funnel of one step",)
+    assert one.config is not None
+    assert one.config.step_names == ("app_opens",)
     assert one.level.shape == (280, 1)
 
 
@@ -191,10 +194,17 @@ def test_closed_weekdays_and_hours() -> None:
     assert fit.parameters.hourly_weights is not None
     assert fit.parameters.hourly_weights[:5] == (0.0,) * 5
     assert fit.unusual == ()
-    assert fit.parameters.obstacles() == (
-        "hourly_weights: no events in hours [0, 1, 2, 3, 4]",
-        "weekday_factors: no events on days [6]",
-    )
+    assert fit.config is not None
+    assert fit.config.hourly_weights[:5] == (0.0,) * 5
+
+
+def test_what_the_generator_cannot_make_is_named() -> None:
+    """Noise that would make counts below 0 has no configuration, and the error says which number it is."""
+    fit = fit_history(drawn(280, 5, level=200, day_noise=(0.0, 0.0)))
+    bad = fit.parameters.model_copy(update={"day_noise": 0.6})
+    assert bad.obstacles()[0].startswith("day_noise: ")
+    with pytest.raises(ValueError, match=r"cannot make this world: day_noise"):
+        bad.config()
 
 
 def test_a_weekday_pattern_may_change() -> None:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from helpers_flights import STEPS, flight_history, flights, stormy_days, training_part
 
+from metric_tracker_env import EpisodeConfig, MetricDataGenerator
 from metric_tracker_env.fitting import HistoryFit, fit_history, holiday_effects
 from metric_tracker_env.history import holiday_windows, read_history
 
@@ -51,11 +52,21 @@ def test_the_fit_has_the_level_and_rates_of_the_year(fit: HistoryFit) -> None:
     assert fit.notes == ()
 
 
-def test_the_generator_of_today_cannot_make_it(fit: HistoryFit) -> None:
-    """Nights without flights and noise of whole days are named as what the configuration has no field for."""
-    assert fit.config is None
-    assert fit.parameters.obstacles()[0] == "hourly_weights: no events in hours [0, 1, 2, 3, 4]"
-    assert len(fit.parameters.obstacles()) == 4
+def test_the_generator_makes_a_world_like_it(fit: HistoryFit) -> None:
+    """Nights without flights, noise of whole days, and tails longer than uniform ones."""
+    config = fit.config
+    assert config is not None
+    batch = MetricDataGenerator(config).generate_batch(EpisodeConfig(anomaly_count=0), list(range(200)))
+    counts = batch.twin_daily.astype(float)  # (S, B, D)
+    assert not batch.hourly[:, :, :5].any()
+    assert counts.mean(axis=(1, 2)) == pytest.approx(
+        fit.parameters.level * np.cumprod([1, 0.99, 0.767, 0.921]), rel=0.02
+    )
+    rates = counts[1:] / counts[:-1]
+    assert rates[1:].std(axis=(1, 2)) / rates[1:].mean(axis=(1, 2)) == pytest.approx(fit.noise[5:7], rel=0.15)
+    for rate, tail in zip(rates[1:], list(fit.parameters.tails.values())[5:7], strict=True):
+        deviations = np.abs(rate / rate.mean() - 1) / rate.std()
+        assert 0.9 * tail <= np.quantile(deviations, 0.99) <= 1.4 * tail  # uniform noise has 1.71
 
 
 def test_unusual_days_are_storms_and_holidays(fit: HistoryFit) -> None:

@@ -22,6 +22,8 @@ from metric_tracker_env.history import History, HistoryError, read_history
 STEPS = ("visits", "carts", "orders")
 DAYS = 21
 
+CONNECTION = duckdb.connect()  # relations live as long as theirs does
+
 
 def counts_of(hours: int) -> np.ndarray:
     """(D, H, S) int64: a count for every cell that no other cell has, falling along the funnel."""
@@ -78,7 +80,7 @@ SOURCES: dict[str, Callable[[pd.DataFrame, Path], Any]] = {
     "parquet": as_parquet,
     "sql": lambda f, folder: f"SELECT * FROM '{as_parquet(f, folder)}' ORDER BY 2",
     "sql over csv": lambda f, folder: f"from '{written(text_of(f).encode(), folder)}'",
-    "relation": lambda f, _: duckdb.connect().from_arrow(pa.Table.from_pandas(f)),
+    "relation": lambda f, _: CONNECTION.from_arrow(pa.Table.from_pandas(f)),
     "pandas": lambda f, _: f,
     "polars": lambda f, _: pl.from_pandas(f),
     "lazy polars": lambda f, _: pl.from_pandas(f).lazy(),

@@ -222,7 +222,7 @@ def test_a_tool_is_described_as_data(name: str) -> None:
     """What describes a tool can be written as JSON, without the model of its arguments, and its text names no class."""
     spec = TOOLS[name]
     told = json.loads(spec.model_dump_json())
-    assert set(told) == {"name", "description", "parameters", "cost", "dates_argument", "of_world"}
+    assert set(told) == {"name", "description", "parameters", "cost", "dates_argument", "of_world", "about"}
     assert (told["name"], tuple(told["parameters"])) == (name, spec.parameters)
     assert "class" not in repr(spec)
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from metric_tracker_env.config import FunnelStep, GeneratorConfig
+from metric_tracker_env.measure import step_thresholds
 from metric_tracker_env.schema import ANOMALY_TYPES, ConversionMetricDefinition
 from metric_tracker_env.world.variants import (
     TRAFFIC_FLOOR,
     chain_bounds,
     feasible_variants,
     nominal_measures,
-    step_thresholds,
 )
 
 SHOP = GeneratorConfig(
@@ -51,9 +51,9 @@ def test_the_bounds_of_the_chain() -> None:
 
 def test_thresholds_of_rates() -> None:
     """The smaller one of a share of the rate and a number of points."""
-    rates = np.array([10.0, 50.0, 90.0])
-    assert step_thresholds("easy", rates) == pytest.approx([1.2, 6.0, 6.0])
-    assert step_thresholds("hard", rates) == pytest.approx([0.6, 3.0, 3.0])
+    rates = np.array([10.0, 50.0])
+    assert step_thresholds(SHOP.catalogue, "easy", rates) == pytest.approx([1.2, 6.0])
+    assert step_thresholds(SHOP.catalogue, "hard", rates) == pytest.approx([0.6, 3.0])
 
 
 def offered(menus: float, orders: float, night: float) -> dict[tuple[str, str, int], tuple[float, float]]:

@@ -13,10 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from metric_tracker_env.config import GeneratorConfig
-from metric_tracker_env.measure import DAYTIME_HOURS, SHARE_THRESHOLD, Deviations
+from metric_tracker_env.measure import DAYTIME_HOURS, SHARE_THRESHOLD, Deviations, step_thresholds
 from metric_tracker_env.schema import Difficulty
 from metric_tracker_env.world.announced import common_share
-from metric_tracker_env.world.variants import FUNNEL_BREAK_KEEP, SIZES, step_thresholds
+from metric_tracker_env.world.variants import FUNNEL_BREAK_KEEP, SIZES
 
 from .signature import (
     LEAST_RELATIVE,
@@ -219,7 +219,7 @@ class CalendarRule(SignatureRule):
             expected = self._season(values[0], (named == 0) | (known.entity == 0) | (known.lost > 0))
             seen = Sight(
                 rates=(values[of_rates] / base[..., None]).reshape(steps - 1, -1),
-                limits=np.repeat(step_thresholds(self.difficulty, base) / base, shape[1], axis=1),
+                limits=np.repeat(step_thresholds(self.catalogue, self.difficulty, base.T).T / base, shape[1], axis=1),
                 entry=(values[0] / np.maximum(expected, 1.0)).ravel(),
                 level=(expected / np.maximum(medians[0], 1.0)[:, None]).ravel(),
                 mix=share.ravel(),

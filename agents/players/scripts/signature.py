@@ -30,7 +30,7 @@ from metric_tracker_env.config import GeneratorConfig
 from metric_tracker_env.measure import Deviations
 from metric_tracker_env.schema import DAYS_PER_WEEK, Difficulty
 from metric_tracker_env.view import MetricView
-from metric_tracker_env.world.variants import SIZES, SKIPPING_SHARE, nominal_measures, step_thresholds
+from metric_tracker_env.world.variants import SIZES, SKIPPING_SHARE, nominal_measures
 
 NO_INCIDENT = -1
 UNIFORM_STD = 3.0**-0.5  # standard deviation of a uniform draw with half-width 1
@@ -83,6 +83,19 @@ def threshold_shares(config: GeneratorConfig, difficulty: Difficulty) -> np.ndar
     return np.divide(limits, values, out=np.ones_like(limits), where=values > 0)
 
 
+def clean_noise(config: GeneratorConfig, difficulty: Difficulty, nominal: np.ndarray) -> tuple[np.ndarray, float]:
+    """(R,) relative noise of the daily step rates on ordinary days, and that of the first step's count."""
+    steps = config.catalogue.num_steps
+    if config.noise is not None:
+        return np.array(config.noise[steps : 2 * steps - 1]), config.noise[0]
+    weights = config.hour_shares
+    hourly = np.array([config.noise_of(step, difficulty) for step in config.steps])
+    shared = np.array([step.day_noise for step in config.steps])
+    daily = UNIFORM_STD * np.sqrt(hourly**2 * (weights**2).sum() + shared**2)
+    rounding = np.sqrt(len(weights) / 12.0) / nominal[1:steps]  # each hour's count is a whole number
+    return np.sqrt(daily**2 + rounding**2), UNIFORM_STD * config.day_noise
+
+
 class SignatureRule:
     """Names the root of each date, for one funnel and difficulty."""
 
@@ -94,14 +107,10 @@ class SignatureRule:
         nominal = nominal_measures(config)
         self.shares = threshold_shares(config, difficulty)
         rates = nominal[steps : 2 * steps - 1]
-        self.rate_limits = (step_thresholds(difficulty, rates) / rates)[:, None]
-        weights = config.hour_shares
-        hourly = np.array([config.noise_of(step, difficulty) for step in config.steps])
-        daily = hourly * UNIFORM_STD * np.sqrt((weights**2).sum())
-        rounding = np.sqrt(len(weights) / 12.0) / nominal[1:steps]  # each hour's count is a whole number
-        noise = MEDIAN_ERROR * np.sqrt(daily**2 + rounding**2)
-        self.rate_noise = np.maximum(noise, LEAST_NOISE)[:, None]  # (R, 1) relative, of a day's step rate
-        self.entry_noise = max(SEASON_ERROR * UNIFORM_STD * config.day_noise, LEAST_NOISE)
+        self.rate_limits = (measure.step_thresholds(catalogue, difficulty, rates) / rates)[:, None]
+        rate_noise, entry_noise = clean_noise(config, difficulty, nominal)
+        self.rate_noise = np.maximum(MEDIAN_ERROR * rate_noise, LEAST_NOISE)[:, None]  # (R, 1) relative
+        self.entry_noise = max(SEASON_ERROR * entry_noise, LEAST_NOISE)
         self.least_count_move = SIZES[difficulty][0] * self.shares[:steps]
         self.inner_counts = range(1, steps - 1)
         self.single = {num: steps + i for i, (den, num) in enumerate(catalogue.spans) if num - den == 1}
@@ -172,7 +181,7 @@ class SignatureRule:
         of_rates = slice(steps, 2 * steps - 1)
         base = np.maximum(medians[of_rates], 1e-9)
         rates = (values[of_rates] / base[..., None]).reshape(steps - 1, -1)
-        limits = np.repeat(step_thresholds(self.difficulty, base) / base, shape[1], axis=1)
+        limits = np.repeat(measure.step_thresholds(self.catalogue, self.difficulty, base.T).T / base, shape[1], axis=1)
         excess = deviations.ratios[self.catalogue.slices["data_quality"]].reshape(steps - 1, -1)
         flat = flagged.reshape(entities, -1)
         named = np.full(shape, NO_INCIDENT)

@@ -1,0 +1,1 @@
+"""A user's own history: fitted once, watched every day."""

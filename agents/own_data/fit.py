@@ -1,0 +1,205 @@
+"""Fit a history: read it, check it, say what is normal in it, and write a world like it and its held-out weeks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from metric_tracker_env import EnvConfig, GeneratorConfig, MetricTrackerEnv
+from metric_tracker_env.config.replay import Replay
+from metric_tracker_env.fitting import HistoryFit, fit_history
+from metric_tracker_env.fitting.store import FittedHistory, digest
+from metric_tracker_env.history import History, HistoryError, holiday_windows
+from metric_tracker_env.measure import thresholds
+from metric_tracker_env.schema import DAYS_PER_WEEK, DIFFICULTIES, Difficulty
+from metric_tracker_env.world.variants import nominal_measures
+
+from ..command_line import check_whole
+from .files import (
+    AS_IS,
+    FIT,
+    FITTED,
+    HELD_OUT,
+    HISTORY,
+    PICTURE,
+    FitReport,
+    Normal,
+    Reading,
+    UnusualDay,
+    toml,
+    write,
+    write_model,
+)
+
+INCIDENTS = 3  # of an episode of the fitted world
+TRIED = 20  # episodes that are made before a configuration is written
+
+
+class Fitted(NamedTuple):
+    """A fitted history and the world that is like it."""
+
+    report: FitReport
+    fit: HistoryFit  # of the days that are not held out
+    whole: HistoryFit  # of all days
+    config: EnvConfig  # the fitted world
+
+
+def fit(
+    source: str | Path,
+    output: str | Path,
+    reading: Reading | None = None,
+    held_out_weeks: int = 12,
+    num_weeks: int = 4,
+    difficulty: Difficulty = "medium",
+    since: str | None = None,
+    until: str | None = None,
+    ignore: Iterable[str] = (),
+    country: str | None = None,
+    subdivision: str | None = None,
+) -> Fitted:
+    """Fit a history and write its folder.
+
+    Args:
+        source: What ``read_history`` reads.
+        output: Folder to write; its files of an earlier fit are replaced.
+        reading: How it is read.
+        held_out_weeks: Last weeks that are kept from the fit, to judge by; 0 for none.
+        num_weeks: Weeks of an episode, 1 to 12.
+        difficulty: Of the episodes: how large a change must be to be seen, 5, 4 or 3 times the noise.
+        since: First day to read; says that it is whole.
+        until: Last day to read; says that it is whole.
+        ignore: Days that must not be learnt from, such as those of known incidents.
+        country: Whose public holidays are known, as a code such as "US"; their days are not learnt from.
+        subdivision: Part of the country, such as "NY".
+
+    Raises:
+        ValueError: if the history cannot be read or fitted, or a world like it cannot be made.
+        ImportError: if a library is missing; names the extra.
+    """
+    check_whole("held_out_weeks", held_out_weeks, 0, 10_000)
+    reading = Reading() if reading is None else reading
+    history = reading.read(source, since, until)
+    days = len(history.dates)
+    held_out = days - held_out_weeks * DAYS_PER_WEEK
+    if held_out <= 0:
+        what = f"held_out_weeks={held_out_weeks} leaves no day to fit; the history has {days // DAYS_PER_WEEK} weeks"
+        raise HistoryError(what, value=held_out_weeks, option="held_out_weeks")
+    near = holidays_of(history, country, subdivision)
+    ignored = {str(date) for date in ignore}
+    training = history.between(last=history.dates[held_out - 1].item())
+    left_out = {*near, *ignored}
+    whole = fit_history(history, num_weeks, sorted(left_out))
+    learnt = fit_history(training, num_weeks, sorted(left_out & set(training.dates.astype(str).tolist())))
+    config = world_of(learnt.parameters.config(), difficulty)
+    report = FitReport(
+        reading=reading,
+        since=since,
+        first_date=str(history.dates[0]),
+        last_date=str(history.dates[-1]),
+        held_out_from=str(history.dates[held_out]) if held_out < days else None,
+        num_weeks=num_weeks,
+        difficulty=difficulty,
+        country=country,
+        subdivision=subdivision,
+        normal=normals(learnt, config.generator),
+        unusual=tuple(
+            UnusualDay(**{name: getattr(item, name) for name in item.__dataclass_fields__}, holiday=near.get(item.date))
+            for item in learnt.unusual
+        ),
+        natural_per_week=learnt.natural_per_week,
+        notes=(*history.notes, *learnt.notes),
+    )
+    _write_folder(Path(output), report, learnt, fitted_history(history, whole, held_out), config, held_out_weeks)
+    return Fitted(report, learnt, whole, config)
+
+
+def holidays_of(history: History, country: str | None, subdivision: str | None) -> dict[str, str]:
+    """The name of the holiday that each day near one is near to; none without a country."""
+    if country is None:
+        return {}
+    windows = holiday_windows(history, country, subdivision)
+    return {str(date): window.name for window in windows for date in window.dates}
+
+
+def world_of(generator: GeneratorConfig, difficulty: Difficulty) -> EnvConfig:
+    """An environment of a fitted world.
+
+    Raises:
+        ValueError: if its episodes cannot be made.
+    """
+    incidents = min(INCIDENTS, generator.max_incidents)
+    config = EnvConfig(generator=generator, difficulty=difficulty, anomaly_count=incidents)
+    env = MetricTrackerEnv(config=config)
+    for seed in range(TRIED):
+        env.reset(seed=seed)
+    return config
+
+
+def fitted_history(
+    history: History, whole: HistoryFit, held_out: int, disbelieved: Iterable[str] = ()
+) -> FittedHistory:
+    """What a replay needs; days that are not believed count as not known."""
+    known = history.known & ~np.isin(history.dates.astype(str), list(disbelieved))
+    return FittedHistory(history.steps, history.dates, history.counts, known, whole.level * whole.weekday, held_out)
+
+
+def normals(found: HistoryFit, generator: GeneratorConfig) -> tuple[Normal, ...]:
+    """What is normal in each measure, on a mean day of the last weeks, and what the detection methods see of it."""
+    catalogue, nominal = generator.catalogue, nominal_measures(generator)
+    of_measure = [
+        next(e.index for e in catalogue.entities if catalogue.measure_of_entity[e.index] == row)
+        for row in range(len(found.measures))
+    ]
+    seen: dict[Difficulty, np.ndarray] = {
+        difficulty: thresholds(catalogue, difficulty, nominal)[of_measure] / nominal[: len(found.measures)]
+        for difficulty in DIFFICULTIES
+    }
+    steps = len(found.history.steps)
+    usual = np.nanmean(np.where(found.expected > 0, found.expected, np.nan)[-4 * DAYS_PER_WEEK :], axis=0)
+    return tuple(
+        Normal(
+            measure=name,
+            unit="events a day" if column < steps else "share",
+            usual=float(usual[column]),
+            noise=float(found.noise[column]),
+            smallest_change={difficulty: float(share[column]) for difficulty, share in seen.items()},
+        )
+        for column, name in enumerate(found.measures)
+    )
+
+
+def _write_folder(
+    folder: Path, report: FitReport, found: HistoryFit, record: FittedHistory, config: EnvConfig, held_out_weeks: int
+) -> None:
+    """Write everything; the report last, as it says that the folder is whole."""
+    from .picture import draw_fit
+
+    folder.mkdir(parents=True, exist_ok=True)
+    content = record.to_bytes()
+    replay = Replay(path=HISTORY, sha256=digest(content), weeks="held_out")
+    configs = {FITTED: config}
+    if held_out_weeks >= report.num_weeks:
+        for name, ordinary in ((HELD_OUT, True), (AS_IS, False)):
+            chosen = replay.model_copy(update={"ordinary": ordinary})
+            configs[name] = with_replay(config, chosen)
+    for name in (HELD_OUT, AS_IS):
+        if name not in configs:
+            (folder / name).unlink(missing_ok=True)  # of an earlier fit, whose history it needs
+    write(folder / HISTORY, content)
+    for name, held in configs.items():
+        write(folder / name, toml(told(held)))
+    write(folder / PICTURE, draw_fit(found))
+    write_model(folder / FIT, report)
+
+
+def with_replay(config: EnvConfig, replay: Replay) -> EnvConfig:
+    """The same environment on a history."""
+    return config.model_copy(update={"generator": config.generator.model_copy(update={"replay": replay})})
+
+
+def told(config: EnvConfig) -> dict[str, Any]:
+    """A configuration as the table of a file, without what is as by default."""
+    return config.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
