@@ -39,12 +39,14 @@ class Reading(StrictModel):
     visit_gap: float | None = None
     encoding: str | None = None
 
-    def read(self, source: str | Path, since: str | None = None, until: str | None = None) -> History:
-        """Read a source.
+    def read(self, source: Any, since: str | None = None, until: str | None = None) -> History:
+        """Read a source; a history that was read already is taken as it is, from ``since`` to ``until``.
 
         Raises:
             HistoryError: if it cannot be read as it is.
         """
+        if isinstance(source, History):
+            return source.between(since, until)
         options: dict[str, Any] = {name: getattr(self, name) for name in type(self).model_fields}
         return read_history(source, since=since, until=until, **options)
 

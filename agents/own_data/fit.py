@@ -48,7 +48,7 @@ class Fitted(NamedTuple):
 
 
 def fit(
-    source: str | Path,
+    source: Any,
     output: str | Path,
     reading: Reading | None = None,
     held_out_weeks: int = 12,
@@ -143,7 +143,11 @@ def fitted_history(
 ) -> FittedHistory:
     """What a replay needs; days that are not believed count as not known."""
     known = history.known & ~np.isin(history.dates.astype(str), list(disbelieved))
-    return FittedHistory(history.steps, history.dates, history.counts, known, whole.level * whole.weekday, held_out)
+    share = np.zeros(len(known))
+    if history.hourly:  # the last measure
+        share = np.where(np.isfinite(whole.expected[:, -1]), whole.expected[:, -1], 0.0)
+    expected = whole.level * whole.weekday
+    return FittedHistory(history.steps, history.dates, history.counts, known, expected, share, held_out)
 
 
 def normals(found: HistoryFit, generator: GeneratorConfig) -> tuple[Normal, ...]:

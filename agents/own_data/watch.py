@@ -6,7 +6,7 @@ import datetime as dt
 import os
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from metric_tracker_env import EnvConfig, EpisodeData, MetricTrackerEnv
 from metric_tracker_env.config.replay import LATEST_DAYS, Replay
@@ -36,7 +36,7 @@ class Watched(NamedTuple):
 
 def watch(
     folder: str | Path,
-    source: str | Path,
+    source: Any,
     agent: Given = "analyst",
     days: int = LATEST_DAYS,
     accept: str | None = None,
@@ -106,10 +106,11 @@ def judged_by(
     """What is normal today, the environment of the latest weeks, and the days near holidays."""
     within = set(history.dates.astype(str).tolist())
     near = holidays_of(history, fitted.country, fitted.subdivision)
-    disbelieved = [date for date in reported.disbelieved() if date in within]
-    found = fit_history(history, fitted.num_weeks, sorted({*near, *disbelieved}))
+    # Days that are judged are not left out, so that a second look on a day says what the first one did; what is unusual
+    # in them the fit does not believe anyway.
     first_judged = str(history.dates[-min(LATEST_DAYS, len(history.dates))])
-    past = [date for date in disbelieved if date < first_judged]
+    past = [date for date in reported.disbelieved() if date in within and date < first_judged]
+    found = fit_history(history, fitted.num_weeks, sorted({*near, *past}))
     content = fitted_history(history, found, len(history.dates), past).to_bytes()
     write(folder / LATEST, content)
     replay = Replay(path=os.fspath((folder / LATEST).resolve()), sha256=digest(content), weeks="latest", jitter=0)

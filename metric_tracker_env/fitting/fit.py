@@ -13,6 +13,7 @@ from metric_tracker_env.fitting.funnel import Funnel, fit_funnel
 from metric_tracker_env.fitting.parameters import FittedParameters
 from metric_tracker_env.fitting.recent import parameters_of
 from metric_tracker_env.history import History, HistoryError
+from metric_tracker_env.history.errors import number_of
 from metric_tracker_env.history.record import day_of
 from metric_tracker_env.measure import NOISE_MULTIPLES
 from metric_tracker_env.schema import DAYS_PER_WEEK, Difficulty
@@ -98,7 +99,7 @@ def fit_history(history: History, weeks: int = 4, ignore: Iterable[str | dt.date
     if good.sum() < ENOUGH_WEEKS * DAYS_PER_WEEK:
         notes.append(f"{good.sum()} days to learn from; with fewer than {ENOUGH_WEEKS} weeks the fit is uncertain")
     if left_out := int((~good).sum()):
-        notes.append(f"{left_out} days were not learnt from: ignored, or not known")
+        notes.append(f"{number_of(left_out, 'day')} not learnt from: ignored, or not known")
     usual = np.flatnonzero(good & ~np.any(funnel.beyond(UNUSUAL), axis=1))
     return HistoryFit(
         **funnel._asdict(),

@@ -22,6 +22,7 @@ class FittedHistory:
     counts: np.ndarray  # (N, H, S) int64 events; H is 24, or 1 in daily data
     known: np.ndarray  # (N,) bool, days whose counts are the source's own
     expected: np.ndarray  # (N, S) float64 events a day: level x weekday; 0 on days that are closed
+    share: np.ndarray  # (N,) float64 expected daytime share; 0 where none is known
     held_out: int  # index of the first day that is held out; N for none
 
     def to_bytes(self) -> bytes:
@@ -35,6 +36,7 @@ class FittedHistory:
             counts=self.counts.astype(np.int64),
             known=self.known.astype(bool),
             expected=self.expected.astype(np.float64),
+            share=self.share.astype(np.float64),
             held_out=np.int64(self.held_out),
         )
         return file.getvalue()
@@ -70,12 +72,13 @@ def read_fitted(path: str | os.PathLike[str], sha256: str) -> FittedHistory:
                 counts=held["counts"],
                 known=held["known"],
                 expected=held["expected"],
+                share=held["share"],
                 held_out=int(held["held_out"]),
             )
     except (ValueError, KeyError, OSError) as error:
         raise ValueError(f"replay: path {str(file)!r} holds no fitted history: {error}") from error
     days, steps = len(fitted.dates), len(fitted.steps)
-    shapes = (fitted.counts.shape[::2], fitted.known.shape, fitted.expected.shape)
-    if shapes != ((days, steps), (days,), (days, steps)) or not 0 <= fitted.held_out <= days:
+    shapes = (fitted.counts.shape[::2], fitted.known.shape, fitted.expected.shape, fitted.share.shape)
+    if shapes != ((days, steps), (days,), (days, steps), (days,)) or not 0 <= fitted.held_out <= days:
         raise ValueError(f"replay: path {str(file)!r} holds no fitted history: arrays of the shapes {shapes}")
     return fitted

@@ -58,6 +58,11 @@ class HistoryTraffic:
     def planes(self, keys: np.ndarray, fresh: bool = True) -> tuple[np.ndarray, np.ndarray]:
         """Counts of (B,) uint64 keys, as ``CleanTraffic.planes``; they are the caller's to keep in any case."""
         del fresh
+        planes = self._planes.take(self.days(keys), axis=2)
+        return planes, planes.sum(axis=1)
+
+    def days(self, keys: np.ndarray) -> np.ndarray:
+        """(B,) uint64 keys -> (B, D) int64: the day of the history that each date of the episodes shows."""
         number = self.config.num_weeks
         draws = rng.uniforms(keys, Stream.WINDOWS, 1 + number)
         start = np.full(len(keys), self._weeks - number)
@@ -68,8 +73,7 @@ class HistoryTraffic:
             week += (draws[1:].T * (2 * self._jitter + 1)).astype(np.int64) - self._jitter
             week = np.clip(week, 0, self._weeks - 1)
         day = (week[..., None] * DAYS_PER_WEEK + np.arange(DAYS_PER_WEEK)).reshape(len(keys), -1)
-        planes = self._planes.take(self._shown[day], axis=2)
-        return planes, planes.sum(axis=1)
+        return self._shown[day]
 
     def _shown_days(
         self, fitted: FittedHistory, planes: np.ndarray, replay: Replay, first: int, weeks: int
@@ -78,6 +82,8 @@ class HistoryTraffic:
         catalogue = self.config.catalogue
         days = np.arange(first, first + weeks * DAYS_PER_WEEK)
         usable = (fitted.known & (fitted.expected > 0).all(axis=1))[days]
+        if not usable.any():
+            raise ValueError(f"replay: no day of the part {replay.weeks!r} is known")
         part = planes[:, :, days]
         values = measure.measures(catalogue, part.sum(axis=1), measure.daytime(part[0]), measure.excess(part))
         usual = measure.medians(catalogue, values[:, None, usable])
@@ -120,23 +126,42 @@ def part_of(fitted: FittedHistory, replay: Replay, config: GeneratorConfig) -> t
 
 
 def adjusted_planes(fitted: FittedHistory, config: GeneratorConfig) -> np.ndarray:
-    """(S, H, N) float64 whole numbers: the counts as they would be on a day of the configuration's level.
+    """(S, H, N) float64 whole numbers: the counts as they would be on a day of the configuration's level and mix.
 
-    Rounded cumulatively, so that a day moves by its factor even where hours have few events. A step that does not
-    exceed the one before it in an hour of the history does not do so here.
+    Where the mix of the hours has a weekday pattern or drifts, daytime hours and the others are scaled so that the
+    expected share becomes the usual one; that leaves the first step's total, and the rates of every hour. Rounded
+    cumulatively, so that a day moves by its factor even where hours have few events. A step that does not exceed the
+    one before it in an hour of the history does not do so here.
     """
     raw = fitted.counts.transpose(2, 1, 0).astype(np.float64)
     if not config.hours:
         raw = raw.sum(axis=1, keepdims=True)
-    usual = nominal_measures(config)[: len(raw)]
-    expected = fitted.expected.T
+    nominal = nominal_measures(config)
+    usual, expected = nominal[: len(raw)], fitted.expected.T
     factor = np.where(expected > 0, usual[:, None] / np.where(expected > 0, expected, 1.0), 0.0)
-    reached = np.rint(np.cumsum(raw, axis=1) * factor[:, None])
+    plain = raw * hour_factors(raw[0], fitted.share, nominal[config.catalogue.share_row]) if config.hours else raw
+    reached = np.rint(np.cumsum(plain, axis=1) * factor[:, None])
     planes = np.diff(reached, axis=1, prepend=0.0)
     for step in range(1, len(planes)):
         kept = raw[step] <= raw[step - 1]
         planes[step] = np.where(kept, np.minimum(planes[step], planes[step - 1]), planes[step])
     return planes
+
+
+def hour_factors(entry: np.ndarray, share: np.ndarray, usual: float) -> np.ndarray:
+    """(24, N) float64: what the hours of each day are multiplied by to have the usual mix instead of the expected one.
+
+    Args:
+        entry: (24, N) float64 first-step events.
+        share: (N,) float64 expected daytime share.
+        usual: Daytime share of a usual day.
+    """
+    known = (share > 0) & (share < 1) & (0 < usual < 1)
+    inside = np.isin(np.arange(len(entry)), measure.DAYTIME_HOURS)[:, None]
+    safe = np.where(known, share, 0.5)
+    factors = np.where(known, np.where(inside, usual / safe, (1.0 - usual) / (1.0 - safe)), 1.0)
+    total = (entry * factors).sum(axis=0)
+    return factors * np.where(total > 0, entry.sum(axis=0) / np.where(total > 0, total, 1.0), 1.0)
 
 
 def nearest_alike(kept: np.ndarray, ordinary: np.ndarray) -> np.ndarray:

@@ -242,7 +242,7 @@ def test_days_that_are_ignored_or_not_known_are_not_learnt_from() -> None:
     other = fit_history(History(whole.steps, whole.dates, wild), ignore=dates)
     assert other.parameters == fit.parameters
     assert {item.date for item in other.unusual} == set(dates)
-    assert other.notes == ("4 days were not learnt from: ignored, or not known",)
+    assert other.notes == ("4 days not learnt from: ignored, or not known",)
     known = ~np.isin(np.arange(280), [40, 41, 42, 200])
     unknown = fit_history(History(whole.steps, whole.dates, wild, known))
     assert unknown.parameters == fit.parameters

@@ -165,7 +165,11 @@ class SignatureRule:
                 moves.flagged[self.funnel + step], np.inf, residual[entities == single]
             )
         named = entities[residual.argmin(axis=0)]
+        if not self.catalogue.hours:
+            return named
         named = np.where(moves.flagged[self.mix], self.mix, named)
+        if not len(moves.excess):
+            return named
         impossible = moves.excess.max(axis=0, initial=0.0) > 0
         return np.where(impossible, self.quality + moves.excess.argmax(axis=0), named)
 
