@@ -7,9 +7,10 @@ fitted on the 281 days before the last 84, at medium:
   rows lie that it reports beside them; the same for daily data, and for 20 events a day;
 - dates that show something without any incident, in the fitted world and in ordinary past weeks;
 - ``watch`` every week over 37 weeks in which nothing was injected, and every day through incidents of three weeks;
+- ``watch`` twice a day for a year, killed again and again: whether its state stays whole;
 - what two usual detectors make of the same held-out weeks: a robust z by weekday, and STL.
 
-    python benchmarks/own_data.py [--episodes 1000] [--only weeks|watch|lasting|detectors] [--model FOLDER]
+    python benchmarks/own_data.py [--episodes 1000] [--only weeks|watch|lasting|detectors|year] [--model FOLDER]
 
 Sizes of injected incidents are set in this package's thresholds, which favours what was built on them.
 """
@@ -17,8 +18,10 @@ Sizes of injected incidents are set in this package's thresholds, which favours 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +30,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from helpers_flights import flight_history, stormy_days  # pyright: ignore[reportMissingImports] - by the path above
+from helpers_own_data import shop_history  # pyright: ignore[reportMissingImports] - by the path above
 
 from agents import evaluate
 from agents.own_data import files, fit, watch
@@ -43,6 +47,7 @@ LASTING_DAYS = 21
 STARTS = ("2013-05-06", "2013-07-15", "2013-09-16", "2013-10-21")  # of incidents of three weeks
 Z, MAD_TO_SD = 3.5, 1.4826
 FEW = 20  # events a day
+YEAR_START, YEAR_DAYS, KILLED = 210, 365, 0.33  # days before it, of it; share of the runs that are killed
 HELD_OUT_SEED = 1_000_000
 
 
@@ -213,6 +218,36 @@ def stl_z(final: Deviations) -> np.ndarray:
     return robust(rest)
 
 
+def year(place: Path) -> None:
+    """``watch`` twice a day for a year, many runs killed; is the state that of a year without?"""
+    whole = shop_history(YEAR_START + YEAR_DAYS, incident=(YEAR_START + 100, 0, 0.7), lasting=LASTING_DAYS)
+    first = whole.between(last=str(whole.dates[YEAR_START - 1]))
+    quiet, stormy = (fitted(first, place / name) for name in ("quiet", "stormy"))
+    rng, fork = np.random.default_rng(0), multiprocessing.get_context("fork")
+    killed = torn = 0
+    for day in range(YEAR_START, YEAR_START + YEAR_DAYS):
+        until = str(whole.dates[day])
+        began = time.monotonic()
+        watch.watch(quiet, whole, until=until)
+        usual = time.monotonic() - began
+        for _ in range(2):
+            process = fork.Process(target=watch.watch, args=(stormy, whole), kwargs={"until": until})
+            process.start()
+            if rng.random() < KILLED:
+                process.join(rng.uniform(0.3, 1.1) * usual)
+                killed += process.is_alive()
+                process.kill()
+            process.join()
+            if (stormy / files.REPORTED).exists():
+                files.read_model(stormy / files.REPORTED, files.Reported)  # raises where it is torn
+        watch.watch(stormy, whole, until=until)
+        torn += (stormy / files.REPORTED).read_bytes() != (quiet / files.REPORTED).read_bytes()
+    days = files.read_model(stormy / files.REPORTED, files.Reported).days
+    print(
+        f"  {YEAR_DAYS} days, {killed} runs killed: {torn} days on which the state differs; {len(days)} days reported"
+    )
+
+
 def histories() -> Iterator[tuple[str, History]]:
     """The flights by hour, by day, and few of them."""
     whole = flight_history()
@@ -225,7 +260,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--episodes", type=int, default=1000)
-    parser.add_argument("--only", choices=("weeks", "watch", "lasting", "detectors"))
+    parser.add_argument("--only", choices=("weeks", "watch", "lasting", "detectors", "year"))
     parser.add_argument("--model", help="folder of an agent that was trained on the fitted world")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -246,6 +281,9 @@ def main() -> None:
         if given.only in {None, "lasting"}:
             print("lasting incidents")
             lasting(whole, place)
+        if given.only in {None, "year"}:
+            print("a year of a small shop")
+            year(place)
 
 
 if __name__ == "__main__":

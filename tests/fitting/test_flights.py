@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -110,3 +114,11 @@ def test_the_weather_table_is_independent() -> None:
     assert 50 <= len(days) <= 70
     assert {"2013-02-08", "2013-02-09"} <= days
     assert all(pd.Timestamp(day).year in {2012, 2013} for day in days)
+
+
+def test_the_example_of_the_documents_writes_the_same_flights(tmp_path: Path) -> None:
+    """The CSV of ``docs/flights.py`` is read as the history of these tests."""
+    script, output = Path(__file__).parents[2] / "docs" / "flights.py", tmp_path / "flights.csv"
+    subprocess.run([sys.executable, script, output], check=True)
+    history = read_history(output, STEPS, timezone="America/New_York", missing="zero", until="2013-12-31")
+    assert np.array_equal(history.counts, flight_history().counts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -221,3 +222,14 @@ def test_other_folders_and_histories_are_refused(folder: Path, tmp_path: Path) -
     (folder / REPORTED).write_text('{"days": 3}', encoding="utf-8")
     with pytest.raises(ValueError, match=r"reported.json' is damaged"):
         watch(folder, shop_history())
+
+
+def test_the_example_of_the_documents_runs(tmp_path: Path) -> None:
+    """The Python of ``docs/own_data.md``, as printed, in an empty folder: it finds the day that it spoils."""
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "own_data.md").read_text(encoding="utf-8"), re.DOTALL)
+    path = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "2026-05-20 visits_to_orders" in done.stdout
