@@ -209,7 +209,7 @@ def weekday_z(final: Deviations) -> np.ndarray:
 
 def stl_z(final: Deviations) -> np.ndarray:
     """(M, B, D) what STL leaves, in its robust standard deviations."""
-    from statsmodels.tsa.seasonal import STL
+    from statsmodels.tsa.seasonal import STL  # pyright: ignore[reportMissingImports] - of no extra
 
     values = final.values
     rest = np.zeros_like(values)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from metric_tracker_env.model import ConfigModel, StrictModel
 
 HOURS_PER_DAY = 24
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 DAYS_PER_WEEK = 7
 
 Difficulty = Literal["easy", "medium", "hard"]

@@ -94,11 +94,16 @@ class MetricView:
 
 def describe_cell(config: GeneratorConfig, deviations: Deviations, day: int, entity: int) -> MetricSubmissionRow:
     """The row of one cell of a one-episode batch, with values as reported: baseline, observed, delta."""
-    described = config.catalogue.entities[entity]
     measure_row = config.catalogue.measure_of_entity[entity]
     baseline = float(deviations.medians[measure_row, 0])
-    observed = float(deviations.values[measure_row, 0, day])
-    delta = observed - baseline
+    return row_of_cell(config, day, entity, baseline, float(deviations.values[measure_row, 0, day]))
+
+
+def row_of_cell(
+    config: GeneratorConfig, day: int, entity: int, baseline: float, observed: float
+) -> MetricSubmissionRow:
+    """The row of a cell with these values."""
+    described, delta = config.catalogue.entities[entity], observed - baseline
     return MetricSubmissionRow(
         date=config.date_names[day],
         entity_type=described.entity_type,

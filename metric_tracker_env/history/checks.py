@@ -9,12 +9,11 @@ import numpy as np
 from metric_tracker_env.config import MAX_DAILY_COUNT
 from metric_tracker_env.history.errors import SHOWN, listed, number_of
 from metric_tracker_env.history.grid import Grid
-from metric_tracker_env.schema import DAYS_PER_WEEK, weekdays_of
+from metric_tracker_env.schema import DAYS_PER_WEEK, WEEKDAYS, weekdays_of
 
 Missing = Literal["refuse", "fill", "zero"]
 Exceeding = Literal["refuse", "keep"]
 
-WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 NEIGHBOURS = 4  # of the same weekday, nearest in time, whose median fills a gap
 USUAL_DAYS = 28  # that tell when a day usually ends
 HALF = 0.5  # of its weekday's usual count: a last day below it may be a part

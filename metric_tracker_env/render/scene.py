@@ -11,6 +11,7 @@ from metric_tracker_env.config import EnvConfig, GeneratorConfig
 from metric_tracker_env.play.engine import Progress
 from metric_tracker_env.schema import Catalogue, Entity, EntityType, Gap, KnownEvent, MetricSubmissionRow
 from metric_tracker_env.scoring import Grade, score_submission
+from metric_tracker_env.view import row_of_cell
 from metric_tracker_env.world.episode import EpisodeData
 from metric_tracker_env.world.labels import CellClass
 
@@ -77,6 +78,8 @@ class Scene:
         config: Budget and step limit.
         ratios: (D, E) float64 signed deviation in thresholds; NaN where no tool has revealed it,
             unless the episode is over.
+        values: (D, E) float64 in each entity's unit; NaN where the ratio is.
+        baselines: (E,) float64 median of each entity, and ``thresholds``; NaN where none of its cells was revealed.
         progress: What the agent has seen and done.
         draft: Reported cells by date.
         events: Known events by date; none before they were listed, unless the episode is over.
@@ -91,10 +94,16 @@ class Scene:
         self.difficulty = episode.config.difficulty
         ratios = episode.deviations.ratios[:, 0].T
         self.ratios: np.ndarray = ratios.copy() if over else np.where(progress.revealed, ratios, np.nan)
+        view, shown = episode.view, np.isfinite(self.ratios)
+        self.values: np.ndarray = np.where(shown, view.values.T, np.nan)
+        known = shown.any(axis=0)
+        self.baselines: np.ndarray = np.where(known, view.baselines, np.nan)
+        self.thresholds: np.ndarray = np.where(known, view.thresholds, np.nan)
+        self._confirmed = shown & view.flagged.T
         self.draft = _rows(episode, progress.reported)
         self.events = _events(episode, over) if over or progress.informed else ()
-        mix = self.generator.catalogue.slices["hourly_mix"].start
-        self.lost = _lost(episode, np.ones(len(ratios), bool) if over else progress.revealed[:, mix])
+        looked_at = progress.revealed[:, self.generator.catalogue.slices["hourly_mix"]]
+        self.lost = _lost(episode, np.ones((len(ratios), 1), bool) if over else looked_at)
         self.truth = _truth(episode, self) if over else None
 
     @property
@@ -111,6 +120,14 @@ class Scene:
     def worldly(self) -> bool:
         """Whether there is a calendar to know of."""
         return self.generator.world is not None
+
+    def confirmed(self, day: int, entity: int) -> bool:
+        """Whether the detection method of a cell that was revealed confirms it."""
+        return bool(self._confirmed[day, entity])
+
+    def row(self, day: int, entity: int) -> MetricSubmissionRow:
+        """The row of a cell that was revealed: what the data show there."""
+        return row_of_cell(self.generator, day, entity, float(self.baselines[entity]), float(self.values[day, entity]))
 
     def is_right(self, item: DraftRow) -> bool | None:
         """Whether a row of the draft is expected; None before the end."""
@@ -153,9 +170,9 @@ def _events(episode: EpisodeData, over: bool) -> tuple[Announced, ...]:
 
 
 def _lost(episode: EpisodeData, looked_at: np.ndarray) -> tuple[Lost, ...]:
-    """Gaps on the dates, (D,) bool, whose hours were looked at."""
+    """Gaps on the dates whose hours were looked at: (D, 1) bool, or (D, 0) where there are no hours."""
     days = [(episode.generator_config.day_index(gap.date), gap) for gap in episode.gaps]
-    known = [(day, gap) for day, gap in days if looked_at[day]]
+    known = [(day, gap) for day, gap in days if looked_at[day].any()]
     return tuple(Lost(mark, day, gap) for mark, (day, gap) in zip(string.ascii_lowercase, known, strict=False))
 
 

@@ -11,6 +11,7 @@ from gymnasium.error import ResetNeeded
 
 from metric_tracker_env.config import EnvConfig, check_seed
 from metric_tracker_env.play.engine import Engine
+from metric_tracker_env.render.scene import Scene
 from metric_tracker_env.scoring import Grade
 from metric_tracker_env.session.answers import NOT_BEGUN, Answer, Standing
 from metric_tracker_env.session.brief import brief
@@ -134,6 +135,29 @@ class Session:
             positional: Arguments by position, before those by name.
         """
         return NOT_BEGUN if self._round is None else self._round.call(tool, arguments, positional)
+
+    @property
+    def revealed(self) -> np.ndarray:
+        """(D, E) bool: cells whose values tools have shown in the episode under way, or that has ended.
+
+        Raises:
+            gymnasium.error.ResetNeeded: before the first episode.
+        """
+        return self._begun().progress(0).revealed
+
+    def scene(self) -> Scene:
+        """What may be drawn of the episode: before its end what was paid for, then the truth as well.
+
+        Raises:
+            gymnasium.error.ResetNeeded: before the first episode.
+        """
+        engine = self._begun()
+        return Scene(engine.config, engine.episode(0), engine.progress(0), self.standing.done)
+
+    def _begun(self) -> Engine:
+        if self._engine is None or self._round is None:
+            raise ResetNeeded("begin an episode first")
+        return self._engine
 
     def grade(self) -> Grade:
         """The grade of the episode that has ended.

@@ -8,13 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from metric_tracker_env import measure
-from metric_tracker_env.schema import ENTITY_TYPES, AnomalyType, EntityType, MetricRecord
+from metric_tracker_env.schema import ENTITY_TYPES, WEEKDAYS, AnomalyType, EntityType, MetricRecord
 from metric_tracker_env.submission import shown
 from metric_tracker_env.tools.registry import ToolError
 from metric_tracker_env.tools.results import NORMAL, Comparison
 from metric_tracker_env.view import MetricView
 
-WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 UNITS: dict[EntityType, str] = {
     "event_count": "events a day",
     "conversion_rate": "percent",

@@ -182,7 +182,8 @@ FUNNELS = [
 def test_odd_funnels_are_played(config: GeneratorConfig, view: View) -> None:
     """Random legal play in both views, alone and in lanes; a tool that has nothing to tell is never legal."""
     options = EnvConfig(generator=config, view=view, anomaly_count=1)
-    env = MetricTrackerEnv(config=options)
+    env = MetricTrackerEnv(config=options, render_mode="rgb_array")
+    text = MetricTrackerEnv(config=options, render_mode="ansi")
     lanes = MetricTrackerVectorEnv(num_envs=2, config=options)
     rng = np.random.default_rng(1)
     used: set[str] = set()
@@ -199,6 +200,11 @@ def test_odd_funnels_are_played(config: GeneratorConfig, view: View) -> None:
             over = terminated or truncated
             if not over:
                 together, _, _, _, told = lanes.step(np.array([action, action]))
+        picture = env.render()
+        assert isinstance(picture, np.ndarray)
+        assert picture.std() > 0
+    text.reset(seed=1)
+    assert config.date_names[0][5:] in str(text.render()) or "budget" in str(text.render())
     if not config.hours:
         assert not used & {"hourly_rows_for_date", "check_impossible_counts", "get_hourly_traffic_mix_shift_rows"}
     if not config.steps:

@@ -1,0 +1,163 @@
+"""The application behind the page: a visitor's cookie, his episode, and a route for each thing that he can do."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from pydantic import Field, StrictBool, StrictInt, StrictStr, ValidationError
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from metric_tracker_env.model import in_one_line
+from metric_tracker_env.schema import StrictModel
+from metric_tracker_env.serve.gate import Gate
+from metric_tracker_env.serve.limits import App, LimitsMiddleware, ServeLimits
+from metric_tracker_env.serve.ready import readiness
+from metric_tracker_env.ui.snapshot import snapshot
+from metric_tracker_env.ui.visitor import Visitor
+
+STATIC = Path(__file__).parent / "static"
+COOKIE = "metric_tracker_visitor"
+KEPT_SECONDS = 6 * 3600.0  # without a request, after which a visitor's episode may be forgotten
+# Everything that the page uses comes from this server.
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+
+
+class Begin(StrictModel):
+    """What an episode to begin is."""
+
+    task: StrictStr | None = None
+    seed: StrictInt = Field(ge=0)
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Call(StrictModel):
+    """A call of a tool."""
+
+    tool: StrictStr
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+
+class Cell(StrictModel):
+    """A cell to put into the draft, or to take out of it."""
+
+    day: StrictInt
+    entity: StrictInt
+    report: StrictBool
+
+
+class Nothing(StrictModel):
+    """A request that says no more than its route."""
+
+
+class Visitors:
+    """The episodes of all visitors; those who were silent for longest are forgotten first."""
+
+    def __init__(self, task: str, limits: ServeLimits) -> None:
+        self._task, self._most = task, limits.max_sessions
+        self._held: OrderedDict[str, tuple[Visitor, Lock, float]] = OrderedDict()
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def of(self, token: str | None, now: float) -> tuple[str, Visitor, Lock]:
+        """The visitor of a cookie, or a new one; ``now`` in seconds of a clock that does not go back."""
+        with self._lock:
+            known = None if token is None else self._held.pop(token, None)
+            if known is None:
+                token = secrets.token_urlsafe(24)
+                known = (Visitor(self._task), Lock(), now)
+            assert token is not None
+            self._held[token] = (known[0], known[1], now)
+            while len(self._held) > self._most or next(iter(self._held.values()))[2] < now - KEPT_SECONDS:
+                self._held.popitem(last=False)
+            return token, known[0], known[1]
+
+
+def loop_time() -> float:
+    """Seconds of the clock of the running event loop."""
+    return asyncio.get_running_loop().time()
+
+
+def page_app(task: str, limits: ServeLimits, hosts: Iterable[str] = (), token: str | None = None) -> App:
+    """The ASGI application.
+
+    Args:
+        task: Played until a visitor chooses another one.
+        limits: What it bears; ``max_sessions`` visitors at once.
+        hosts: Names and addresses that it is reached by, beside those of the loopback; see ``Gate``.
+        token: What requests must show; see ``Gate``.
+    """
+    visitors = Visitors(task, limits)
+
+    def answer(request: Request, now: float, act: Callable[[Visitor], object]) -> Response:
+        cookie, visitor, lock = visitors.of(request.cookies.get(COOKIE), now)
+        try:
+            with lock:
+                act(visitor)
+                response: Response = JSONResponse(snapshot(visitor))
+        except ValueError as error:
+            response = JSONResponse({"error": in_one_line(error)}, 400)
+        response.set_cookie(COOKIE, cookie, httponly=True, samesite="strict")
+        response.headers["cache-control"] = "no-store"
+        return response
+
+    def acting(model: type[StrictModel], act: Callable[[Visitor, Any], object]) -> Callable[..., Any]:
+        async def endpoint(request: Request) -> Response:
+            try:
+                asked = model.model_validate_json(await request.body() or b"{}")
+            except ValidationError as error:
+                return JSONResponse({"error": in_one_line(error)}, 400)
+            return await run_in_threadpool(answer, request, loop_time(), lambda visitor: act(visitor, asked))
+
+        return endpoint
+
+    async def page(_: Request) -> Response:
+        return FileResponse(
+            STATIC / "page.html", headers={"content-security-policy": POLICY, "cache-control": "no-cache"}
+        )
+
+    async def state(request: Request) -> Response:
+        return await run_in_threadpool(answer, request, loop_time(), lambda _: None)
+
+    async def ready(_: Request) -> Response:
+        return readiness(len(visitors), limits)
+
+    routes = [
+        Route("/", page),
+        Route("/ready", ready),
+        Route("/api/state", state),
+        Route("/api/begin", acting(Begin, lambda v, a: v.begin(a.task, a.seed, a.options)), methods=["POST"]),
+        Route("/api/call", acting(Call, lambda v, a: v.call(a.tool, a.arguments)), methods=["POST"]),
+        Route(
+            "/api/draft",
+            acting(Cell, lambda v, a: (v.report if a.report else v.drop)(a.day, a.entity)),
+            methods=["POST"],
+        ),
+        Route("/api/submit", acting(Nothing, lambda v, _: v.submit()), methods=["POST"]),
+        Route("/api/truth", acting(Nothing, lambda v, _: v.look_at_truth()), methods=["POST"]),
+        Mount("/static", StaticFiles(directory=STATIC)),
+    ]
+    return Gate(LimitsMiddleware(Starlette(routes=routes), limits), hosts, token)

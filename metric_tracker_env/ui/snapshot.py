@@ -1,0 +1,239 @@
+"""What the page shows, as plain data: only what the visitor has paid for, and at the end the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from metric_tracker_env import measure
+from metric_tracker_env.play.actions import (
+    EVENTS_TOOL,
+    INSPECT_TOOLS,
+    OPEN_TOOL,
+    REVEALED_TYPES,
+    SCAN_TOOLS,
+    SUBMIT,
+    SURVEY_TOOL,
+)
+from metric_tracker_env.render import sheet
+from metric_tracker_env.render.scene import Scene
+from metric_tracker_env.schema import FAMILIES, WEEKDAYS, AnomalyType, EntityType
+from metric_tracker_env.tasks import TASKS
+from metric_tracker_env.tools import TOOLS
+from metric_tracker_env.tools.cells import UNITS
+from metric_tracker_env.ui.visitor import Visitor
+from metric_tracker_env.world.episode import EpisodeData
+from metric_tracker_env.world.labels import CellClass
+
+GROUPS: dict[EntityType, str] = {
+    "event_count": "counts",
+    "conversion_rate": "rates",
+    "funnel_step": "funnel",
+    "hourly_mix": "mix",
+    "data_quality": "quality",
+}
+PALETTE = {
+    name.lower(): getattr(sheet, name)
+    for name in ("INK", "SOFT", "FAINT", "EMPTY", "PAPER", "BAND", "TWIN", "SPEND", "FOUND", "MISSED", "WRONG", "KNOWN")
+} | {"scan": list(sheet.SCAN_COLOURS)}
+SCANS = (SURVEY_TOOL, *SCAN_TOOLS)  # whose answers tell dates
+DATE_TOOLS = (OPEN_TOOL, *INSPECT_TOOLS)
+
+
+def snapshot(visitor: Visitor) -> dict[str, Any]:
+    """All that the page draws."""
+    session, scene = visitor.session, visitor.session.scene()
+    standing, config = session.standing, session.config
+    generator = config.generator
+    return {
+        "task": session.task,
+        "tasks": list(TASKS),
+        "seed": visitor.seed,
+        "options": visitor.options,
+        "difficulty": scene.difficulty,
+        "counted": visitor.counted,
+        "brief": session.brief,
+        "dates": list(generator.date_names),
+        "weekdays": [WEEKDAYS[day] for day in generator.weekdays.tolist()],
+        "entities": entities(scene),
+        "budget": {"left": standing.budget_left, "all": config.budget},
+        "calls": {"left": standing.calls_left, "all": config.step_limit},
+        "reward": round(standing.reward, 4),
+        "over": standing.done,
+        "cells": cells(scene, visitor),
+        "flags": flags(visitor),
+        "events": [
+            {**known.event.model_dump(mode="json"), "first": known.first, "last": known.last, "mark": known.mark}
+            for known in scene.events
+        ],
+        "lost": [{"day": lost.day, **lost.gap.model_dump(mode="json")} for lost in scene.lost],
+        "draft": draft(scene, visitor),
+        "steps": [step._asdict() for step in visitor.steps],
+        "tools": tools(visitor),
+        "palette": PALETTE,
+        "grade": None if standing.grade is None else standing.grade.model_dump(mode="json"),
+        "truth": None if visitor.truth is None else truth(visitor.truth),
+    }
+
+
+def entities(scene: Scene) -> list[dict[str, Any]]:
+    """Name, group and unit of every entity, and its baseline and threshold once one of its cells is shown."""
+    catalogue = scene.catalogue
+    called = dict(zip(catalogue.count_metrics, short_names(catalogue.count_metrics), strict=True))
+    made_of = {item.name: f"{called[item.denominator]} → {called[item.numerator]}" for item in catalogue.conversions}
+    pairs = iter([*catalogue.funnel_steps, *catalogue.funnel_steps])
+    found: list[dict[str, Any]] = []
+    for entity in catalogue.entities:
+        name, kind = entity.entity_name, entity.entity_type
+        short = made_of.get(name, name)
+        if kind in ("funnel_step", "data_quality"):
+            numerator, denominator = next(pairs)
+            sign = "÷" if kind == "funnel_step" else ">"
+            short = f"{called[numerator]} {sign} {called[denominator]}"
+        elif kind == "hourly_mix":
+            short = f"{called[catalogue.count_metrics[0]]} in daytime"
+        known = bool(np.isfinite(scene.baselines[entity.index]))
+        found.append(
+            {
+                "type": kind,
+                "name": name,
+                "short": short,
+                "group": GROUPS[kind],
+                "unit": UNITS[kind],
+                "method": entity.detection_method,
+                "median": measure.rounded(scene.baselines[entity.index]) if known else None,
+                "threshold": measure.rounded(scene.thresholds[entity.index]) if known else None,
+                "tool": next(tool for tool, kinds in REVEALED_TYPES.items() if kind in kinds),
+            }
+        )
+    return found
+
+
+def short_names(steps: tuple[str, ...]) -> list[str]:
+    """A word of each step's name that no other has; the whole name where there is none."""
+    words = [step.split("_") for step in steps]
+    return [
+        next((word for word in own if sum(word in other for other in words) == 1), step)
+        for step, own in zip(steps, words, strict=True)
+    ]
+
+
+def cells(scene: Scene, visitor: Visitor) -> list[dict[str, Any]]:
+    """The cells that were shown: day, entity, value, deviation in thresholds, colour, and which call showed it."""
+    day, entity = np.nonzero(np.isfinite(scene.ratios))
+    colour = (sheet.colours(scene.ratios[day, entity]) * 255).round().astype(int)
+    shown = zip(day.tolist(), entity.tolist(), colour.tolist(), strict=True)
+    return [
+        {
+            "d": d,
+            "e": e,
+            "v": measure.rounded(scene.values[d, e]),
+            "r": round(float(scene.ratios[d, e]), 3),
+            "c": "#{:02x}{:02x}{:02x}".format(*rgb),
+            "k": int(visitor.shown_at[d, e]),
+            "f": scene.confirmed(d, e),
+            "s": scene.row(d, e).severity,
+        }
+        for d, e, rgb in shown
+    ]
+
+
+def flags(visitor: Visitor) -> list[list[str]]:
+    """The families that scans have told of each date, by their names in a picture."""
+    names = visitor.session.config.generator.date_names
+    told: list[dict[str, None]] = [{} for _ in names]
+    for step in visitor.steps:
+        family = TOOLS[step.tool].family if step.tool in SCANS else None
+        for item in (step.result or {}).get("dates", ()) if step.tool in SCANS else ():
+            date, found = families_of(item, family)
+            told[names.index(date)].update(dict.fromkeys(FAMILIES[each].label for each in found))
+    return [list(families) for families in told]
+
+
+def families_of(item: Any, family: AnomalyType | None) -> tuple[str, Sequence[AnomalyType]]:
+    """The date that a scan tells of, and its families: the scan's own, or those that the survey names."""
+    if isinstance(item, str):
+        return item, () if family is None else (family,)
+    return item["date"], item["anomaly_types"]
+
+
+def draft(scene: Scene, visitor: Visitor) -> list[dict[str, Any]]:
+    """The rows of the draft with what their detection methods say; at the end with what they were."""
+    found: list[dict[str, Any]] = []
+    episode = visitor.truth
+    for day, entity in visitor.draft:
+        row = scene.row(day, entity)
+        found.append(
+            {
+                "d": day,
+                "e": entity,
+                "row": row.model_dump(mode="json"),
+                "family": FAMILIES[row.anomaly_type].label,
+                "confirmed": scene.confirmed(day, entity),
+                "r": round(float(scene.ratios[day, entity]), 2),
+                "was": None if episode is None or not scene.over else what_it_was(episode, day, entity),
+            }
+        )
+    return found
+
+
+def what_it_was(episode: EpisodeData, day: int, entity: int) -> dict[str, Any]:
+    """What a reported cell turned out to be, in words."""
+    catalogue, kind = episode.generator_config.catalogue, CellClass(int(episode.classes[day, entity]))
+    if kind == CellClass.EXPECTED:
+        return {"right": True, "why": "the cause of an incident"}
+    if kind == CellClass.CONSEQUENCE:
+        roots = ", ".join(catalogue.entities[root].entity_name for root in episode.causes(day, entity))
+        return {"right": False, "why": f"follows from {roots}"}
+    if kind == CellClass.EXPLAINED:
+        told = episode.explanation(day, entity)
+        return {"right": False, "why": f"explained by {getattr(told, 'kind', 'lost hours').replace('_', ' ')}"}
+    if kind == CellClass.NATURAL:
+        return {"right": False, "why": "far from its median because of weekday, trend or noise"}
+    return {"right": False, "why": "its detection method does not confirm it"}
+
+
+def truth(episode: EpisodeData) -> dict[str, Any]:
+    """The expected rows, the class of every flagged cell, and the counts without incidents."""
+    config = episode.generator_config
+    day, entity = np.nonzero(episode.classes)
+    return {
+        "expected": [
+            {
+                "d": config.day_index(row.date),
+                "e": config.catalogue.index[row.entity_type, row.entity_name],
+                "row": row.model_dump(mode="json"),
+                "family": FAMILIES[row.anomaly_type].label,
+            }
+            for row in episode.expected_rows
+        ],
+        "classes": [
+            [d, e, CellClass(int(episode.classes[d, e])).name.lower()]
+            for d, e in zip(day.tolist(), entity.tolist(), strict=True)
+        ],
+        "twin": episode.twin_daily.tolist(),
+    }
+
+
+def tools(visitor: Visitor) -> list[dict[str, Any]]:
+    """The tools with their prices and the schemas of their arguments, those for a date and for all dates marked."""
+    config = visitor.session.config
+    found: list[dict[str, Any]] = []
+    for name, spec in TOOLS.items():
+        schema = spec.parameter_schema(config.generator)
+        if schema is not None and name not in {SUBMIT, "preview_submission", "payload_generator"}:
+            where = "date" if name in DATE_TOOLS else "all" if name in {SURVEY_TOOL, EVENTS_TOOL} else "more"
+            units = spec.units(config.costs, {}, config.generator)
+            found.append(
+                {
+                    "name": name,
+                    "about": spec.description.split("\n\n")[0],
+                    "units": units,
+                    "price": spec.price(config.costs),
+                    "where": where,
+                    "parameters": schema,
+                }
+            )
+    return found

@@ -1,0 +1,279 @@
+// The page: asks the server for the state, draws it, and sends what the visitor does.
+import { drawBoard, drawNames } from "./board.js";
+import { TABS, drawTab } from "./selection.js";
+
+const byId = (id) => document.getElementById(id);
+const view = { state: null, day: 5, entity: 0, tab: "Day", step: null, busy: false };
+
+export function make(tag, attributes = {}, ...children) {
+  const found = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) found.addEventListener(name.slice(2), value);
+    else if (value !== null && value !== false) found.setAttribute(name, value === true ? "" : value);
+  }
+  found.append(...children);
+  return found;
+}
+
+function say(text) {
+  byId("status").textContent = text;
+  clearTimeout(say.timer);
+  say.timer = setTimeout(() => { byId("status").textContent = ""; }, 5000);
+}
+
+async function ask(route, body) {
+  if (view.busy) return false;
+  view.busy = true;
+  try {
+    const options = body === undefined ? {} : {
+      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body),
+    };
+    const answer = await fetch(`/api/${route}`, options);
+    const told = await answer.json();
+    if (!answer.ok) {
+      say(typeof told.error === "string" ? told.error : told.error?.message ?? "the server refused this");
+      return false;
+    }
+    view.state = told;
+    view.step = null;
+    draw();
+    return true;
+  } catch {
+    say("the server does not answer; is it still running?");
+    return false;
+  } finally {
+    view.busy = false;
+  }
+}
+
+function address() {
+  const place = new URL(location.href);
+  place.searchParams.set("task", view.state.task);
+  place.searchParams.set("seed", view.state.seed);
+  const chosen = view.state.options.difficulty;
+  if (chosen) place.searchParams.set("difficulty", chosen); else place.searchParams.delete("difficulty");
+  history.replaceState(null, "", place);
+}
+
+async function call(tool, given) {
+  if (await ask("call", { tool, arguments: given })) {
+    const last = view.state.steps.at(-1);
+    if (last && !last.ok) say(last.error);
+    const date = given.date;
+    if (date) view.day = view.state.dates.indexOf(date);
+    if (tool === "hourly_rows_for_date") view.tab = "Hours";
+    draw();
+  }
+}
+
+const cellAt = (day, entity) => view.state.cells.find((cell) => cell.d === day && cell.e === entity);
+const inDraft = (day, entity) => view.state.draft.some((row) => row.d === day && row.e === entity);
+
+async function report() {
+  const { day, entity } = view;
+  if (!view.state.over) await ask("draft", { day, entity, report: !inDraft(day, entity) });
+}
+
+function begin(seed, task = byId("task").value) {
+  const difficulty = byId("difficulty").value;
+  const number = Number(seed);
+  if (!Number.isInteger(number) || number < 0) { say(`seed ${seed} is not a whole number from 0`); return; }
+  ask("begin", { task, seed: number, options: difficulty ? { difficulty } : {} }).then((done) => done && address());
+}
+
+function button(text, units, act, attributes = {}) {
+  const label = units === null ? [text] : [`${text} `, make("span", { class: "units" }, `${units}`)];
+  const title = units === null ? null : `costs ${units} ${units === 1 ? "unit" : "units"}`;
+  return make("button", { type: "button", title, onclick: act, ...attributes }, ...label);
+}
+
+const WORDS = {
+  rows_for_date: "open", hourly_rows_for_date: "hours", detect_funnel_break: "funnel",
+  check_impossible_counts: "impossible counts", list_suspicious_dates: "suspicious dates",
+  list_known_events: "known events", submit: "submit", show_raw_data: "raw data",
+};
+export const short = (tool) => WORDS[tool] ?? tool.replace(/^get_/, "").replace(/_rows$/, "").replaceAll("_", " ");
+
+function drawHeader() {
+  const { state } = view;
+  const task = byId("task");
+  if (!task.options.length) for (const name of state.tasks) task.append(make("option", {}, name));
+  task.value = state.task;
+  byId("seed").value = state.seed;
+  const difficulty = byId("difficulty");
+  if (!difficulty.options.length) {
+    difficulty.append(make("option", { value: "" }, "the task's"));
+    for (const name of ["easy", "medium", "hard"]) difficulty.append(make("option", {}, name));
+  }
+  difficulty.value = state.options.difficulty ?? "";
+  byId("budget").textContent = `${state.budget.left} of ${state.budget.all}`;
+  byId("calls").textContent = `${state.calls.left} of ${state.calls.all}`;
+  byId("counted").textContent = state.counted ? "" : "does not count: truth shown";
+  byId("truth").setAttribute("aria-pressed", String(Boolean(state.truth && !state.over) || !state.counted));
+  byId("truth").disabled = Boolean(state.truth);
+}
+
+function drawActions() {
+  const { state, day, entity } = view;
+  const scans = byId("scans"), actions = byId("actions");
+  scans.replaceChildren(); actions.replaceChildren();
+  for (const tool of state.tools) {
+    const free = { disabled: state.over || tool.units > state.budget.left };
+    if (tool.where === "all") scans.append(button(short(tool.name), tool.units, () => call(tool.name, {}), free));
+    if (tool.where === "date") {
+      actions.append(button(short(tool.name), tool.units, () => call(tool.name, { date: state.dates[day] }), free));
+    }
+  }
+  const shown = cellAt(day, entity);
+  const word = inDraft(day, entity) ? "take out" : "report";
+  actions.append(button(`${word} ${state.entities[entity].short}`, null, report, { disabled: state.over || !shown, id: "report" }));
+}
+
+function drawDraft() {
+  const { state } = view;
+  const panel = byId("draft");
+  const rows = state.draft.map((row) => {
+    const entity = state.entities[row.e];
+    const mark = row.was ? (row.was.right ? "✓ right" : `✗ ${row.was.why}`) : row.confirmed ? `✓ confirmed ${row.r}` : "✗ not confirmed";
+    const kind = row.was ? (row.was.right ? "right" : "wrong") : row.confirmed ? "right" : "wrong";
+    const drop = state.over ? "" : make("button", {
+      type: "button", "aria-label": `take out ${row.row.date} ${entity.short}`,
+      onclick: () => ask("draft", { day: row.d, entity: row.e, report: false }),
+    }, "✕");
+    return make("tr", {}, make("td", {}, `${row.row.date.slice(5)} · ${row.family} · ${entity.short}`), make("td", { class: kind }, mark), make("td", {}, drop));
+  });
+  if (!state.over) {
+    const number = state.draft.length;
+    panel.replaceChildren(
+      make("h2", {}, "Draft ", make("span", { class: "soft" }, number ? `${number} ${number === 1 ? "row" : "rows"}` : "select a shown cell and report it")),
+      make("table", {}, ...rows),
+      make("button", { type: "button", class: "go", id: "submit", onclick: () => ask("submit", {}) }, number ? `Submit ${number} ${number === 1 ? "row" : "rows"}` : "Submit nothing: all is well"),
+    );
+    return;
+  }
+  const { grade } = state;
+  const missed = state.truth.expected.filter((row) => !inDraft(row.d, row.e)).map((row) =>
+    make("tr", {}, make("td", {}, `${row.row.date.slice(5)} · ${row.family} · ${state.entities[row.e].short}`), make("td", { class: "missed" }, "missed"), make("td", {})));
+  panel.replaceChildren(
+    make("h2", {}, "Result"),
+    make("div", {}, make("span", { class: "score", id: "score" }, grade.score.toFixed(3)), " score · ", `recall ${grade.recall.toFixed(2)} · precision ${grade.precision.toFixed(2)} · return ${state.reward.toFixed(3)}`),
+    make("table", {}, ...rows, ...missed),
+    rows.length + missed.length ? "" : make("p", { class: "soft" }, "Nothing was wrong, and nothing was reported."),
+    make("button", { type: "button", class: "go", onclick: () => begin(state.seed + 1) }, "Next seed"),
+  );
+}
+
+function drawTimeline() {
+  const { state } = view;
+  const chips = byId("chips");
+  const spent = state.budget.all - state.budget.left;
+  byId("told").textContent = `timeline: calls and their cost · the return so far ${state.reward.toFixed(3)} · ${spent} units spent` + (state.over ? " · click a call to see the board after it" : "");
+  chips.replaceChildren(...state.steps.map((step, place) => {
+    const what = step.arguments.date ? ` ${step.arguments.date.slice(5)}` : "";
+    const now = view.step === place + 1 || (view.step === null && place === state.steps.length - 1);
+    return make("button", {
+      type: "button", class: `${now ? "now" : ""} ${step.ok ? "" : "bad"}`, title: step.error ?? "",
+      onclick: () => { view.step = place + 1; if (step.arguments.date) view.day = state.dates.indexOf(step.arguments.date); draw(); },
+    }, `${place + 1} ${short(step.tool)}${what} `, make("span", { class: "units" }, `${step.cost}`));
+  }));
+}
+
+function drawForm() {
+  const { state } = view;
+  const form = byId("form");
+  if (form.dataset.task === `${state.task}`) return;
+  form.dataset.task = state.task;
+  const chosen = make("select", { "aria-label": "tool" }, ...state.tools.map((tool) => make("option", { value: tool.name }, `${tool.name} (${tool.price})`)));
+  const fields = make("div", {}), about = make("p", { class: "soft" });
+  const inputs = new Map();
+  const change = () => {
+    const tool = state.tools.find((item) => item.name === chosen.value);
+    about.textContent = tool.about;
+    inputs.clear();
+    fields.replaceChildren(...Object.entries(tool.parameters.properties).map(([name, schema]) => {
+      const choices = schema.enum ?? schema.anyOf?.find((part) => part.enum)?.enum;
+      const needed = tool.parameters.required.includes(name);
+      const dates = name === "date" ? view.state.dates : null;
+      const input = choices || dates
+        ? make("select", {}, ...(needed ? [] : [make("option", { value: "" }, "any")]), ...(choices ?? dates).map((value) => make("option", {}, String(value))))
+        : make("input", { placeholder: schema.default === undefined ? "" : JSON.stringify(schema.default) });
+      if (dates) input.value = dates[view.day];
+      inputs.set(name, input);
+      return make("label", { title: schema.description ?? "" }, name, input);
+    }));
+  };
+  const send = () => {
+    const given = {};
+    for (const [name, input] of inputs) {
+      if (input.value === "") continue;
+      try { given[name] = input.tagName === "SELECT" ? input.value : JSON.parse(input.value); } catch { given[name] = input.value; }
+    }
+    view.tab = "Answer";
+    call(chosen.value, given);
+  };
+  chosen.addEventListener("change", change);
+  form.replaceChildren(chosen, about, fields, button("call", null, send));
+  change();
+}
+
+export function select(day, entity) {
+  view.day = Math.max(0, Math.min(view.state.dates.length - 1, day));
+  view.entity = Math.max(0, Math.min(view.state.entities.length - 1, entity));
+  draw();
+}
+
+function draw() {
+  const { state } = view;
+  if (!state) return;
+  view.day = Math.min(view.day, state.dates.length - 1);
+  view.entity = Math.min(view.entity, state.entities.length - 1);
+  drawHeader();
+  drawActions();
+  byId("names").replaceChildren(drawNames(view));
+  const scrolled = byId("cells").scrollLeft;
+  byId("cells").replaceChildren(drawBoard(view, select, (day) => call("rows_for_date", { date: state.dates[day] })));
+  byId("cells").scrollLeft = scrolled;
+  const marks = state.truth ? "! cause that was not reported · the point: follows from a cause · e explained · ✓ right · ✗ wrong · " : "";
+  byId("legend").textContent = marks + "colour: deviation from the median in detection thresholds, red below, blue above · grey: not looked at · amber: flagged by a scan · violet: announced · click selects, double click or o opens the date, arrows move, h hours, f funnel, i impossible counts, r reports";
+  byId("tabs").replaceChildren(...TABS.map((name) => make("button", {
+    type: "button", role: "tab", "aria-selected": String(name === view.tab), onclick: () => { view.tab = name; draw(); },
+  }, name === "Day" ? `${state.dates[view.day].slice(5)}, ${state.weekdays[view.day]}` : name)));
+  byId("view").replaceChildren(...drawTab(view, cellAt));
+  drawDraft();
+  drawTimeline();
+  drawForm();
+}
+
+const KEYS = { o: "rows_for_date", h: "hourly_rows_for_date", f: "detect_funnel_break", i: "check_impossible_counts" };
+byId("cells").addEventListener("keydown", (event) => {
+  const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (moves[event.key]) {
+    const [days, entities] = moves[event.key];
+    select(view.day + days, view.entity + entities);
+  } else if (KEYS[event.key] && !view.state.over) call(KEYS[event.key], { date: view.state.dates[view.day] });
+  else if (event.key === "s" && !view.state.over) call("list_suspicious_dates", {});
+  else if (event.key === "r") report();
+  else return;
+  event.preventDefault();
+});
+byId("begin").addEventListener("click", () => begin(byId("seed").value));
+byId("seed").addEventListener("keydown", (event) => { if (event.key === "Enter") begin(byId("seed").value); });
+byId("previous").addEventListener("click", () => begin(Math.max(0, view.state.seed - 1)));
+byId("next").addEventListener("click", () => begin(view.state.seed + 1));
+byId("truth").addEventListener("click", () => {
+  if (confirm("Show the truth? The episode does not count then.")) ask("truth", {});
+});
+
+async function start() {
+  if (!await ask("state")) return;
+  const wanted = new URL(location.href).searchParams;
+  const task = wanted.get("task"), seed = wanted.get("seed"), difficulty = wanted.get("difficulty");
+  const other = (task && task !== view.state.task) || (seed && Number(seed) !== view.state.seed) || (difficulty ?? "") !== (view.state.options.difficulty ?? "");
+  if (other && (task || seed)) {
+    await ask("begin", { task: task ?? view.state.task, seed: Number(seed ?? view.state.seed), options: difficulty ? { difficulty } : {} });
+  }
+  address();
+  byId("cells").focus({ preventScroll: true });
+}
+start();

@@ -1,0 +1,131 @@
+"""A visitor of the page: one episode under way, what was called in it, the draft, and whether it still counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from metric_tracker_env.config import EpisodeConfig, check_seed
+from metric_tracker_env.play.actions import SUBMIT
+from metric_tracker_env.schema import MetricSubmissionRow
+from metric_tracker_env.session import Answer, Session
+from metric_tracker_env.tools.tables import from_tables
+from metric_tracker_env.world.episode import EpisodeData, MetricDataGenerator
+
+
+class Step(NamedTuple):
+    """A call, and what came of it."""
+
+    tool: str
+    arguments: dict[str, Any]
+    cost: int
+    ok: bool
+    error: str | None
+    result: dict[str, Any] | None
+    total: float  # the return so far
+
+
+class Visitor:
+    """Plays through the session that agents play through, and reads no truth before the end.
+
+    Attributes:
+        seed: Of the episode, always shown.
+        options: Of this episode, as a reset takes them.
+        steps: The calls so far.
+        draft: (day, entity) of the rows to submit, in the order in which they were added.
+        counted: False once the truth was looked at before the end.
+        shown_at: (D, E) int64: number of the call that first showed each cell, 0 for none.
+    """
+
+    def __init__(self, task: str) -> None:
+        self.session = Session(task)
+        self.seed = 0
+        self.options: dict[str, Any] = {}
+        self.begin(None, 0, {})
+
+    def begin(self, task: str | None, seed: int, options: Mapping[str, Any]) -> None:
+        """Begin an episode.
+
+        Raises:
+            ValueError: for a bad task, seed or option; the episode under way goes on then.
+        """
+        check_seed(seed)
+        self.session.begin(seed, task, **options)
+        self.seed, self.options = seed, dict(options)
+        self.steps: list[Step] = []
+        self.draft: list[tuple[int, int]] = []
+        self.counted = True
+        generator = self.session.config.generator
+        self.shown_at = np.zeros((generator.num_days, generator.catalogue.num_entities), np.int64)
+        self._truth: EpisodeData | None = None
+
+    def call(self, tool: str, arguments: Mapping[str, Any]) -> Answer:
+        """Call a tool as an agent does; a bad call is an answer that says why."""
+        over = self.session.standing.done
+        answer = self.session.call(tool, arguments)
+        if not over:
+            result = None if answer.result is None else from_tables(answer.result)
+            total = self.session.standing.reward
+            self.steps.append(Step(tool, dict(arguments), answer.cost, answer.ok, answer.error, result, total))
+            seen = self.session.revealed
+            self.shown_at[(self.shown_at == 0) & seen] = len(self.steps)
+        return answer
+
+    def report(self, day: int, entity: int) -> None:
+        """Put a cell into the draft.
+
+        Raises:
+            ValueError: if its value was not shown, it is there already, or the episode is over.
+        """
+        generator = self.session.config.generator
+        if self.session.standing.done:
+            raise ValueError("the episode is over; begin another one")
+        if not (0 <= day < generator.num_days and 0 <= entity < generator.catalogue.num_entities):
+            raise ValueError(f"cell ({day}, {entity}) is none of this episode")
+        if not self.session.revealed[day, entity]:
+            raise ValueError("this cell was not shown yet; open its date first")
+        if (day, entity) in self.draft:
+            raise ValueError("this cell is in the draft already")
+        self.draft.append((day, entity))
+
+    def drop(self, day: int, entity: int) -> None:
+        """Take a cell out of the draft.
+
+        Raises:
+            ValueError: if it is not in it, or the episode is over.
+        """
+        if self.session.standing.done:
+            raise ValueError("the episode is over; begin another one")
+        if (day, entity) not in self.draft:
+            raise ValueError("this cell is not in the draft")
+        self.draft.remove((day, entity))
+
+    def rows(self) -> list[MetricSubmissionRow]:
+        """The rows of the draft, as the data show them."""
+        scene = self.session.scene()
+        return [scene.row(day, entity) for day, entity in self.draft]
+
+    def submit(self) -> Answer:
+        """Submit the draft, which ends the episode."""
+        return self.call(SUBMIT, {"rows": [row.model_dump(mode="json") for row in self.rows()]})
+
+    def look_at_truth(self) -> None:
+        """Show the truth before the end, for debugging: the episode does not count then."""
+        if not self.session.standing.done:
+            self.counted = False
+        self._truth = self.episode()
+
+    @property
+    def truth(self) -> EpisodeData | None:
+        """The episode with its truth: when it is over, or after ``look_at_truth``."""
+        if self._truth is None and self.session.standing.done:
+            self._truth = self.session.episode()
+        return self._truth
+
+    def episode(self) -> EpisodeData:
+        """The episode, made again from its seed."""
+        config = self.session.config
+        request: EpisodeConfig = config.model_copy(update=self.options).episode_config(seed=self.seed)
+        return MetricDataGenerator(config.generator).generate_episode(request)
