@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from helpers_serve import listening
-from playwright.sync_api import Browser, Page, Request, sync_playwright
 
 from metric_tracker_env.serve.limits import ServeLimits
 from metric_tracker_env.ui.app import page_app
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page, Request
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SIZES = {"wide": (1280, 800), "narrow": (390, 844)}
@@ -21,6 +24,8 @@ def browser() -> Iterator[Browser]:
     """Chromium, where there is one."""
     if CHROMIUM is None:
         pytest.skip("the page is tested in a browser, which is missing: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         yield found
@@ -56,7 +61,7 @@ class Visit:
     def open(self, query: str = "") -> Page:
         """Go to the page."""
         self.page.goto(f"{self.address}/{query}")
-        self.page.wait_for_selector("rect.cell")
+        self.page.wait_for_selector("body[data-ready] rect.cell")
         return self.page
 
     def state(self) -> dict[str, object]:

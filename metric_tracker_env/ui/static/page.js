@@ -3,7 +3,7 @@ import { drawBoard, drawNames } from "./board.js";
 import { TABS, drawTab } from "./selection.js";
 
 const byId = (id) => document.getElementById(id);
-const view = { state: null, day: 5, entity: 0, tab: "Day", step: null, busy: false };
+const view = { state: null, day: 5, entity: 0, tab: "Day", step: null };
 
 export function make(tag, attributes = {}, ...children) {
   const found = document.createElement(tag);
@@ -21,9 +21,14 @@ function say(text) {
   say.timer = setTimeout(() => { byId("status").textContent = ""; }, 5000);
 }
 
-async function ask(route, body) {
-  if (view.busy) return false;
-  view.busy = true;
+// One request after the other, so that none is lost and each sees what the one before it did.
+let waiting = Promise.resolve(true);
+function ask(route, body) {
+  waiting = waiting.then(() => send(route, body));
+  return waiting;
+}
+
+async function send(route, body) {
   try {
     const options = body === undefined ? {} : {
       method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body),
@@ -41,8 +46,6 @@ async function ask(route, body) {
   } catch {
     say("the server does not answer; is it still running?");
     return false;
-  } finally {
-    view.busy = false;
   }
 }
 
@@ -275,5 +278,6 @@ async function start() {
   }
   address();
   byId("cells").focus({ preventScroll: true });
+  document.body.dataset.ready = "yes";
 }
 start();
