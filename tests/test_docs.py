@@ -136,3 +136,9 @@ def test_the_readme_names_what_exists() -> None:
     assert named <= set(extras)
     assert set(re.findall(r'task="(\w+)"', README)) <= set(TASKS) | set(re.findall(r'Task\(name="(\w+)"', README))
     assert "<!--" not in README
+
+
+def test_the_citation_has_the_version_of_the_package() -> None:
+    """A release changes both."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
