@@ -1,7 +1,7 @@
 """The command line.
 
 ``run`` plays one agent with any configuration, ``compare`` is the leaderboard of many; ``fit`` reads a history of your
-own, and ``watch`` says what to look at in its last days.
+own, and ``watch`` says what to look at in its last days; ``export-html`` writes the replay of an episode.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from .own_data.command import fit, watch
 from .players.player import PlayerError
 from .players.registry import find_player, known_players
 from .progress import progress_bar
+from .replay import export_html
 from .tasks import presets, task_of
 
 COMPARED_TASKS = ("easy_mixed", "medium_mixed", "hard_mixed")
@@ -150,6 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     commands = {
         "run": run,
         "compare": compare,
+        "export-html": with_positional(export_html, "agent"),
         "fit": with_positional(fit, "source"),
         "watch": with_positional(watch, "folder", "source"),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from metric_tracker_env.schema import FAMILIES, WEEKDAYS, AnomalyType, EntityTyp
 from metric_tracker_env.tasks import TASKS
 from metric_tracker_env.tools import TOOLS
 from metric_tracker_env.tools.cells import UNITS
-from metric_tracker_env.ui.visitor import Visitor
+from metric_tracker_env.ui.visitor import Step, Visitor
 from metric_tracker_env.world.episode import EpisodeData
 from metric_tracker_env.world.labels import CellClass
 
@@ -43,38 +43,93 @@ DATE_TOOLS = (OPEN_TOOL, *INSPECT_TOOLS)
 
 
 def snapshot(visitor: Visitor) -> dict[str, Any]:
-    """All that the page draws."""
-    session, scene = visitor.session, visitor.session.scene()
+    """All that the page draws of a visitor's episode."""
+    session = visitor.session
     standing, config = session.standing, session.config
-    generator = config.generator
+    episode = visitor.truth
     return {
         "task": session.task,
         "tasks": list(TASKS),
         "seed": visitor.seed,
         "options": visitor.options,
-        "difficulty": scene.difficulty,
         "counted": visitor.counted,
         "brief": session.brief,
-        "dates": list(generator.date_names),
-        "weekdays": [WEEKDAYS[day] for day in generator.weekdays.tolist()],
-        "entities": entities(scene),
         "budget": {"left": standing.budget_left, "all": config.budget},
         "calls": {"left": standing.calls_left, "all": config.step_limit},
         "reward": round(standing.reward, 4),
-        "over": standing.done,
-        "cells": cells(scene, visitor),
+        "tools": tools(visitor),
+        "grade": None if standing.grade is None else standing.grade.model_dump(mode="json"),
         "flags": flags(visitor),
+        **drawn(session.scene(), visitor.steps, visitor.draft, visitor.shown_at, episode),
+    }
+
+
+class Replayed(NamedTuple):
+    """An episode that an agent has played to its end."""
+
+    agent: str
+    task: str
+    seed: int
+    scene: Scene
+    episode: EpisodeData
+    steps: Sequence[Step]
+    draft: Sequence[tuple[int, int]]  # (day, entity) in the order of the reports
+    draft_at: Sequence[int]  # number of the call that reported each
+    shown_at: np.ndarray  # (D, E) int64, see Visitor.shown_at
+    flags: Sequence[Sequence[str]]  # labels of the families that scans told of each date
+
+
+def replay(played: Replayed) -> dict[str, Any]:
+    """All that the page draws of an agent's episode: the same, without what can be done."""
+    scene, truth_told = played.scene, played.scene.truth
+    assert truth_told is not None
+    left = scene.progress.budget
+    state = {
+        "agent": played.agent,
+        "task": played.task,
+        "tasks": [played.task],
+        "seed": played.seed,
+        "options": {},
+        "counted": True,
+        "brief": "",
+        "budget": {"left": left, "all": scene.config.budget},
+        "calls": {"left": scene.config.step_limit - len(played.steps), "all": scene.config.step_limit},
+        "reward": round(played.steps[-1].total, 4),
+        "tools": [],
+        "grade": truth_told.grade.model_dump(mode="json"),
+        "flags": [list(families) for families in played.flags],
+        **drawn(scene, played.steps, played.draft, played.shown_at, played.episode),
+    }
+    for row, at in zip(state["draft"], played.draft_at, strict=True):
+        row["k"] = at
+    return state
+
+
+def drawn(
+    scene: Scene,
+    steps: Sequence[Step],
+    reported: Sequence[tuple[int, int]],
+    shown_at: np.ndarray,
+    episode: EpisodeData | None,
+) -> dict[str, Any]:
+    """The part of the state that is drawn: the board, the draft, the calls, and the truth where it is told."""
+    generator = scene.generator
+    return {
+        "difficulty": scene.difficulty,
+        "dates": list(generator.date_names),
+        "weekdays": [WEEKDAYS[day] for day in generator.weekdays.tolist()],
+        "entities": entities(scene),
+        "over": scene.over,
+        "cells": cells(scene, shown_at),
         "events": [
             {**known.event.model_dump(mode="json"), "first": known.first, "last": known.last, "mark": known.mark}
             for known in scene.events
         ],
         "lost": [{"day": lost.day, **lost.gap.model_dump(mode="json")} for lost in scene.lost],
-        "draft": draft(scene, visitor),
-        "steps": [step._asdict() for step in visitor.steps],
-        "tools": tools(visitor),
+        "draft": draft(scene, reported, episode),
+        "steps": [step._asdict() for step in steps],
         "palette": PALETTE,
-        "grade": None if standing.grade is None else standing.grade.model_dump(mode="json"),
-        "truth": None if visitor.truth is None else truth(visitor.truth),
+        "truth": None if episode is None else truth(episode),
     }
 
 
@@ -120,7 +175,7 @@ def short_names(steps: tuple[str, ...]) -> list[str]:
     ]
 
 
-def cells(scene: Scene, visitor: Visitor) -> list[dict[str, Any]]:
+def cells(scene: Scene, shown_at: np.ndarray) -> list[dict[str, Any]]:
     """The cells that were shown: day, entity, value, deviation in thresholds, colour, and which call showed it."""
     day, entity = np.nonzero(np.isfinite(scene.ratios))
     colour = (sheet.colours(scene.ratios[day, entity]) * 255).round().astype(int)
@@ -132,7 +187,7 @@ def cells(scene: Scene, visitor: Visitor) -> list[dict[str, Any]]:
             "v": measure.rounded(scene.values[d, e]),
             "r": round(float(scene.ratios[d, e]), 3),
             "c": "#{:02x}{:02x}{:02x}".format(*rgb),
-            "k": int(visitor.shown_at[d, e]),
+            "k": int(shown_at[d, e]),
             "f": scene.confirmed(d, e),
             "s": scene.row(d, e).severity,
         }
@@ -159,11 +214,10 @@ def families_of(item: Any, family: AnomalyType | None) -> tuple[str, Sequence[An
     return item["date"], item["anomaly_types"]
 
 
-def draft(scene: Scene, visitor: Visitor) -> list[dict[str, Any]]:
+def draft(scene: Scene, reported: Sequence[tuple[int, int]], episode: EpisodeData | None) -> list[dict[str, Any]]:
     """The rows of the draft with what their detection methods say; at the end with what they were."""
     found: list[dict[str, Any]] = []
-    episode = visitor.truth
-    for day, entity in visitor.draft:
+    for day, entity in reported:
         row = scene.row(day, entity)
         found.append(
             {

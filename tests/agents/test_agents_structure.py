@@ -20,7 +20,7 @@ ORDER = (
     "llm",
     "training",
     "own_data",  # a history of one's own
-    *("train_ppo", "train_rllib", "train_sb3", "train_torchrl", "train_trl", "cli"),
+    *("train_ppo", "train_rllib", "train_sb3", "train_torchrl", "train_trl", "replay", "cli"),
     *("__init__", "__main__"),
 )
 # Inside the folders, likewise.

@@ -50,7 +50,8 @@ export function drawBoard(view, select, open) {
   const drawn = svg("svg", { width, height, "aria-hidden": "true" });
   const shown = new Map(state.cells.map((cell) => [`${cell.d},${cell.e}`, cell]));
   const draft = new Map(state.draft.map((row) => [`${row.d},${row.e}`, row]));
-  const truth = new Map((state.truth?.classes ?? []).map(([d, e, name]) => [`${d},${e}`, name]));
+  const told = state.truth && !view.blind && (view.step === null || view.step === state.steps.length);
+  const truth = new Map((told ? state.truth.classes : []).map(([d, e, name]) => [`${d},${e}`, name]));
   for (const event of state.events) {
     const box = svg("rect", { x: event.first * CELL + 1, y: 14, width: (event.last - event.first + 1) * CELL - 4, height: 13, rx: 6, fill: palette.band, stroke: palette.known });
     box.append(svg("title", {}, `${event.kind.replaceAll("_", " ")} announced for ${event.entity_name}: ${event.expected_change > 0 ? "+" : ""}${event.expected_change} ${event.unit}, ${event.first_date} to ${event.last_date}`));
@@ -66,7 +67,7 @@ export function drawBoard(view, select, open) {
     drawn.append(svg("text", { x: day * CELL + CELL / 2, y: 55, "text-anchor": "middle", class: `${weekend ? "soft" : ""} ${day === view.day ? "bold" : ""}` }, String(Number(date.slice(8)))));
     entities.forEach((entity, place) => {
       const key = `${day},${place}`, cell = shown.get(key);
-      const visible = cell && (view.step === null || (cell.k && cell.k <= view.step));
+      const visible = cell && (cell.k ? view.step === null || cell.k <= view.step : state.truth && told);
       const box = svg("rect", {
         x: day * CELL + 1, y: at[place] + 1, width: CELL - 3, height: ROW - 3, rx: 2,
         fill: visible ? cell.c : palette.empty, "data-day": day, "data-entity": place, class: "cell",
@@ -77,7 +78,8 @@ export function drawBoard(view, select, open) {
       const x = day * CELL + CELL / 2 - 0.5, y = at[place] + ROW / 2 + 3.5;
       const kind = truth.get(key), row = draft.get(key);
       let mark = null;
-      if (row) mark = row.was ? (row.was.right ? ["✓", "found"] : ["✗", "wrong"]) : ["●", "found"];
+      if (row && view.step !== null && row.k > view.step) mark = null;
+      else if (row) mark = row.was && told ? (row.was.right ? ["✓", "found"] : ["✗", "wrong"]) : ["●", "found"];
       else if (kind === "expected") mark = ["!", "missed"];
       else if (kind === "explained") mark = ["e", "known"];
       else if (kind === "consequence") mark = ["·", "ink"];

@@ -3,7 +3,7 @@ import { drawBoard, drawNames } from "./board.js";
 import { TABS, drawTab } from "./selection.js";
 
 const byId = (id) => document.getElementById(id);
-const view = { state: null, day: 5, entity: 0, tab: "Day", step: null };
+const view = { state: null, day: 5, entity: 0, tab: "Day", step: null, blind: false };
 
 export function make(tag, attributes = {}, ...children) {
   const found = document.createElement(tag);
@@ -41,6 +41,7 @@ async function send(route, body) {
     }
     view.state = told;
     view.step = null;
+    if (!told.over) view.blind = false;
     draw();
     return true;
   } catch {
@@ -112,8 +113,9 @@ function drawHeader() {
   byId("budget").textContent = `${state.budget.left} of ${state.budget.all}`;
   byId("calls").textContent = `${state.calls.left} of ${state.calls.all}`;
   byId("counted").textContent = state.counted ? "" : "does not count: truth shown";
-  byId("truth").setAttribute("aria-pressed", String(Boolean(state.truth && !state.over) || !state.counted));
-  byId("truth").disabled = Boolean(state.truth);
+  byId("truth").setAttribute("aria-pressed", String(Boolean(state.truth) && !view.blind));
+  byId("truth").textContent = state.truth && !view.blind ? "Truth ●" : "Truth ○";
+  byId("truth").disabled = Boolean(state.truth) && !state.over;
 }
 
 function drawActions() {
@@ -128,6 +130,7 @@ function drawActions() {
     }
   }
   const shown = cellAt(day, entity);
+  if (state.agent) return;
   const word = inDraft(day, entity) ? "take out" : "report";
   actions.append(button(`${word} ${state.entities[entity].short}`, null, report, { disabled: state.over || !shown, id: "report" }));
 }
@@ -158,11 +161,11 @@ function drawDraft() {
   const missed = state.truth.expected.filter((row) => !inDraft(row.d, row.e)).map((row) =>
     make("tr", {}, make("td", {}, `${row.row.date.slice(5)} · ${row.family} · ${state.entities[row.e].short}`), make("td", { class: "missed" }, "missed"), make("td", {})));
   panel.replaceChildren(
-    make("h2", {}, "Result"),
+    make("h2", {}, state.agent ? `Result of ${state.agent}` : "Result"),
     make("div", {}, make("span", { class: "score", id: "score" }, grade.score.toFixed(3)), " score · ", `recall ${grade.recall.toFixed(2)} · precision ${grade.precision.toFixed(2)} · return ${state.reward.toFixed(3)}`),
     make("table", {}, ...rows, ...missed),
     rows.length + missed.length ? "" : make("p", { class: "soft" }, "Nothing was wrong, and nothing was reported."),
-    make("button", { type: "button", class: "go", onclick: () => begin(state.seed + 1) }, "Next seed"),
+    byId("replay") ? "" : make("button", { type: "button", class: "go", onclick: () => begin(state.seed + 1) }, "Next seed"),
   );
 }
 
@@ -170,7 +173,7 @@ function drawTimeline() {
   const { state } = view;
   const chips = byId("chips");
   const spent = state.budget.all - state.budget.left;
-  byId("told").textContent = `timeline: calls and their cost · the return so far ${state.reward.toFixed(3)} · ${spent} units spent` + (state.over ? " · click a call to see the board after it" : "");
+  byId("told").textContent = `timeline: calls and their cost · the return so far ${state.reward.toFixed(3)} · ${spent} units spent` + (state.over ? " · click a call, or hold Shift with the arrow keys, to see the board after it" : "");
   chips.replaceChildren(...state.steps.map((step, place) => {
     const what = step.arguments.date ? ` ${step.arguments.date.slice(5)}` : "";
     const now = view.step === place + 1 || (view.step === null && place === state.steps.length - 1);
@@ -244,7 +247,15 @@ function draw() {
   byId("view").replaceChildren(...drawTab(view, cellAt));
   drawDraft();
   drawTimeline();
-  drawForm();
+  if (byId("form")) drawForm();
+}
+
+function scrub(by) {
+  const last = view.state.steps.length;
+  view.step = Math.max(1, Math.min(last, (view.step ?? last) + by));
+  const { date } = view.state.steps[view.step - 1].arguments;
+  if (date) view.day = view.state.dates.indexOf(date);
+  draw();
 }
 
 const KEYS = { o: "rows_for_date", h: "hourly_rows_for_date", f: "detect_funnel_break", i: "check_impossible_counts" };
@@ -253,7 +264,8 @@ byId("cells").addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (moves[event.key]) {
     const [days, entities] = moves[event.key];
-    select(view.day + days, view.entity + entities);
+    if (event.shiftKey && view.state.over) scrub(days);
+    else select(view.day + days, view.entity + entities);
   } else if (KEYS[event.key] && !view.state.over) call(KEYS[event.key], { date: view.state.dates[view.day] });
   else if (event.key === "s" && !view.state.over) call("list_suspicious_dates", {});
   else if (event.key === "r") report();
@@ -265,10 +277,25 @@ byId("seed").addEventListener("keydown", (event) => { if (event.key === "Enter")
 byId("previous").addEventListener("click", () => begin(Math.max(0, view.state.seed - 1)));
 byId("next").addEventListener("click", () => begin(view.state.seed + 1));
 byId("truth").addEventListener("click", () => {
+  if (view.state.over) { view.blind = !view.blind; draw(); return; }
   if (confirm("Show the truth? The episode does not count then.")) ask("truth", {});
 });
 
+function showReplay(state) {
+  document.body.classList.add("replay");
+  for (const id of ["previous", "next", "begin"]) byId(id).remove();
+  for (const id of ["task", "seed", "difficulty"]) byId(id).disabled = true;
+  byId("more").remove();
+  view.state = state;
+  view.day = state.draft[0]?.d ?? state.truth.expected[0]?.d ?? 0;
+  view.entity = state.draft[0]?.e ?? 0;
+  draw();
+  document.body.dataset.ready = "yes";
+}
+
 async function start() {
+  const replay = byId("replay");
+  if (replay) { showReplay(JSON.parse(replay.textContent)); return; }
   if (!await ask("state")) return;
   const wanted = new URL(location.href).searchParams;
   const task = wanted.get("task"), seed = wanted.get("seed"), difficulty = wanted.get("difficulty");

@@ -87,7 +87,7 @@ function why(view, cellAt) {
     [entity.method, cell.f ? `confirms it, severity ${cell.s}` : "does not confirm it"],
   ];
   const known = state.truth?.classes.find(([d, e]) => d === view.day && e === view.entity);
-  if (state.truth) lines.push(["at the end", known ? { expected: "the cause of an incident", consequence: "follows from an incident", natural: "natural: weekday, trend or noise", explained: "explained by a known event or lost hours" }[known[2]] : "nothing"]);
+  if (state.truth && !view.blind) lines.push(["at the end", known ? { expected: "the cause of an incident", consequence: "follows from an incident", natural: "natural: weekday, trend or noise", explained: "explained by a known event or lost hours" }[known[2]] : "nothing"]);
   return make("table", {}, ...lines.map(([name, value]) => make("tr", {}, make("td", { class: "soft" }, name), make("td", {}, value))));
 }
 
