@@ -318,7 +318,19 @@ def test_the_public_surface_is_small() -> None:
     """A session has these names and no others; none of its attributes is public."""
     session = begun()
     names = {name for name in dir(session) if not name.startswith("_")}
-    assert names == {"begin", "brief", "call", "config", "episode", "grade", "schemas", "standing", "task"}
+    assert names == {
+        "begin",
+        "brief",
+        "call",
+        "config",
+        "episode",
+        "grade",
+        "revealed",
+        "scene",
+        "schemas",
+        "standing",
+        "task",
+    }
     assert all(name.startswith("_") for name in vars(session))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import SIZES, Visit
+from helpers_page import SIZES, Visit
 from helpers_serve import wait_for
 from playwright.sync_api import Browser, Page
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from conftest import SIZES
 from helpers_models import saved
+from helpers_page import SIZES
 from helpers_serve import wait_for
 
 from agents import cli, evaluate
