@@ -160,17 +160,15 @@ def feasible_variants(config: GeneratorConfig, difficulty: Difficulty) -> list[V
             room_up = float(((ceiling[1:] - 1.0) * rates / step_limits)[inside].min())
             least, most = (low, high) if len(inside) == 1 else SKIPPING_SHARE
             down = most
-            if catalogue.noise is not None and len(inside) == 1:
-                noise = UNBROKEN * catalogue.noise[steps + int(inside[0])]
-                down = min(most, float((broken[inside[0]] - noise) * rates[inside[0]] / limits[i]))
-            elif catalogue.noise is not None:
-                whole = nominal[catalogue.measure_of_entity[i]]
-                alike = {
-                    sign: sign * (np.prod(1.0 + sign * most * step_limits[inside] / rates[inside]) - 1.0)
-                    for sign in (-1, 1)
-                }
-                if min(alike.values()) * whole < PLAN_MARGIN * limits[i]:
+            if catalogue.noise is not None and len(inside) > 1:
+                shares = most * step_limits[inside] / rates[inside]
+                whole = limits[i] / max(float(nominal[catalogue.measure_of_entity[i]]), 1e-9)
+                if not reaches(shares, PLAN_MARGIN * whole):
                     continue
+            elif catalogue.noise is not None:  # a drop that stays short of a broken step
+                step = int(inside[0])
+                short = broken[step] - UNBROKEN * catalogue.noise[steps + step]
+                down = min(most, float(short * rates[step] / limits[i]))
             offer(anomaly_type(kind, -1), i, -1, least, down)
             offer(anomaly_type(kind, +1), i, +1, least, min(most, room_up))
         elif kind == "funnel_step":
@@ -192,6 +190,11 @@ def feasible_variants(config: GeneratorConfig, difficulty: Difficulty) -> list[V
             size = IMPOSSIBLE_EXCESS[difficulty]
             offer("instrumentation_data_quality_issue", i, +1, size, size)
     return sorted(found)
+
+
+def reaches(shares: np.ndarray, least: float) -> bool:
+    """Whether steps that each move by their own share move the rate of all of them by ``least``, up and down."""
+    return all(sign * (float(np.prod(1.0 + sign * shares)) - 1.0) >= least for sign in (-1.0, 1.0))
 
 
 def variant_table(config: GeneratorConfig, difficulty: Difficulty) -> VariantTable:
