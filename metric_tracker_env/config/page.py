@@ -119,7 +119,7 @@ def _allowed(kind: Any, metadata: tuple[Any, ...] = ()) -> str:
         inner = [item.metadata if isinstance(item, FieldInfo) else [item] for item in kind.__metadata__]
         return _allowed(arguments[0], (*(item for items in inner for item in items), *metadata))
     if origin in {Union, types.UnionType}:
-        if all(issubclass(_model(item), ExplicitAnomaly) for item in arguments):
+        if all(_is_explicit(_model(item)) for item in arguments):
             return "[explicit anomalies](#explicit-anomalies)"
         return " or ".join("none" if item is type(None) else _allowed(item, metadata) for item in arguments)
     if origin is Literal:
@@ -132,6 +132,11 @@ def _allowed(kind: Any, metadata: tuple[Any, ...] = ()) -> str:
     if isinstance(kind, type) and issubclass(kind, ConfigModel):
         return f"[{kind.__name__}](#{kind.__name__.lower()})"
     return f"{WORDS[kind]}{_bounds(metadata)}"
+
+
+def _is_explicit(kind: Any) -> bool:
+    """Whether a type is that of an explicit anomaly; a list of something is no class at all."""
+    return get_origin(kind) is None and isinstance(kind, type) and issubclass(kind, ExplicitAnomaly)
 
 
 def _model(item: Any) -> Any:
