@@ -17,9 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from metric_tracker_env.serve import command_line
         from metric_tracker_env.ui.app import page_app
     except ImportError as error:
-        raise SystemExit(
-            f"the page needs {error.name}; install what is missing with: pip install 'metric_tracker_env[ui]'"
-        ) from None
+        raise SystemExit(f"the page: {error} (the extra ui brings it, too)") from None
     parser = argparse.ArgumentParser(
         prog="python -m metric_tracker_env.ui",
         description=__doc__,

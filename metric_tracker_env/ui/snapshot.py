@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from metric_tracker_env import measure
+from metric_tracker_env.config import EnvConfig
 from metric_tracker_env.play.actions import (
     EVENTS_TOOL,
     INSPECT_TOOLS,
@@ -57,7 +59,7 @@ def snapshot(visitor: Visitor) -> dict[str, Any]:
         "budget": {"left": standing.budget_left, "all": config.budget},
         "calls": {"left": standing.calls_left, "all": config.step_limit},
         "reward": round(standing.reward, 4),
-        "tools": tools(visitor),
+        "tools": tools(config),  # pyright: ignore[reportArgumentType] - a frozen model can be hashed
         "grade": None if standing.grade is None else standing.grade.model_dump(mode="json"),
         "flags": flags(visitor),
         **drawn(session.scene(), visitor.steps, visitor.draft, visitor.shown_at, episode),
@@ -179,6 +181,7 @@ def cells(scene: Scene, shown_at: np.ndarray) -> list[dict[str, Any]]:
     """The cells that were shown: day, entity, value, deviation in thresholds, colour, and which call showed it."""
     day, entity = np.nonzero(np.isfinite(scene.ratios))
     colour = (sheet.colours(scene.ratios[day, entity]) * 255).round().astype(int)
+    kinds: list[EntityType] = [item.entity_type for item in scene.catalogue.entities]
     shown = zip(day.tolist(), entity.tolist(), colour.tolist(), strict=True)
     return [
         {
@@ -189,7 +192,7 @@ def cells(scene: Scene, shown_at: np.ndarray) -> list[dict[str, Any]]:
             "c": "#{:02x}{:02x}{:02x}".format(*rgb),
             "k": int(shown_at[d, e]),
             "f": scene.confirmed(d, e),
-            "s": scene.row(d, e).severity,
+            "s": measure.severity(kinds[e], float(scene.values[d, e] - scene.baselines[e]), float(scene.baselines[e])),
         }
         for d, e, rgb in shown
     ]
@@ -271,9 +274,9 @@ def truth(episode: EpisodeData) -> dict[str, Any]:
     }
 
 
-def tools(visitor: Visitor) -> list[dict[str, Any]]:
+@lru_cache(maxsize=32)
+def tools(config: EnvConfig) -> list[dict[str, Any]]:
     """The tools with their prices and the schemas of their arguments, those for a date and for all dates marked."""
-    config = visitor.session.config
     found: list[dict[str, Any]] = []
     for name, spec in TOOLS.items():
         schema = spec.parameter_schema(config.generator)
