@@ -26,6 +26,7 @@ from metric_tracker_env.schema import (
     SyntheticGeneratorApplication,
 )
 from metric_tracker_env.scoring import Grade, ScoringConfig, score_submission
+from metric_tracker_env.seal import Seal
 from metric_tracker_env.session import Session
 from metric_tracker_env.tasks import TASKS, Task, find_task, get_task, register_task
 from metric_tracker_env.tools import (
@@ -68,6 +69,7 @@ __all__ = [
     "MetricTrackerVectorEnv",
     "PlannedAnomaly",
     "ScoringConfig",
+    "Seal",
     "Session",
     "SharedAnalysisToolkit",
     "SyntheticAnomalyGenerator",

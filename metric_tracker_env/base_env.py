@@ -22,6 +22,7 @@ from metric_tracker_env.play.engine import Engine
 from metric_tracker_env.play.layout import Layout
 from metric_tracker_env.play.observation import REPORTED_SCALE
 from metric_tracker_env.play.supply import RATIO_CLIP
+from metric_tracker_env.seal import Seal
 from metric_tracker_env.tasks import FILE_ENDINGS, find_task
 from metric_tracker_env.world.source import EpisodeSource
 
@@ -33,7 +34,7 @@ EPISODE_OPTIONS = tuple(EpisodeOptions.model_fields)
 
 
 # What an environment is made with and keeps; ``step_cost`` and the options of its episodes can be changed.
-FIXED = frozenset({"config", "actions", "observation_layout", *EnvConfig.model_fields}) - {"step_cost"}
+FIXED = frozenset({"config", "actions", "observation_layout", "seal", *EnvConfig.model_fields}) - {"step_cost"}
 
 
 EngineT = TypeVar("EngineT", bound=Engine)
@@ -118,12 +119,17 @@ class OnEngine(Generic[EngineT]):
         super().__setattr__(name, self._recorded(value) if isinstance(value, EnvSpec) else value)
 
     def _recorded(self, spec: EnvSpec) -> EnvSpec:
-        """A spec with arguments that ``spec.to_json`` can write: configs as dicts, a file as what it held when read."""
+        """A spec with arguments that ``spec.to_json`` can write: configs as dicts, a file as what it held when read.
+
+        Of a seal it holds the hash, as a secret is not for files that are passed on.
+        """
         arguments, spec = spec.kwargs, copy.copy(spec)
         if any(str(arguments.get(name)).endswith(FILE_ENDINGS) for name in ("task", "config")):
             held = {"task", *EnvConfig.model_fields}
             arguments = {name: value for name, value in arguments.items() if name not in held} | {"config": self.config}
-        spec.kwargs = {name: as_json(value) for name, value in arguments.items()}
+        spec.kwargs = {
+            name: value.hash if isinstance(value, Seal) else as_json(value) for name, value in arguments.items()
+        }
         return spec
 
 

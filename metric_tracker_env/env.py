@@ -26,6 +26,7 @@ from metric_tracker_env.config import EnvConfig, check_seed
 from metric_tracker_env.play.actions import Action
 from metric_tracker_env.play.single import SingleEngine, Snapshot
 from metric_tracker_env.scoring import Grade, score_submission
+from metric_tracker_env.seal import Seal
 from metric_tracker_env.tasks import build_config
 from metric_tracker_env.world.episode import EpisodeData
 from metric_tracker_env.world.rng import fresh_seed
@@ -130,6 +131,8 @@ class MetricTrackerEnv(OnEngine[SingleEngine], gym.Env[np.ndarray, np.int64]):
     ``anomaly_count``, ``anomaly_density`` and ``anomaly_generators``; and ``view``, ``reward``, ``budget``, ``costs``,
     ``step_cost``, ``step_limit``, ``generator``.
     ``render_mode``: "ansi" or "rgb_array"; ``render_scale``: size of a frame as a multiple of its own, 0.1 to 4.
+    ``seal``: a ``Seal`` or its file, for scores that nobody can buy: the episodes of a seed are then others, which only
+    who has the secret can make.
     ``reset`` takes those of the episode as ``options`` for one episode; the next, autoreset included, is as configured.
     ``env.unwrapped.set_episode_options(difficulty="hard")`` changes them for all episodes to come.
 
@@ -177,12 +180,13 @@ class MetricTrackerEnv(OnEngine[SingleEngine], gym.Env[np.ndarray, np.int64]):
         config: EnvConfig | Mapping[str, object] | str | Path | None = None,
         render_mode: str | None = None,
         render_scale: float = 1.0,
+        seal: Seal | str | Path | None = None,
         **options: Any,
     ) -> None:
         check_render_mode(render_mode)
         self.render_mode = render_mode
         self.render_scale = check_render_scale(render_scale)
-        self._engine = SingleEngine(build_config(task, config, options))
+        self._engine = SingleEngine(build_config(task, config, options), Seal.of(seal))
         self.observation_space = observation_space(self._engine)
         self.action_space = spaces.Discrete(len(self._engine.table))
         self._started = False

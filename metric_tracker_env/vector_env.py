@@ -28,6 +28,7 @@ from metric_tracker_env.config import EnvConfig, check_seed
 from metric_tracker_env.play.engine import Engine
 from metric_tracker_env.play.outcome import Outcome
 from metric_tracker_env.scoring import Grade, score_submission
+from metric_tracker_env.seal import Seal
 from metric_tracker_env.tasks import build_config
 from metric_tracker_env.world.episode import EpisodeData
 from metric_tracker_env.world.rng import fresh_seed
@@ -54,6 +55,7 @@ class MetricTrackerVectorEnv(OnEngine[Engine], VectorEnv[np.ndarray, np.ndarray,
             and with which ``render`` returns the pictures since it was last called or the episode began.
         max_episode_steps: Step of an episode at which it is truncated, as ``TimeLimit`` does to single environments;
             None or -1 for never. A truncated lane tells its score and its parts too, but is not paid it.
+        seal: See ``MetricTrackerEnv``.
     """
 
     _made_with = ("num_envs", "autoreset_mode", "copy", "render_mode", "render_scale", "max_episode_steps")
@@ -68,6 +70,7 @@ class MetricTrackerVectorEnv(OnEngine[Engine], VectorEnv[np.ndarray, np.ndarray,
         render_mode: str | None = None,
         render_scale: float = 1.0,
         max_episode_steps: int | None = None,
+        seal: Seal | str | Path | None = None,
         **options: Any,
     ) -> None:
         if isinstance(num_envs, bool) or not isinstance(num_envs, (int, np.integer)) or not 1 <= num_envs <= MAX_LANES:
@@ -87,7 +90,7 @@ class MetricTrackerVectorEnv(OnEngine[Engine], VectorEnv[np.ndarray, np.ndarray,
         self.render_mode = render_mode
         self.render_scale = check_render_scale(render_scale)
         self.max_episode_steps = check_max_episode_steps(max_episode_steps)
-        self._engine = Engine(build_config(task, config, options), self.num_envs)
+        self._engine = Engine(build_config(task, config, options), self.num_envs, Seal.of(seal))
         if copy:
             keep_freed(self._engine.observations.nbytes)
         self.single_observation_space = observation_space(self._engine)

@@ -22,7 +22,7 @@ PACKAGE = ROOT / "metric_tracker_env"
 NAME = PACKAGE.name
 # The layers of the design, from the core to the border: a module imports none that stands further down.
 ORDER = (
-    *("model", "schema", "config", "measure", "tasks", "view", "submission"),  # the vocabulary and the rules
+    *("model", "seal", "schema", "config", "measure", "tasks", "view", "submission"),  # the vocabulary and the rules
     *("history", "fitting"),  # a user's own data, and what is normal in them
     "world",  # from a key to a labelled episode
     *("scoring", "tools"),
@@ -79,7 +79,7 @@ ADAPTERS = {
     "ui": {"starlette"},
 }
 STANDS_ON = {"ui": {"serve"}}  # an adapter that another one may import
-UNGUESSABLE = {"ui.app"}  # a visitor's cookie
+UNGUESSABLE = {"ui.app", "seal"}  # a visitor's cookie, a secret
 CORE = {"gymnasium", "numpy", "pydantic", NAME}  # and pydantic_core, which pydantic is made of
 CLOCK_PLACES = {("config.generator", "today")}  # end_date=None, the one place that looks at the calendar
 RANDOM_ALLOWED = {"SeedSequence"}  # of numpy.random: a pure function of its argument

@@ -20,6 +20,7 @@ from metric_tracker_env.play.state import Play
 from metric_tracker_env.play.supply import LEVEL_COLUMNS, EpisodeSupply, Played, SupplyState
 from metric_tracker_env.schema import ANOMALY_TYPES
 from metric_tracker_env.scoring import soft_f1
+from metric_tracker_env.seal import Seal
 from metric_tracker_env.tasks import build_config
 from metric_tracker_env.world.episode import EpisodeData
 from metric_tracker_env.world.labels import CellClass
@@ -63,6 +64,7 @@ class EngineState(NamedTuple):
     supply: SupplyState
     arrays: tuple[np.ndarray, ...]
     kept: tuple[np.ndarray, list[EpisodeConfig], np.ndarray]  # lanes, names of their episodes, reported, see Kept
+    seal: Seal | None
 
 
 class Engine:
@@ -78,13 +80,13 @@ class Engine:
 
     views: ClassVar[Mapping[View, type[BoardView | FocusView]]] = {"focus": FocusView, "board": BoardView}
 
-    def __init__(self, config: EnvConfig, lanes: int) -> None:
+    def __init__(self, config: EnvConfig, lanes: int, seal: Seal | None = None) -> None:
         self.config, self.lanes = config, lanes
         self.table = ActionTable(config.generator, config.costs, config.view)
         self.size = len(self.table)
         self._in_world = config.generator.world is not None
         self._wanted = np.repeat(scan_levels()[:, None], config.generator.num_days, axis=1)  # (scans, D, 8) int8
-        self._attach(EpisodeSupply(config, lanes), self.views[config.view](config, self.table))
+        self._attach(EpisodeSupply(config, lanes, seal), self.views[config.view](config, self.table))
         nothing = np.zeros(0, np.int64)
         self._kept = Kept(nothing, self._supply.played(nothing), np.zeros((0, 0, 0), bool))
 
@@ -117,10 +119,11 @@ class Engine:
         """What cannot be made again from the configuration, and the configuration."""
         lanes, played, reported = self._kept
         names = [played.name(place) for place in range(len(lanes))]
-        return EngineState(self.config, self.lanes, self._supply.state(), self.arrays, (lanes, names, reported))
+        kept = lanes, names, reported
+        return EngineState(self.config, self.lanes, self._supply.state(), self.arrays, kept, self._supply.seal)
 
     def __setstate__(self, state: EngineState) -> None:
-        Engine.__init__(self, state.config, state.lanes)
+        Engine.__init__(self, state.config, state.lanes, state.seal)
         self._put(state.supply, state.arrays)
         lanes, names, reported = state.kept
         self._kept = Kept(lanes, self._supply.played_again(names), reported)
@@ -167,6 +170,11 @@ class Engine:
             return  # what was made ahead is as it should be
         self._supply.configure(config)
         self.config = self._play.config = config
+
+    @property
+    def seal(self) -> Seal | None:
+        """Of the episodes; None for public ones."""
+        return self._supply.seal
 
     @property
     def playing(self) -> np.ndarray:

@@ -21,6 +21,7 @@ from metric_tracker_env.play.observation import Lane
 from metric_tracker_env.play.outcome import outcome_of
 from metric_tracker_env.play.supply import EpisodeSupply, SupplyState
 from metric_tracker_env.scoring import soft_f1
+from metric_tracker_env.seal import Seal
 from metric_tracker_env.world.labels import CellClass
 
 # As plain numbers: the members of an enum are looked up a hundred times slower in Python 3.11.
@@ -62,8 +63,8 @@ class SingleEngine(Engine):
     views: ClassVar[Mapping[View, type[BoardView | FocusView]]] = {"focus": FocusLane, "board": BoardLane}
     _fresh: tuple[np.ndarray, ...] = ()  # what ``arrays`` hold when an episode begins, which is always the same
 
-    def __init__(self, config: EnvConfig) -> None:
-        super().__init__(config, 1)
+    def __init__(self, config: EnvConfig, seal: Seal | None = None) -> None:
+        super().__init__(config, 1, seal)
 
     def _attach(self, supply: EpisodeSupply, view: BoardView | FocusView) -> None:
         super()._attach(supply, view)

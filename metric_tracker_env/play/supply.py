@@ -12,6 +12,7 @@ import numpy as np
 from metric_tracker_env.config import EnvConfig, EpisodeConfig, GenerationError, GeneratorConfig
 from metric_tracker_env.measure import SCAN_MULTIPLIERS, scan_strength, seasonal_baseline
 from metric_tracker_env.play.items import items
+from metric_tracker_env.seal import Seal
 from metric_tracker_env.world.episode import EpisodeData, make_episode
 from metric_tracker_env.world.layer import NOTHING, Layer
 from metric_tracker_env.world.rng import KeyStream
@@ -142,6 +143,7 @@ class Played(NamedTuple):
     seed: np.ndarray  # int64, of the lane's stream of episodes
     number: np.ndarray  # int64, which episode of the stream
     made_by: np.ndarray  # EpisodeSource
+    seal: Seal | None = None
 
     def name(self, place: int) -> EpisodeConfig:
         """The configuration that names one of them."""
@@ -150,7 +152,7 @@ class Played(NamedTuple):
 
     def episode(self, place: int) -> EpisodeData:
         """One of them, made again, with its truth."""
-        return make_episode(self.made_by[place], self.name(place))
+        return make_episode(self.made_by[place], self.name(place), self.seal)
 
 
 class SupplyState(NamedTuple):
@@ -167,15 +169,16 @@ class EpisodeSupply:
 
     Attributes:
         data: The episodes that the lanes play; row i is lane i's.
+        seal: Of the episodes; None for public ones.
     """
 
-    def __init__(self, config: EnvConfig, lanes: int) -> None:
-        self._config, self._lanes = config, lanes
+    def __init__(self, config: EnvConfig, lanes: int, seal: Seal | None = None) -> None:
+        self._config, self._lanes, self.seal = config, lanes, seal
         self._source = EpisodeSource(config.generator, config.episode_config())
         self._special: dict[EpisodeConfig, EpisodeSource] = {}
         self._ring = max(1, min(CHUNK, AHEAD // lanes))
         self._none = self._room(0)
-        self._clear(KeyStream([0] * lanes))
+        self._clear(KeyStream([0] * lanes, seal))
 
     def _clear(self, streams: KeyStream) -> None:
         """Lanes that were never dealt an episode."""
@@ -307,7 +310,7 @@ class EpisodeSupply:
 
     def played(self, lanes: np.ndarray) -> Played:
         """The episodes that lanes play."""
-        return Played(self._streams.seeds[lanes], self._next[lanes] - 1, self._made_by[lanes])
+        return Played(self._streams.seeds[lanes], self._next[lanes] - 1, self._made_by[lanes], self.seal)
 
     def name(self, lane: int) -> tuple[int, int]:
         """Seed and number of the episode that a lane plays."""
@@ -322,4 +325,5 @@ class EpisodeSupply:
             np.array([name.seed for name in names], np.int64),
             np.array([name.number for name in names], np.int64),
             made_by,
+            self.seal,
         )

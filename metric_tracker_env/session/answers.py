@@ -11,6 +11,7 @@ from pydantic import Field
 from metric_tracker_env.config import EpisodeConfig, EpisodeOptions, Seed
 from metric_tracker_env.schema import StrictModel
 from metric_tracker_env.scoring import Grade
+from metric_tracker_env.seal import Seal
 
 
 class Answer(NamedTuple):
@@ -65,12 +66,17 @@ class PlayedEpisode(StrictModel):
     seed: Seed
     number: int = Field(ge=0, description="Of the episode in the stream that the seed starts, from 0.")
     options: EpisodeOptions
+    seal: str | None = Field(default=None, description="Hash of the seal, of a sealed episode.")
 
     @classmethod
-    def of(cls, config: EpisodeConfig) -> PlayedEpisode:
+    def of(cls, config: EpisodeConfig, seal: Seal | None = None) -> PlayedEpisode:
         """The episode that a configuration names."""
         options = EpisodeOptions(**{name: getattr(config, name) for name in EpisodeOptions.model_fields})
-        return cls(seed=config.seed, number=config.number, options=options)
+        return cls(seed=config.seed, number=config.number, options=options, seal=None if seal is None else seal.hash)
+
+    def told(self) -> dict[str, Any]:
+        """As JSON; a public episode says nothing of a seal."""
+        return self.model_dump(mode="json", exclude={"seal"} if self.seal is None else None)
 
 
 class Standing(NamedTuple):

@@ -33,7 +33,7 @@ class Round:
 
     def __init__(self, engine: Engine, named: bool = True) -> None:
         self._engine, episode = engine, engine.episode(0)
-        self._identity = PlayedEpisode.of(episode.config) if named else None
+        self._identity = PlayedEpisode.of(episode.config, engine.seal) if named else None
         view = dataclasses.replace(episode.view, visible=engine.revealed(0).T)
         self._toolkit = SharedAnalysisToolkit(view)
         self._paid: set[str] = set()
@@ -141,7 +141,7 @@ class Round:
         grade = standing.grade.model_dump(mode="json")
         answer |= {"done": True, "grade": grade, "reward": round(self._reward, 6)}
         if standing.episode is not None:
-            answer["episode"] = standing.episode.model_dump(mode="json")
+            answer["episode"] = standing.episode.told()
         return answer
 
 

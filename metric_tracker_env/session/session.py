@@ -13,6 +13,7 @@ from metric_tracker_env.config import EnvConfig, check_seed
 from metric_tracker_env.play.engine import Engine
 from metric_tracker_env.render.scene import Scene
 from metric_tracker_env.scoring import Grade
+from metric_tracker_env.seal import Seal
 from metric_tracker_env.session.answers import NOT_BEGUN, Answer, Standing
 from metric_tracker_env.session.brief import brief
 from metric_tracker_env.session.round import Round
@@ -36,10 +37,12 @@ class Session:
         config: Instead of a task, an ``EnvConfig``, a dict, or the path of a preset.
         names_episodes: Whether the player is told at the end which episode it was. Not where the next one must not be
             guessed from that.
+        seal: Plays the sealed episodes instead of the public ones; a ``Seal``, or the path of its file.
         options: Fields of ``EnvConfig`` on top of either.
 
     Raises:
-        ValueError: for an unknown task, key or file, a bad value, or both a task and a config.
+        ValueError: for an unknown task, key or file, a bad value, both a task and a config, or a seal that cannot be
+            read.
     """
 
     def __init__(
@@ -48,10 +51,11 @@ class Session:
         config: EnvConfig | Mapping[str, object] | str | Path | None = None,
         *,
         names_episodes: bool = True,
+        seal: Seal | str | Path | None = None,
         **options: Any,
     ) -> None:
         self._task = None if task is None else find_task(task)
-        self._options, self._names_episodes = options, names_episodes
+        self._options, self._names_episodes, self._seal = options, names_episodes, Seal.of(seal)
         self._config = build_config(task, config, options)
         self._engine: Engine | None = None
         self._round: Round | None = None
@@ -111,7 +115,7 @@ class Session:
             config, engine = build_config(None, chosen.config, self._options), None
         anew = None if seed is None else int(seed)
         if engine is None:
-            engine = Engine(config, 1)
+            engine = Engine(config, 1, self._seal)
             anew = fresh_seed() if anew is None else anew
         source = engine.source(options)
         played = build_config(config=config, options=options)

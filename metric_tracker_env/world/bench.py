@@ -142,7 +142,7 @@ class Bench:
         moved = medians(catalogue, values)
         self._medians, self._thresholds = moved[:, 0], thresholds(catalogue, self.difficulty, moved)[:, 0]
 
-    def write(self, plan: Plan, place: int, ask: Ask, key: int) -> SyntheticGeneratorApplication:
+    def write(self, plan: Plan, place: int, ask: Ask, keys: np.ndarray) -> SyntheticGeneratorApplication:
         """Put one anomaly, which its date can carry, into a plan; its record."""
         catalogue, entity, spec = self.config.catalogue, ask.entity, ask.spec
         ground = self.ground(ask.day)
@@ -154,7 +154,7 @@ class Bench:
         plan.limit[0, place], plan.alone[0, place] = limit, catalogue.links_of(entity.index)[1]
         if isinstance(spec, ImpossibleCountsGenerator):
             plan.size[0, place] = spec.excess
-            plan.hours[0, place] = hour_ranks(np.array([key], np.uint64), np.array([place]))[0]
+            plan.hours[0, place] = hour_ranks(keys, np.array([place]))[0]
             target = None
         else:
             target = self.target(ask)

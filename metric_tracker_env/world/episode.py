@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -19,6 +20,7 @@ from metric_tracker_env.schema import (
     PlannedAnomaly,
     SyntheticGeneratorApplication,
 )
+from metric_tracker_env.seal import Seal
 from metric_tracker_env.view import MetricView, describe_cell
 from metric_tracker_env.world import labels, rng
 from metric_tracker_env.world.calendar import event_kind
@@ -265,10 +267,18 @@ class EpisodeData:
 
 
 class MetricDataGenerator:
-    """Makes episodes: one by one with records, or in batches of arrays."""
+    """Makes episodes: one by one with records, or in batches of arrays.
 
-    def __init__(self, config: GeneratorConfig | None = None) -> None:
-        self.config = config or GeneratorConfig()
+    Args:
+        config: The defaults unless given.
+        seal: Makes the sealed episodes instead of the public ones; a ``Seal``, or the path of its file.
+
+    Raises:
+        ValueError: for a seal that cannot be read.
+    """
+
+    def __init__(self, config: GeneratorConfig | None = None, seal: Seal | str | Path | None = None) -> None:
+        self.config, self.seal = config or GeneratorConfig(), Seal.of(seal)
         self._sources: dict[EpisodeConfig, EpisodeSource] = {}
 
     def generate_episode(self, episode_config: EpisodeConfig | None = None) -> EpisodeData:
@@ -281,12 +291,12 @@ class MetricDataGenerator:
             ValueError: if more incidents are asked for than fit, or they cannot be realised.
         """
         episode = episode_config or EpisodeConfig()
-        return make_episode(self._source(episode), episode)
+        return make_episode(self._source(episode), episode, self.seal)
 
     def generate_batch(self, episode_config: EpisodeConfig, seeds: list[int]) -> EpisodeBatch:
         """Generate episode ``episode_config.number`` of each seed, as arrays; ``episode_config.seed`` is not used."""
         number = episode_config.number
-        keys = np.array([rng.episode_key(EpisodeConfig(seed=seed).seed, number) for seed in seeds], np.uint64)
+        keys = rng.episode_keys([EpisodeConfig(seed=seed).seed for seed in seeds], number, self.seal)
         return self._source(episode_config).generate(keys)
 
     def _source(self, episode: EpisodeConfig) -> EpisodeSource:
@@ -297,8 +307,7 @@ class MetricDataGenerator:
         return self._sources[request]
 
 
-def make_episode(source: EpisodeSource, config: EpisodeConfig) -> EpisodeData:
+def make_episode(source: EpisodeSource, config: EpisodeConfig, seal: Seal | None = None) -> EpisodeData:
     """The episode that ``config`` names, from the source of its options."""
-    key = rng.episode_key(config.seed, config.number)
-    batch, applications = source.generate_with_records(np.array([key], np.uint64))
+    batch, applications = source.generate_with_records(rng.episode_keys([config.seed], config.number, seal))
     return EpisodeData(source.config, config, batch, applications)

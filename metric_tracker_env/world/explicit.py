@@ -32,14 +32,14 @@ def available_synthetic_generator_methods() -> list[MethodSpec]:
 
 
 def plan_explicit(
-    config: GeneratorConfig, episode: EpisodeConfig, key: int, entry: np.ndarray, twin: Deviations
+    config: GeneratorConfig, episode: EpisodeConfig, keys: np.ndarray, entry: np.ndarray, twin: Deviations
 ) -> tuple[Plan, list[SyntheticGeneratorApplication]]:
     """Turn explicit generators into the plan of one episode, by date.
 
     Args:
         config: Funnel and calendar.
         episode: What is asked for.
-        key: Of the episode.
+        keys: (1,) uint64, or (1, 4) sealed: that of the episode.
         entry: (H, D) first-step events an hour without any anomaly.
         twin: Deviations of that data, B = 1.
 
@@ -47,7 +47,7 @@ def plan_explicit(
         GenerationError: for an anomaly that the day or the funnel cannot carry; says which, why, and what they can.
     """
     bench = Bench(config, episode.difficulty, entry, twin)
-    draws = iter(rng.uniforms(np.array([key], np.uint64), Stream.GENERATORS, MAX_DRAWS)[:, 0].tolist())
+    draws = iter(rng.uniforms(keys, Stream.GENERATORS, MAX_DRAWS)[:, 0].tolist())
     asks = sorted(_resolve(bench, episode, draws), key=lambda ask: (ask.day, ask.entity.index))
     plan, records = Plan.empty(1, len(asks), config.catalogue.num_steps), []
     for _ in range(MEDIAN_ROUNDS):
@@ -56,7 +56,7 @@ def plan_explicit(
             fault = bench.fault(ask)
             if fault:
                 raise GenerationError(f"{fault}; {advice(bench, ask.spec, ask.entity, [ask.day])}")
-            records.append(bench.write(plan, place, ask, key))
+            records.append(bench.write(plan, place, ask, keys))
         bench.settle(plan)
     return plan, records
 

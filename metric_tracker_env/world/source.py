@@ -125,7 +125,7 @@ class EpisodeSource:
         """Generate the episodes of (B,) uint64 keys; each is the same whatever else is in the batch.
 
         Args:
-            keys: (B,) uint64.
+            keys: (B,) uint64, or (B, 4) of sealed episodes.
             hourly: Whether the planes are wanted; without, the batch has no episode in them, and takes less time.
 
         Raises:
@@ -149,16 +149,16 @@ class EpisodeSource:
             return self.generate(keys), []
         for attempt in range(DATA_DRAWS - 1):
             try:
-                return self._apply(keys if attempt == 0 else rng.words(keys, Stream.DATA, 1, attempt)[0])
+                return self._apply(keys if attempt == 0 else rng.derived(keys, Stream.DATA, attempt))
             except GenerationError:
                 continue
-        return self._apply(rng.words(keys, Stream.DATA, 1, DATA_DRAWS)[0])
+        return self._apply(rng.derived(keys, Stream.DATA, DATA_DRAWS))
 
     def _apply(self, keys: np.ndarray) -> tuple[EpisodeBatch, list[SyntheticGeneratorApplication]]:
         """Explicit generators on the clean data of (1,) keys: applied as asked or refused."""
         twin = self._twin(keys)
         deviations = measure.deviations(self.config.catalogue, self.episode.difficulty, twin.values)
-        plan, applications = plan_explicit(self.config, self.episode, int(keys[0]), twin.planes[0, :, 0], deviations)
+        plan, applications = plan_explicit(self.config, self.episode, keys, twin.planes[0, :, 0], deviations)
         incidents = inject(self.config, self.episode.difficulty, twin.planes, plan)
         batch, passed = self._measure(twin, plan, incidents)
         for application, confirmed in zip(applications, passed[0], strict=True):
