@@ -1,7 +1,8 @@
 """The command line.
 
 ``run`` plays one agent with any configuration, ``compare`` is the leaderboard of many; ``fit`` reads a history of your
-own, and ``watch`` says what to look at in its last days; ``export-html`` writes the replay of an episode.
+own, and ``watch`` says what to look at in its last days; ``export-html`` writes the replay of an episode; ``seal``
+makes a secret for episodes that nobody can make beforehand, and ``reveal`` tells it afterwards.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from metric_tracker_env import Seal
 from metric_tracker_env.config import Reward, View
 from metric_tracker_env.schema import Difficulty, ScenarioFamily
 from metric_tracker_env.tasks import HELD_OUT_SEEDS
@@ -25,6 +27,7 @@ from .players.player import PlayerError
 from .players.registry import find_player, known_players
 from .progress import progress_bar
 from .replay import export_html
+from .sealing import reveal, seal, told_seal
 from .tasks import presets, task_of
 
 COMPARED_TASKS = ("easy_mixed", "medium_mixed", "hard_mixed")
@@ -46,6 +49,7 @@ def run(
     budget: int | None = None,
     step_limit: int | None = None,
     output: Path | None = None,
+    seal: Path | None = None,
 ) -> None:
     """Play one agent, saved model or language model and print how well it does.
 
@@ -64,6 +68,7 @@ def run(
         budget: Instead of the configuration's.
         step_limit: Instead of the configuration's.
         output: JSON file to write the evaluation to.
+        seal: Play sealed episodes: file of the secret, or "env" for the variable METRIC_TRACKER_SEAL.
     """
     player = find_player(agent)
     check_whole("episodes", episodes, 1, 10_000_000)
@@ -86,9 +91,11 @@ def run(
     check_seeds((seeds[0], seeds[-1]))
     if output is not None:
         check_writable(output)
+    sealed = Seal.of(seal)
+    told_seal(sealed)
     with progress_bar(episodes) as advance:
         advance.describe(player.name)
-        evaluation = evaluate(player, seeds, found, config, options, workers, progress=advance)
+        evaluation = evaluate(player, seeds, found, config, options, workers, progress=advance, seal=sealed)
     lines = Comparison.of([evaluation]).summary
     console().print(score_table(lines, f"{player.name}: mean of {episodes:,} episodes, seeds from {first}"))
     console().print(detail_table(lines, "recall and precision"))
@@ -105,6 +112,7 @@ def compare(
     workers: int = 2,
     output: Path = Path("results"),
     play_missing: bool = False,
+    seal: Path | None = None,
 ) -> None:
     """Play agents and saved models on held-out seeds; print the leaderboard, write JSON and charts.
 
@@ -115,11 +123,14 @@ def compare(
         workers: Processes.
         output: Folder for compare.json, compare.png and recall.png.
         play_missing: Let language models play the episodes that their folders do not hold, which may cost money.
+        seal: Play sealed episodes: file of the secret, or "env" for the variable METRIC_TRACKER_SEAL.
     """
+    sealed = Seal.of(seal)
+    told_seal(sealed)
     names = known_players()
     named = tuple(name for name in agents if name in names)
     folders = tuple(name for name in agents if name not in names)
-    leaderboard(folders, tasks, episodes, output, named if agents else None, workers, "compare", play_missing)
+    leaderboard(folders, tasks, episodes, output, named if agents else None, workers, "compare", play_missing, sealed)
 
 
 def with_positional(function: Callable[..., None], *names: str) -> Callable[..., None]:
@@ -152,6 +163,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "run": run,
         "compare": compare,
         "export-html": with_positional(export_html, "agent"),
+        "seal": with_positional(seal, "file"),
+        "reveal": with_positional(reveal, "file"),
         "fit": with_positional(fit, "source"),
         "watch": with_positional(watch, "folder", "source"),
     }

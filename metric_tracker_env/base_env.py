@@ -63,6 +63,11 @@ class OnEngine(Generic[EngineT]):
         return self._engine.config
 
     @property
+    def seal(self) -> Seal | None:
+        """That its episodes are made with; None for public ones."""
+        return self._engine.seal
+
+    @property
     def step_cost(self) -> float:
         """Reward lost per unit spent. It may be set at any time, for a cost that changes during training.
 

@@ -12,7 +12,7 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import JsonValue, StrictInt, model_validator
 
-from metric_tracker_env import EnvConfig
+from metric_tracker_env import EnvConfig, Seal
 from metric_tracker_env.config import MAX_SEED
 from metric_tracker_env.schema import StrictModel
 from metric_tracker_env.tasks import Task, build_config
@@ -70,6 +70,7 @@ class Evaluation(StrictModel):
     kind: str  # of player: "script", "model", ...
     card: dict[str, JsonValue] | None = None  # what the player says of itself; None for one that was not trained
     notes: tuple[str, ...] = ()  # what a reader of the figures should be told besides
+    seal: str | None = None  # hash of the seal that made the episodes; None for public ones
 
     def interval(
         self, figure: Figure = "score", resamples: int = RESAMPLES, level: float = LEVEL, seed: int = 0
@@ -121,6 +122,7 @@ def evaluate(
     workers: int = 1,
     pool: Executor | None = None,
     progress: Progress | None = None,
+    seal: Seal | None = None,
 ) -> Evaluation:
     """Play one episode a seed.
 
@@ -136,6 +138,7 @@ def evaluate(
         workers: Processes that the player may spread its episodes over; the result does not depend on it.
         pool: Worker processes to use instead of starting ``workers``.
         progress: Called with the number of episodes just played.
+        seal: Of the episodes; None for public ones.
 
     Raises:
         ValueError: for an unknown agent, task or option, bad or no seeds, a bad number of workers, or a player that is
@@ -148,7 +151,7 @@ def evaluate(
     found = None if task is None else task_of(task)
     built = config_of(player, found, config, options)
     with nullcontext(pool) if pool is not None or workers == 1 else worker_pool(workers) as processes:
-        played = player.play(Assignment(chosen, built, found), processes, progress)
+        played = player.play(Assignment(chosen, built, found, seal), processes, progress)
     columns = zip(*played.lines, strict=True)
     return Evaluation(
         agent=player.name,
@@ -160,6 +163,7 @@ def evaluate(
         kind=player.kind,
         card=None if player.card is None else player.card.model_dump(mode="json"),
         notes=played.notes,
+        seal=None if seal is None else seal.hash,
     )
 
 

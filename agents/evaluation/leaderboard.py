@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
+from metric_tracker_env import Seal
 from metric_tracker_env.tasks import Task
 
 from ..command_line import check_whole
@@ -28,6 +29,7 @@ def leaderboard(
     workers: int = 2,
     stem: str = "leaderboard",
     play_missing: bool = False,
+    seal: Seal | None = None,
 ) -> Comparison:
     """Play saved models and agents on the first held-out seeds of tasks; print tables, write a file and two charts.
 
@@ -42,6 +44,7 @@ def leaderboard(
         stem: What to call the files.
         play_missing: Whether players play episodes that cost money, as those that the folder of a language model does
             not hold.
+        seal: Of the episodes; None for public ones.
 
     Raises:
         ValueError: before anything is played, for an unknown player or task, two of one name, nobody to play, a bad
@@ -52,7 +55,7 @@ def leaderboard(
     tasks = _tasks((task,) if isinstance(task, (str, Path, Task)) else task)
     check_whole("workers", workers, 1, MAX_WORKERS)
     seeds = {name: held_out_seeds(each, episodes) for name, each in tasks.items()}
-    players = _players([*models, *(known_players() if agents is None else agents)], tasks, seeds, play_missing)
+    players = _players([*models, *(known_players() if agents is None else agents)], tasks, seeds, play_missing, seal)
     folder = Path(output)
     check_writable(folder / f"{stem}.json")
 
@@ -65,7 +68,7 @@ def leaderboard(
         for name, player in players.items():
             for title, each in tasks.items():
                 advance.describe(f"{name}, {title}")
-                evaluations.append(evaluate(player, seeds[title], each, pool=pool, progress=advance))
+                evaluations.append(evaluate(player, seeds[title], each, pool=pool, progress=advance, seal=seal))
     comparison = Comparison.of(evaluations)
     show(comparison)
     files = [folder / name for name in (f"{stem}.json", f"{stem}.png", "recall.png")]
@@ -81,7 +84,7 @@ def show(comparison: Comparison) -> None:
     """Print the table of each task, the details of each task for some agents, and what is to be told besides."""
     screen = console()
     for task, lines in comparison.tasks.items():
-        screen.print(score_table(lines, f"{task}: mean of {lines[0].episodes:,} held-out episodes, 95 % intervals"), "")
+        screen.print(score_table(lines, f"{task}: mean of {lines[0].held_out}, 95 % intervals"), "")
         if any(line.quiet is not None for line in lines):
             screen.print(quiet_table(lines, f"{task}: episodes in which nothing happened"), "")
     names = comparison.chosen()
@@ -127,7 +130,11 @@ def _tasks(given: Sequence[AnyTask]) -> dict[str, Task]:
 
 
 def _players(
-    given: Sequence[str | Path], tasks: Mapping[str, Task], seeds: Mapping[str, Sequence[int]], play_missing: bool
+    given: Sequence[str | Path],
+    tasks: Mapping[str, Task],
+    seeds: Mapping[str, Sequence[int]],
+    play_missing: bool,
+    seal: Seal | None,
 ) -> dict[str, Player]:
     """Who plays, by name; all fit every task, and none has to be paid for unless that is allowed.
 
@@ -144,7 +151,7 @@ def _players(
         players[player.name] = player
         for name, task in tasks.items():
             try:
-                unpaid += player.unpaid(Assignment(seeds[name], config_of(player, task), task))
+                unpaid += player.unpaid(Assignment(seeds[name], config_of(player, task), task, seal))
             except ValueError as error:
                 raise ValueError(f"task {name!r}: {error}") from error
         asked = sum(map(len, seeds.values()))

@@ -37,11 +37,18 @@ class Line(StrictModel):
     families: tuple[Group, ...]
     entities: tuple[Group, ...]
     quiet: Quiet | None = None  # None if every episode had something to find
+    seal: str | None = None  # hash of the seal that made the episodes; None for public ones
 
     @property
     def title(self) -> str:
         """Name of the task."""
         return self.task or CONFIGURED
+
+    @property
+    def held_out(self) -> str:
+        """The episodes, in words."""
+        which = "held-out" if self.seal is None else "sealed"
+        return f"{self.episodes:,} {which} episodes"
 
 
 class Comparison(StrictModel):
@@ -53,7 +60,17 @@ class Comparison(StrictModel):
 
     @classmethod
     def of(cls, evaluations: Sequence[Evaluation]) -> Comparison:
-        """Sum up evaluations."""
+        """Sum up evaluations.
+
+        Raises:
+            ValueError: if some of a task are of public episodes and others of sealed ones, or of another seal's.
+        """
+        seals: dict[str, str | None] = {}
+        for item in evaluations:
+            title = item.task or CONFIGURED
+            if seals.setdefault(title, item.seal) != item.seal:
+                told = f"one has seal {seals[title]}, another {item.seal} (None: public episodes)"
+                raise ValueError(f"evaluations of {title!r} are not of the same episodes: {told}")
         lines = [
             Line(
                 agent=evaluation.agent,
@@ -63,6 +80,7 @@ class Comparison(StrictModel):
                 families=evaluation.rows.by_family(),
                 entities=evaluation.rows.by_entity(evaluation.config.generator.catalogue),
                 quiet=Quiet.of(evaluation),
+                seal=evaluation.seal,
             )
             for evaluation in evaluations
         ]

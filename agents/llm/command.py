@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from metric_tracker_env import EnvConfig
+from metric_tracker_env import EnvConfig, Seal
 from metric_tracker_env.tasks import HELD_OUT_SEEDS, Task, build_config
 
 from ..command_line import check_number, check_whole, command, described, need, told_in_one_line
@@ -19,6 +19,7 @@ from ..evaluation.evaluate import evaluate
 from ..evaluation.report import Comparison, console, print_notes, score_table
 from ..players.player import Assignment
 from ..progress import progress_bar
+from ..sealing import told_seal
 from ..tasks import AnyTask, held_out_seeds, task_of
 from .card import LlmCard, LlmSettings, Prices, TokensField, card_of, slug
 from .faults import FAILED, EndpointError
@@ -64,6 +65,7 @@ def run(
     price_cached: float | None = None,
     solved: float = SOLVED,
     retry_failed: bool = False,
+    seal: Path | None = None,
 ) -> None:
     """Play held-out seeds of a task with a language model; write transcripts and a summary, print a table.
 
@@ -100,10 +102,12 @@ def run(
         price_cached: Of a million input tokens that the endpoint had cached; by default as of input.
         solved: Score from which an episode counts as solved.
         retry_failed: Play on the episodes that a failure of the endpoint ended, from where they were.
+        seal: Play sealed episodes: file of the secret, or "env" for the variable METRIC_TRACKER_SEAL.
     """
     label, found, built, once = _asked(task, config, episodes)
     check_whole("repeats", repeats, 1, MAX_REPEATS)
     check_number("solved", solved, 0, 1)
+    sealed = Seal.of(seal)
     seeds = [*once] * repeats
     prices = {"input": price_input, "output": price_output, "cached": price_cached}
     priced = any(price is not None for price in prices.values())
@@ -132,19 +136,21 @@ def run(
     )
     folder = output or Path("runs") / f"llm-{slug(card.settings.model)}"
     player = LlmRun.begin(folder, card, retry_failed=retry_failed)
-    asked = Assignment(seeds, built, found)
+    asked = Assignment(seeds, built, found, sealed)
     if retry_failed:
         failed = sum(item.finish in FAILED for item in player.transcripts(asked))
         console().print(f"{failed} failed episodes are played on")
+    told_seal(sealed)
     with progress_bar(len(seeds)) as advance:
         advance.describe(card.name)
-        evaluation = evaluate(player, seeds, found, built if found is None else None, progress=advance)
+        evaluation = evaluate(player, seeds, found, built if found is None else None, progress=advance, seal=sealed)
     transcripts = player.transcripts(asked)
     summary = Summary.of(card, label, evaluation, transcripts, solved)
     screen = console()
     lines = Comparison.of([evaluation]).summary
+    which = "held-out" if sealed is None else "sealed"
     trials = f" of {repeats:,} trials each" if repeats > 1 else ""
-    screen.print(score_table(lines, f"{label}: mean of {len(once):,} held-out episodes{trials}, 95 % intervals"), "")
+    screen.print(score_table(lines, f"{label}: mean of {len(once):,} {which} episodes{trials}, 95 % intervals"), "")
     screen.print(family_table(summary.families, "recall and precision of each family, 95 % intervals"), "")
     for line in summary.lines():
         screen.print(line, markup=False, soft_wrap=True)

@@ -61,7 +61,7 @@ class Conversation:
     def __init__(self, settings: LlmSettings, config: EnvConfig, briefing: Briefing, begun: Begun) -> None:
         self._settings, self._config, self._briefing = settings, config, briefing
         self._attempt, self.used = begun.attempt, begun.used
-        self._session = Session(config=config)
+        self._session = Session(config=config, seal=briefing.seal)
         self._session.begin(begun.attempt.seed)
         self.messages: list[Record] = [{"role": "user", "content": briefing.text}]
         self._refused = self._silent = 0

@@ -169,7 +169,7 @@ class LlmRun(PlaysAnything):
         return bool(self._read()) or (self.folder / JOURNALS).exists()
 
     def _briefing(self, asked: Assignment) -> Briefing:
-        return Briefing.of(asked.config, asked.task, self.card.settings.schemas)
+        return Briefing.of(asked.config, asked.task, self.card.settings.schemas, asked.seal)
 
     def _due(self, keys: Sequence[Key], found: Mapping[Key, Transcript]) -> list[Key]:
         """Those that are to be played, or played on."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 
 from pydantic import Field, StrictInt, model_validator
 
-from metric_tracker_env import EnvConfig
+from metric_tracker_env import EnvConfig, Seal
 from metric_tracker_env.schema import StrictModel
 from metric_tracker_env.session import brief, call_schemas
 from metric_tracker_env.tasks import Task
@@ -82,7 +82,7 @@ class Used(StrictModel):
 class Attempt(StrictModel):
     """Which attempt at which episode."""
 
-    told: str = Field(description="Digest of the configuration, the brief and the tools.")
+    told: str = Field(description="Digest of the configuration, the brief, the tools, and a seal.")
     seed: StrictInt
     trial: StrictInt = Field(default=0, description="Of the episode that is played several times, from 0.")
     attempt: StrictInt = Field(default=1, description="At this trial; all but the first go on where the last ended.")
@@ -126,13 +126,15 @@ class Briefing(NamedTuple):
     tools: list[dict[str, Any]]
     digest: str
     characters: int  # of the tools
+    seal: Seal | None = None  # of the episodes, of which the model is told nothing; None for public ones
 
     @classmethod
-    def of(cls, config: EnvConfig, task: Task | None, mode: Mode) -> Briefing:
+    def of(cls, config: EnvConfig, task: Task | None, mode: Mode, seal: Seal | None = None) -> Briefing:
         """Of a configuration and, if it is of a task, the task."""
         text = brief(config, task)
         tools = schemas_for(mode, call_schemas(config.generator))
         # Neither the view nor the kind of reward reaches an agent that calls tools.
         played = config.model_dump(mode="json", exclude={"view", "reward"})
-        digest = hashlib.sha256(json.dumps([played, text, tools], sort_keys=True).encode()).hexdigest()
-        return cls(text, tools, digest, len(json.dumps(tools)))
+        sealed = [] if seal is None else [seal.hash]
+        digest = hashlib.sha256(json.dumps([played, text, tools, *sealed], sort_keys=True).encode()).hexdigest()
+        return cls(text, tools, digest, len(json.dumps(tools)), seal)

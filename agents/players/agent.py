@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import gymnasium as gym
 import numpy as np
 
-from metric_tracker_env import EnvConfig, MetricTrackerEnv
+from metric_tracker_env import EnvConfig, MetricTrackerEnv, Seal
 
 from .outcome import EpisodeLine, Played, Progress, Reports, Row, calls_by_tool, rows_of
 from .player import Assignment, PlaysAnything, PlaysForNothing
@@ -53,12 +53,14 @@ class AgentPlayer(PlaysAnything, PlaysForNothing):
         """Play in this process, or ``CHUNK`` episodes at a time in those of the pool."""
         chunks = [asked.seeds[i : i + CHUNK] for i in range(0, len(asked.seeds), CHUNK)]
         run = map if pool is None else pool.map
-        return Played.collected(run(play_agent, repeat(self.factory), repeat(asked.config), chunks), progress)
+        return Played.collected(
+            run(play_agent, repeat(self.factory), repeat(asked.config), chunks, repeat(asked.seal)), progress
+        )
 
 
-def play_agent(factory: AgentFactory, config: EnvConfig, seeds: Sequence[int]) -> Played:
+def play_agent(factory: AgentFactory, config: EnvConfig, seeds: Sequence[int], seal: Seal | None = None) -> Played:
     """Play an agent in a single environment, one episode a seed."""
-    env = MetricTrackerEnv(config=config)
+    env = MetricTrackerEnv(config=config, seal=seal)
     player, reports = factory(env), Reports(env)
     calls: Counter[int] = Counter()
     lines: list[EpisodeLine] = []

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
-from metric_tracker_env import EnvConfig, Task
+from metric_tracker_env import EnvConfig, Seal, Task
 
 from .outcome import Played, Progress
 
@@ -19,6 +19,7 @@ class Assignment(NamedTuple):
     seeds: Sequence[int]  # for ``reset``, one an episode
     config: EnvConfig
     task: Task | None = None  # that the configuration is of, for a player that reads its instruction
+    seal: Seal | None = None  # of the episodes; None for public ones
 
 
 @runtime_checkable

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from metric_tracker_env import EnvConfig, MetricTrackerVectorEnv
+from metric_tracker_env import MetricTrackerVectorEnv
 
 from .outcome import EpisodeLine, Played, Progress, Reports, Row, calls_by_tool, rows_of
 from .player import Assignment, PlaysAnything, PlaysForNothing
@@ -50,14 +50,14 @@ class PolicyPlayer(PlaysAnything, PlaysForNothing):
 def play_policy(policy: Policy, asked: Assignment, progress: Progress | None = None) -> Played:
     """Play a policy, one episode a seed, ``LANES`` at a time."""
     parts = (asked.seeds[i : i + LANES] for i in range(0, len(asked.seeds), LANES))
-    return Played.collected((_play_lanes(policy, asked.config, part) for part in parts), progress)
+    return Played.collected((_play_lanes(policy, asked, part) for part in parts), progress)
 
 
-def _play_lanes(policy: Policy, config: EnvConfig, seeds: Sequence[int]) -> Played:
+def _play_lanes(policy: Policy, asked: Assignment, seeds: Sequence[int]) -> Played:
     """One lane a seed, all at once."""
-    lanes = len(seeds)
+    config, lanes = asked.config, len(seeds)
     # Lanes go on with other episodes when theirs has ended; these are passed over.
-    envs = MetricTrackerVectorEnv(lanes, AutoresetMode.NEXT_STEP, config=config)
+    envs = MetricTrackerVectorEnv(lanes, AutoresetMode.NEXT_STEP, config=config, seal=asked.seal)
     reports = Reports(envs)
     calls: Counter[int] = Counter()
     lines: dict[int, EpisodeLine] = {}

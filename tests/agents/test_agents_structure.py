@@ -17,6 +17,7 @@ ORDER = (
     *("command_line", "progress", "tasks"),
     "players",  # what plays: the protocol, the registry, scripts, saved models
     "evaluation",  # which knows players by their protocol
+    "sealing",
     "llm",
     "training",
     "own_data",  # a history of one's own

@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from metric_tracker_env import MetricDataGenerator
+from metric_tracker_env import MetricDataGenerator, MetricTrackerEnv
 from metric_tracker_env.play.actions import OPEN_TOOL
 from metric_tracker_env.world.labels import CellClass
 
@@ -22,7 +22,9 @@ class Oracle(Script):
 
     def __init__(self, env: gym.Env[np.ndarray, Any]) -> None:
         super().__init__(env)
-        self._generator = MetricDataGenerator(self.desk.config.generator)
+        game = env.unwrapped
+        assert isinstance(game, MetricTrackerEnv)  # as the desk has made sure
+        self._generator = MetricDataGenerator(game.config.generator, game.seal)
         self._truth: list[tuple[int, int]] = []
 
     def begin(self, seed: int) -> None:
