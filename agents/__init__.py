@@ -8,6 +8,7 @@ from .evaluation.leaderboard import leaderboard
 from .evaluation.report import Comparison
 from .llm.run import LlmRun
 from .players.agent import Agent, AgentFactory, AgentPlayer
+from .players.books import BooksRun
 from .players.models.card import ModelCard, fingerprint, is_model, write_card
 from .players.models.mlp import save_mlp
 from .players.models.saved import LoadedModel, ModelAgent, load_model
@@ -29,6 +30,7 @@ __all__ = [
     "AgentFactory",
     "AgentPlayer",
     "Assignment",
+    "BooksRun",
     "Comparison",
     "Desk",
     "Evaluation",

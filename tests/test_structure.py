@@ -28,6 +28,7 @@ ORDER = (
     *("scoring", "tools"),
     "play",  # from episodes to steps
     "render",
+    "books",  # of what is played for score
     "session",  # an episode in words
     *("base_env", "env", "vector_env", "investigation"),  # the doors
     *("sb3", "serve"),
@@ -66,7 +67,7 @@ INSIDE = {
     ),
     "render": ("sheet", "layout", "scene", "calendar", "frame", "text", "png", "__init__"),
     "ui": ("visitor", "snapshot", "html", "app", "__init__", "__main__"),
-    "session": ("answers", "schemas", "evidence", "brief", "round", "session", "__init__"),
+    "session": ("answers", "schemas", "evidence", "brief", "round", "session", "scored", "__init__"),
 }
 OPTIONAL = {"matplotlib", "torch", "rich", "tyro", "pandas", "narwhals", "stable_baselines3", "sb3_contrib", "PIL"}
 OPTIONAL |= {"duckdb", "holidays", "polars", "pyarrow", "tomli_w"}

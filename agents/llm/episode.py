@@ -9,11 +9,9 @@ from typing import Any, Protocol
 
 from metric_tracker_env import EnvConfig, Session
 from metric_tracker_env.play.actions import SUBMIT
-from metric_tracker_env.schema import MetricSubmissionRow
-from metric_tracker_env.submission import check_rows
 from metric_tracker_env.tasks import Task
 
-from ..players.outcome import EpisodeLine, rows_of
+from ..players.outcome import EpisodeLine, rows_of, submitted_cells
 from .card import LlmSettings
 from .faults import Finish, RequestError
 from .journal import Begun, Journal
@@ -168,12 +166,7 @@ class Conversation:
             return None
         if not (answer.ok and tool == SUBMIT):
             return "calls_spent"
-        generator = self._config.generator
-        self._reported = [
-            (generator.day_index(row.date), generator.catalogue.index[row.entity_type, row.entity_name])
-            for row in check_rows(arguments["rows"], generator)
-            if isinstance(row, MetricSubmissionRow)
-        ]
+        self._reported = submitted_cells(arguments["rows"], self._config.generator)
         return "submitted"
 
 

@@ -9,9 +9,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from metric_tracker_env import EnvConfig, EpisodeData, MetricTrackerEnv, MetricTrackerVectorEnv
+from metric_tracker_env import (
+    EnvConfig,
+    EpisodeData,
+    GeneratorConfig,
+    MetricSubmissionRow,
+    MetricTrackerEnv,
+    MetricTrackerVectorEnv,
+)
 from metric_tracker_env.play.actions import ActionTable, Day, Op
 from metric_tracker_env.schema import ANOMALY_TYPES
+from metric_tracker_env.submission import check_rows
 
 Progress = Callable[[int], None]  # called with the number of episodes just played
 
@@ -121,6 +129,15 @@ def rows_of(episode: EpisodeData, reported: Iterable[tuple[int, int]]) -> list[R
         draft.discard(cell)
     rows += [Row(*cell, ANOMALY_TYPES.index(episode.row(*cell).anomaly_type), Fate.EXTRA) for cell in draft]
     return sorted(rows)
+
+
+def submitted_cells(rows: Any, generator: GeneratorConfig) -> list[tuple[int, int]]:
+    """(day, entity) of the rows of a submission that was accepted."""
+    return [
+        (generator.day_index(row.date), generator.catalogue.index[row.entity_type, row.entity_name])
+        for row in check_rows(rows, generator)
+        if isinstance(row, MetricSubmissionRow)
+    ]
 
 
 def calls_by_tool(calls: Counter[int], actions: ActionTable) -> Counter[str]:

@@ -176,6 +176,10 @@ class Engine:
         """Of the episodes; None for public ones."""
         return self._supply.seal
 
+    def name(self, lane: int) -> tuple[int, int]:
+        """Seed and number of the episode that a lane plays."""
+        return self._supply.name(lane)
+
     @property
     def playing(self) -> np.ndarray:
         """(B,) bool: an episode is under way."""

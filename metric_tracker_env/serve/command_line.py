@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-from contextlib import suppress
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,9 @@ import uvicorn
 from pydantic import ValidationError
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from metric_tracker_env.books import Books, Terms
 from metric_tracker_env.model import in_one_line
+from metric_tracker_env.seal import Seal
 from metric_tracker_env.serve.gate import HOSTS_VARIABLE, TOKEN_VARIABLE, hosts_of, token_of
 from metric_tracker_env.serve.limits import RETRY_SECONDS, App, Message, Receive, Send, ServeLimits, send_error
 from metric_tracker_env.tasks import TASKS, find_task
@@ -94,6 +98,55 @@ def port_number(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_PORT)) and int(text) <= MAX_PORT):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to {MAX_PORT}")
     return int(text)
+
+
+def add_books(parser: argparse.ArgumentParser) -> None:
+    """Options for scored episodes."""
+    group = parser.add_argument_group("scored episodes")
+    group.add_argument(
+        "--books",
+        type=Path,
+        metavar="FOLDER",
+        help="keep books of all episodes there: the server chooses them, begin takes neither seed nor task, what is "
+        "left before its end counts 0, and compare --agents FOLDER ranks the agent",
+    )
+    group.add_argument("--agent", metavar="NAME", help="who plays, as the leaderboard calls it (with --books)")
+    group.add_argument("--episodes", type=int, metavar="N", help="episodes that count, played or not (with --books)")
+    group.add_argument(
+        "--seal",
+        type=Path,
+        metavar="FILE",
+        help="play sealed episodes: file of the secret, or env for the variable METRIC_TRACKER_SEAL (with --books)",
+    )
+
+
+@contextmanager
+def books_of(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Iterator[Books | None]:
+    """The books that the command line asks for, kept until the end; None without ``--books``.
+
+    A bad value ends the program and says what is allowed.
+    """
+    if given.books is None:
+        for name in ("agent", "episodes", "seal"):
+            if getattr(given, name) is not None:
+                parser.error(f"argument --{name}: only with --books")
+        yield None
+        return
+    for name in ("agent", "episodes", "task"):
+        if getattr(given, name) is None:
+            parser.error(f"argument --{name}: needed with --books")
+    with ExitStack() as stack:
+        try:
+            seal = Seal.of(given.seal)
+            terms = Terms.of(given.agent, find_task(given.task), given.episodes, getattr(given, "seed", None), seal)
+            books = stack.enter_context(Books.kept(given.books, terms, given.task, seal))
+        except (ValueError, ImportError) as error:
+            parser.error(f"argument --books: {in_one_line(error)}")
+        sealed = "public episodes" if terms.seal is None else f"sealed episodes, hash of the seal: {terms.seal}"
+        done = terms.episodes - books.left
+        more = f", of which {done:,} were begun before" if done else ""
+        print(f"books in {given.books}: {terms.agent}, {terms.episodes:,} {sealed}{more}", file=sys.stderr, flush=True)
+        yield books
 
 
 def add_limits(parser: argparse.ArgumentParser) -> None:

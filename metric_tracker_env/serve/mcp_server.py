@@ -28,9 +28,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from metric_tracker_env.books import Books
 from metric_tracker_env.config import MAX_SEED, ConfigModel
 from metric_tracker_env.model import in_one_line
-from metric_tracker_env.serve.command_line import add_address, add_limits, add_task, gate_of, limits_of, run
+from metric_tracker_env.serve.command_line import (
+    add_address,
+    add_books,
+    add_limits,
+    add_task,
+    books_of,
+    gate_of,
+    limits_of,
+    run,
+)
 from metric_tracker_env.serve.gate import Gate
 from metric_tracker_env.serve.limits import (
     FAILED,
@@ -45,7 +55,7 @@ from metric_tracker_env.serve.limits import (
 from metric_tracker_env.serve.mcp_border import Border, Lines
 from metric_tracker_env.serve.mcp_tools import BEGIN, SeedArgument, begin_arguments, tools_of
 from metric_tracker_env.serve.ready import READY_PATH, readiness
-from metric_tracker_env.session import Answer, Session
+from metric_tracker_env.session import Answer, ScoredSession, Session
 from metric_tracker_env.tasks import TASKS, find_task, get_task
 
 NAME = "metric_tracker_env"
@@ -66,6 +76,7 @@ class Client:
         once: Whether a session has one episode only.
         arguments: What ``begin`` takes.
         seeds: Of the episodes that the server chooses, shared by its sessions; None lets ``begin`` choose.
+        books: Of scored episodes, which choose them and are shared by the sessions likewise.
     """
 
     def __init__(
@@ -74,14 +85,17 @@ class Client:
         once: bool,
         arguments: type[ConfigModel],
         seeds: Iterator[int] | None = None,
+        books: Books | None = None,
     ) -> None:
-        self._task, self._once, self._arguments, self._seeds = task, once, arguments, seeds
+        self._task, self._once, self._arguments, self._seeds, self._books = task, once, arguments, seeds, books
         self._session = self._fresh()
         self._own = self._session.task
         self._turn = anyio.Lock()  # a client may send several calls at once
 
     def _fresh(self) -> Session:
         """A session of the server's own task."""
+        if self._books is not None:
+            return ScoredSession(self._books)
         # Of seeds that follow each other, one that is told tells the next.
         return Session(self._task, names_episodes=self._seeds is None)
 
@@ -105,7 +119,13 @@ class Client:
             brief = self._play(arguments)
         except ValueError as error:
             return refusal(in_one_line(error))
-        return told({"ok": True, "result": {"brief": brief}})
+        practice = {"practice": True} if self._session.practice else {}
+        return told({"ok": True, "result": {"brief": brief, **practice}})
+
+    def leave(self) -> None:
+        """The client has gone; a scored episode that is under way is abandoned."""
+        if isinstance(self._session, ScoredSession):
+            self._session.leave()
 
     def _play(self, arguments: Mapping[str, object]) -> str:
         """Begin the episode that is asked for, or the server's next.
@@ -179,9 +199,11 @@ class McpServer:
             again whose grade he was told, as long as the server runs, and ``begin`` takes neither seed nor task. None
             lets ``begin`` choose.
         options: Whether ``begin`` takes the options of an episode, such as its difficulty.
+        books: Makes the server one of scored episodes: the books choose them, in place of task and seed.
 
     Raises:
-        ValueError: for an unknown task or file, or a seed that is bad or leaves fewer than ``FEWEST_SEEDS``.
+        ValueError: for an unknown task or file, a seed that is bad or leaves fewer than ``FEWEST_SEEDS``, or seed or
+            options beside books.
     """
 
     def __init__(
@@ -191,14 +213,18 @@ class McpServer:
         limits: ServeLimits | None = None,
         seed: int | None = None,
         options: bool = False,
+        books: Books | None = None,
     ) -> None:
-        own = find_task(task)
+        if books is not None and (seed is not None or options):
+            raise ValueError("seed and options: the books choose the episodes")
+        own = find_task(task if books is None else books.task)
         self.limits = limits or ServeLimits()
         self.open_sessions = 0
-        self._task, self._once = task, once
+        self._task, self._once, self._books = task, once, books
         self._seeds = None if seed is None else seeds_from(seed)
-        self._arguments = begin_arguments(seed is not None, options)
-        offered = [own, *(TASKS.values() if seed is None else ())]
+        chosen = seed is not None or books is not None
+        self._arguments = begin_arguments(chosen, options)
+        offered = [own, *(() if chosen else TASKS.values())]
         self._tools = tools_of([task.config.generator for task in offered], self._arguments)
         self.server: Server[Client, Any] = Server(
             NAME, version=version(NAME), instructions=INSTRUCTIONS, lifespan=self._session
@@ -211,10 +237,12 @@ class McpServer:
     async def _session(self, _: Server[Client, Any]) -> AsyncIterator[Client]:
         """The session of one client, from its connection to its end."""
         self.open_sessions += 1
+        client = Client(self._task, self._once, self._arguments, self._seeds, self._books)
         try:
-            yield Client(self._task, self._once, self._arguments, self._seeds)
+            yield client
         finally:
             self.open_sessions -= 1
+            client.leave()
 
     async def _list(self) -> list[types.Tool]:
         return self._tools
@@ -293,15 +321,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--seed",
         type=int,
         metavar="N",
-        help="seed of the first episode, each further one adds 1; begin chooses neither seed nor task then",
+        help="seed of the first episode, each further one adds 1; begin chooses neither seed nor task then; with "
+        "--books by default the first held-out one of the task",
     )
+    add_books(parser)
     add_limits(parser)
     given = parser.parse_args(arguments)
     limits = limits_of(parser, given)
-    try:
-        server = McpServer(given.task, given.once, limits, given.seed, given.allow_options)
-    except ValueError as error:
-        parser.error(f"argument --seed {given.seed}: {in_one_line(error)}")
+    if given.books is not None and given.allow_options:
+        parser.error("argument --allow-options: not with --books, which choose the episodes")
+    with books_of(parser, given) as books:
+        seed = given.seed if books is None else None  # with books it is that of their first episode
+        try:
+            server = McpServer(given.task, given.once, limits, seed, given.allow_options, books)
+        except ValueError as error:
+            parser.error(f"argument --seed {given.seed}: {in_one_line(error)}")
+        serve(parser, given, server)
+
+
+def serve(parser: argparse.ArgumentParser, given: argparse.Namespace, server: McpServer) -> None:
+    """Serve over HTTP or over standard input and output, as the command line asks."""
+    limits = server.limits
     if given.http:
         hosts, token = gate_of(parser, given)
         run(server.app(*hosts, token=token), limits, given.host, given.port)

@@ -27,6 +27,18 @@ STANDING: dict[str, Any] = {
 }
 
 
+BEGUN: dict[str, Any] = {
+    "properties": {
+        "brief": {"type": "string", "description": "What the data are, what to submit, the budget and the tools."},
+        "practice": {
+            "type": "boolean",
+            "description": "True if the session has played the seed to its end before, so that it may know the truth.",
+        },
+    },
+    "required": ["brief"],
+}
+
+
 class SeedArgument(ConfigModel):
     """What ``begin`` takes."""
 
@@ -76,7 +88,7 @@ def tools_of(generators: Iterable[GeneratorConfig], arguments: type[ConfigModel]
         title="Begin",
         description="Begin an episode, which ends one that is under way. Returns: The brief.",
         inputSchema=arguments.model_json_schema(),
-        outputSchema=schema_of({"result": result_schema({"brief": {"type": "string"}})}, ("ok", "result")),
+        outputSchema=schema_of({"result": result_schema({}) | BEGUN}, ("ok", "result")),
         annotations=hints(reads=False),
     )
     return [begin, *(listed(function) for function in functions.values())]

@@ -20,7 +20,17 @@ from openenv.core.env_server.http_server import HTTPEnvServer
 from openenv.core.env_server.types import ConcurrencyConfig, ServerMode
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from metric_tracker_env.serve.command_line import add_address, add_limits, add_task, gate_of, limits_of, run
+from metric_tracker_env.books import Books
+from metric_tracker_env.serve.command_line import (
+    add_address,
+    add_books,
+    add_limits,
+    add_task,
+    books_of,
+    gate_of,
+    limits_of,
+    run,
+)
 from metric_tracker_env.serve.gate import Gate, hosts_of, token_of
 from metric_tracker_env.serve.limits import FAILED, App, LimitsMiddleware, ServeLimits
 from metric_tracker_env.serve.openenv_env import (
@@ -56,6 +66,7 @@ def make_server(
     task: str | Path | None = None,
     hosts: Iterable[str] = (),
     token: str | None = None,
+    books: Books | None = None,
 ) -> OpenEnvServer:
     """Make the server's application.
 
@@ -64,6 +75,7 @@ def make_server(
         task: Task to play unless a reset names one: a registered name, or a file.
         hosts: Names and addresses that it is reached by, beside those of the loopback; see ``Gate``.
         token: What clients must show; see ``Gate``.
+        books: Makes the server one of scored episodes, see ``InvestigationEnvironment``.
 
     Raises:
         ValueError: for an unknown task or file.
@@ -73,7 +85,7 @@ def make_server(
     # Not create_app: an environment variable could make that serve a web page whose visitors share one session.
     api = FastAPI(title=NAME, version=API_VERSION, description=DESCRIPTION, docs_url=None, redoc_url=None)
     sessions = HTTPEnvServer(
-        partial(InvestigationEnvironment, task),
+        partial(InvestigationEnvironment, task, books),
         InvestigationAction,
         InvestigationObservation,
         concurrency_config=ConcurrencyConfig(max_concurrent_envs=limits.max_sessions),
@@ -160,10 +172,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     add_address(parser, port=8000)
     add_task(parser, None, "unless a reset names one; without either, the default configuration")
+    add_books(parser)
     add_limits(parser)
     given = parser.parse_args(arguments)
-    limits = limits_of(parser, given)
-    run(make_server(limits, given.task, *gate_of(parser, given)).app, limits, given.host, given.port)
+    limits, (hosts, token) = limits_of(parser, given), gate_of(parser, given)
+    with books_of(parser, given) as books:
+        run(make_server(limits, given.task, hosts, token, books).app, limits, given.host, given.port)
 
 
 # With the default limits, for `uvicorn metric_tracker_env.serve.openenv_app:app`; names and token by the environment.

@@ -14,10 +14,11 @@ from openenv.core.env_server.interfaces import Environment
 from openenv.core.env_server.types import Action, EnvironmentMetadata, Observation, State
 from pydantic import ConfigDict, Field
 
+from metric_tracker_env.books import Books
 from metric_tracker_env.config import EpisodeOptions
 from metric_tracker_env.model import in_one_line
 from metric_tracker_env.serve.limits import FAILED, LOG
-from metric_tracker_env.session import NOT_BEGUN, Session
+from metric_tracker_env.session import NOT_BEGUN, ScoredSession, Session
 
 NAME = "metric_tracker_env"
 DESCRIPTION = (
@@ -44,6 +45,10 @@ class InvestigationObservation(Observation):
     brief: str | None = Field(default=None, description="After a reset: data, task, budget, and what tools cost.")
     tools: list[dict[str, Any]] | None = Field(
         default=None, description="After a reset: the tools and submit, in OpenAI's function form."
+    )
+    practice: bool = Field(
+        default=False,
+        description="After a reset: whether the session has played the seed to its end before, and may know its truth.",
     )
     budget_left: int = Field(default=0, ge=0, description="Units left.")
     calls_left: int = Field(default=0, ge=0, description="Calls left.")
@@ -97,6 +102,7 @@ class InvestigationEnvironment(Environment[InvestigationAction, InvestigationObs
 
     Args:
         task: Task to play unless ``reset`` names one: a registered name, or a file.
+        books: Of scored episodes, which choose them, in place of task and seed.
 
     Raises:
         ValueError: for an unknown task or file.
@@ -104,10 +110,14 @@ class InvestigationEnvironment(Environment[InvestigationAction, InvestigationObs
 
     SUPPORTS_CONCURRENT_SESSIONS = True
 
-    def __init__(self, task: str | Path | None = None) -> None:
+    def __init__(self, task: str | Path | None = None, books: Books | None = None) -> None:
         super().__init__()
-        self._task, self._session = task, Session(task)
+        self._task, self._books = task, books
+        self._session = self._fresh()
         self._episode_id: str | None = None
+
+    def _fresh(self) -> Session:
+        return Session(self._task) if self._books is None else ScoredSession(self._books)
 
     def reset(
         self, /, seed: int | None = None, episode_id: str | None = None, task: str | None = None, **options: Any
@@ -140,7 +150,11 @@ class InvestigationEnvironment(Environment[InvestigationAction, InvestigationObs
             self._episode_id = episode_id
             standing, tools = self._session.standing, self._session.schemas
         return InvestigationObservation(
-            brief=brief, tools=tools, budget_left=standing.budget_left, calls_left=standing.calls_left
+            brief=brief,
+            tools=tools,
+            practice=self._session.practice,
+            budget_left=standing.budget_left,
+            calls_left=standing.calls_left,
         )
 
     def step(
@@ -211,5 +225,7 @@ class InvestigationEnvironment(Environment[InvestigationAction, InvestigationObs
         return EnvironmentMetadata(name=NAME, description=DESCRIPTION, version=version(NAME))
 
     def close(self) -> None:
-        """Let go of the engine."""
-        self._session = Session(self._task)
+        """Let go of the engine; a scored episode that is under way is abandoned."""
+        if isinstance(self._session, ScoredSession):
+            self._session.leave()
+        self._session = self._fresh()

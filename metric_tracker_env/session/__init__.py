@@ -3,6 +3,7 @@
 from metric_tracker_env.session.answers import NOT_BEGUN, Answer, PlayedEpisode, Standing
 from metric_tracker_env.session.brief import REFUSAL_COST, brief
 from metric_tracker_env.session.schemas import CALLS, call_schemas
+from metric_tracker_env.session.scored import ScoredSession
 from metric_tracker_env.session.session import Session
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "REFUSAL_COST",
     "Answer",
     "PlayedEpisode",
+    "ScoredSession",
     "Session",
     "Standing",
     "brief",

@@ -23,6 +23,7 @@ from metric_tracker_env.world.episode import EpisodeData
 from metric_tracker_env.world.rng import fresh_seed
 
 LANE = np.zeros(1, np.int64)
+MOST_TOLD = 100_000  # seeds that a session remembers, so that its memory has a bound
 
 
 class Session:
@@ -59,6 +60,8 @@ class Session:
         self._config = build_config(task, config, options)
         self._engine: Engine | None = None
         self._round: Round | None = None
+        self._told: set[int] = set()  # seeds of episodes whose grade was told
+        self._practice = False
         self._brief = ""
 
     def __repr__(self) -> str:
@@ -119,8 +122,10 @@ class Session:
             anew = fresh_seed() if anew is None else anew
         source = engine.source(options)
         played = build_config(config=config, options=options)
+        self._remember()
         engine.deal(LANE, source, [anew])
 
+        self._practice = seed in self._told
         self._task, self._config, self._engine = chosen, config, engine
         self._brief = brief(played, chosen)
         self._round = Round(engine, self._names_episodes)
@@ -139,6 +144,18 @@ class Session:
             positional: Arguments by position, before those by name.
         """
         return NOT_BEGUN if self._round is None else self._round.call(tool, arguments, positional)
+
+    @property
+    def practice(self) -> bool:
+        """Whether the episode under way, or that has ended, has a seed that was played to its end here before."""
+        return self._practice
+
+    def _remember(self) -> None:
+        """Note the seed of an episode that has ended; whoever played it may know its truth."""
+        if self._engine is not None and self.standing.done:
+            seed, number = self._engine.name(0)
+            if number == 0 and len(self._told) < MOST_TOLD:
+                self._told.add(seed)
 
     @property
     def revealed(self) -> np.ndarray:

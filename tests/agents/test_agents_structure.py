@@ -26,7 +26,10 @@ ORDER = (
 )
 # Inside the folders, likewise.
 INSIDE = {
-    "players": ("__init__", "card_file", "outcome", "player", "agent", "policy", "registry", "models", "scripts"),
+    "players": (
+        *("__init__", "card_file", "outcome", "player", "agent", "policy", "registry"),
+        *("books", "models", "scripts"),
+    ),
     "evaluation": ("__init__", "intervals", "rows", "evaluate", "paired", "quiet", "report", "charts", "leaderboard"),
     "llm": (
         *("__init__", "faults", "stream", "reply", "messages", "schemas", "card", "adapt", "client"),  # one request

@@ -23,7 +23,8 @@ from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
 from agents.players.scripts.words import investigate
-from metric_tracker_env import EnvConfig, Session
+from metric_tracker_env import EnvConfig, Seal, Session, get_task
+from metric_tracker_env.books import BOOKS_FILE, Books, Terms, read_books
 from metric_tracker_env.serve import mcp_server
 from metric_tracker_env.serve.limits import ServeLimits
 from metric_tracker_env.serve.mcp_server import BEGIN, PATH, McpServer
@@ -35,6 +36,7 @@ ROOT = Path(__file__).parents[2]
 SEEDS = range(HELD_OUT_SEEDS.start, HELD_OUT_SEEDS.start + 2)
 NAMED_TASKS = ("easy_single_spike", "medium_mixed_pair", "hard_mixed_multi")
 DATE = EnvConfig().generator.date_names[9]
+SEAL = Seal("1b" * 32)
 HEADERS = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
 
 
@@ -240,16 +242,105 @@ def test_a_server_may_choose_the_episodes() -> None:
         anyio.run(go)
 
 
+def test_a_scored_server_keeps_the_books(tmp_path: Path) -> None:
+    """The books choose, ``begin`` takes nothing, a second begin and a client that goes abandon, and grades are kept."""
+    task = get_task("easy_mixed")
+    with Books.kept(tmp_path, Terms.of("client", task, 5, seal=SEAL), task.name, SEAL) as books:
+        server = McpServer(books=books)
+
+        async def go() -> None:
+            async with connected(url) as first, connected(url) as second:
+                (begin, *_) = (await first.list_tools()).tools
+                assert begin.inputSchema["properties"] == {}
+                assert "unknown key" in json.loads(await call(first, BEGIN, {"seed": SEEDS.start}))["error"]
+                assert "begin" in json.loads(await call(first, "submit", {"rows": []}))["error"]
+                for session in (first, first, second):
+                    assert json.loads(await call(session, BEGIN, {}))["ok"]
+                here = Session(task.name, seal=SEAL)
+                here.begin(SEEDS.start + 1)
+                opened = await call(first, "rows_for_date", {"date": DATE})
+                assert opened == here.call("rows_for_date", {"date": DATE}).text
+                end = json.loads(await call(first, "submit", {"rows": []}))
+                assert (end["done"], end["episode"]["seal"]) == (True, SEAL.hash)
+            async with connected(url) as third:
+                for left in (True, True, False):
+                    told = json.loads(await call(third, BEGIN, {}))
+                    assert told["ok"] is left
+                assert "none is left" in told["error"]
+
+        with serving(server) as url:
+            anyio.run(go)
+            wait_for(lambda: server.open_sessions == 0)
+    record = read_books(tmp_path)
+    assert [len(episode.calls) for episode in record.episodes] == [0, 2, 0, 0, 0]
+    assert [episode.ended is not None for episode in record.episodes] == [False, True, False, False, False]
+    told = (tmp_path / BOOKS_FILE).read_text()
+    assert told.count("abandon") == 4
+    assert SEAL.secret not in told
+
+
+def test_the_command_keeps_books_over_stdio(tmp_path: Path) -> None:
+    """With ``--books`` the command writes each episode down, goes on with them, and refuses what does not fit."""
+    (tmp_path / "seal").write_text(SEAL.secret)
+    folder = str(tmp_path / "kept")
+    asked = ["--books", folder, "--agent", "client", "--episodes", "3", "--task", "easy_mixed"]
+    sealed = [*asked, "--seal", str(tmp_path / "seal")]
+
+    async def go() -> None:
+        async with piped(*sealed) as session:
+            assert json.loads(await call(session, BEGIN, {}))["ok"]
+            assert json.loads(await call(session, "submit", {"rows": []}))["done"]
+
+    for _ in range(2):
+        anyio.run(go)
+    record = read_books(folder)
+    assert [episode.ended is not None for episode in record.episodes] == [True, True]
+    assert record.terms.seal == SEAL.hash
+    for options, told in (
+        (asked, "seal"),
+        ([*sealed, "--allow-options"], "--allow-options"),
+        ([*sealed[:4], *sealed[6:]], "--episodes: needed"),
+        (["--agent", "client"], "--agent: only with --books"),
+        ([*sealed[:6], "--task", "hard_mixed", *sealed[8:]], "task, instruction, config differ"),
+        ([*sealed, "--seed", "-1"], "first_seed"),
+        ([*sealed[:-1], str(tmp_path / "none")], "No such file"),
+    ):
+        ended = subprocess.run(
+            [sys.executable, "-m", "metric_tracker_env.serve", "mcp", *options],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+        )
+        assert ended.returncode == 2, options
+        assert told in " ".join(ended.stderr.split()), options
+
+
+def test_a_seed_played_again_is_said_to_be_practice() -> None:
+    """Outside scored servers a seed may be begun again after its end, and ``begin`` says that this is practice."""
+
+    async def go() -> None:
+        async with connected(url) as session:
+            for practice in (False, True):
+                told = json.loads(await call(session, BEGIN, {"seed": 9}))
+                assert told["result"].get("practice", False) is practice
+                await call(session, "submit", {"rows": []})
+
+    with serving(McpServer()) as url:
+        anyio.run(go)
+
+
 def test_a_session_is_briefed_for_its_task_and_told_its_episode() -> None:
     """``begin`` gives the brief of the task that it names, as in process; the last answer the seed that it gave."""
 
     async def go() -> None:
         async with connected(url) as session:
-            for task in ("easy_single_spike", "hard_mixed", "hard_mixed"):
-                told = json.loads(await call(session, BEGIN, {"task": task, "seed": 9}))
-                assert told == {"ok": True, "result": {"brief": Session(task).begin(9)}}
+            for seed, task in enumerate(("easy_single_spike", "hard_mixed", "hard_mixed")):
+                told = json.loads(await call(session, BEGIN, {"task": task, "seed": seed}))
+                assert told == {"ok": True, "result": {"brief": Session(task).begin(seed)}}
                 end = json.loads(await call(session, "submit", {"rows": []}))
-                assert (end["episode"]["seed"], end["episode"]["number"]) == (9, 0)
+                assert (end["episode"]["seed"], end["episode"]["number"]) == (seed, 0)
 
     with serving(McpServer()) as url:
         anyio.run(go)

@@ -30,7 +30,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from agents.players.scripts.words import converse, investigate
-from metric_tracker_env import TASKS, GeneratorConfig, Session
+from metric_tracker_env import TASKS, GeneratorConfig, Session, get_task
+from metric_tracker_env.books import BOOKS_FILE, Books, Terms, read_books
 from metric_tracker_env.play.engine import Engine
 from metric_tracker_env.serve import openenv_app, openenv_env
 from metric_tracker_env.serve.limits import FAILED, ServeLimits
@@ -113,6 +114,48 @@ def caller(client: Any) -> Callable[[str, dict[str, Any]], str]:
         return client.step(InvestigationAction(tool=tool, arguments=arguments)).observation.answer
 
     return call
+
+
+# It keeps the books of scored episodes
+
+
+def test_a_scored_server_chooses_and_writes_down(tmp_path: Path) -> None:
+    """A reset takes neither seed, task nor options; what is left counts as abandoned; the books hold every call."""
+    task = get_task("easy_mixed")
+    with Books.kept(tmp_path, Terms.of("client", task, 4), task.name) as books:
+        settings = ServeLimits()
+        server = make_server(settings, books=books)
+        with listening(server.app, settings) as address:
+            running = Live(address, server)
+            with running.client() as client:
+                for given in ({"seed": 1}, {"task": "hard_mixed"}, {"difficulty": "easy"}):
+                    with pytest.raises(RuntimeError, match="scored"):
+                        client.reset(**given)
+                assert client.reset(episode_id="mine").observation.brief == Session(task.name).begin(1)
+                result = client.step(InvestigationAction(tool="list_suspicious_dates"))
+                assert result.observation.told["ok"]
+                last = client.step(InvestigationAction(tool="submit", arguments={"rows": []}))
+                assert last.done
+                assert "episode" not in last.observation.told
+                client.reset()
+            with running.client() as client:
+                client.reset()
+                client.reset()
+                with pytest.raises(RuntimeError, match="none is left"):
+                    client.reset()
+            wait_for(lambda: running.sessions == 0)
+    record = read_books(tmp_path)
+    assert [len(episode.calls) for episode in record.episodes] == [2, 0, 0, 0]
+    assert [episode.ended is not None for episode in record.episodes] == [True, False, False, False]
+    assert (tmp_path / BOOKS_FILE).read_text().count("abandon") == 3
+
+
+def test_a_seed_played_again_is_practice(server: Live) -> None:
+    """A session that begins a seed again whose grade it was told is told that this is practice."""
+    with server.client() as client:
+        for practice in (False, True):
+            assert client.reset(seed=4).observation.practice is practice
+            client.step(InvestigationAction(tool="submit", arguments={"rows": []}))
 
 
 # It is an OpenEnv server

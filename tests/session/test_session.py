@@ -294,6 +294,18 @@ def test_a_session_may_keep_its_episodes_to_itself() -> None:
     assert session.episode().expected_rows == truth(session.config).expected_rows  # whose process it is may look
 
 
+def test_a_seed_that_was_played_to_its_end_is_practice() -> None:
+    """A seed is practice once its grade was told in the session, not after it was left, and not another seed."""
+    session, found = Session("easy_mixed"), []
+    for seed, submits in ((1, False), (1, True), (1, True), (2, True), (None, True), (2, True)):
+        session.begin(seed)
+        found.append(session.practice)
+        if submits:
+            session.call(SUBMIT, {"rows": []})
+    assert found == [False, False, True, False, False, True]
+    assert not Session("easy_mixed").practice
+
+
 # What is told when
 
 
@@ -325,6 +337,7 @@ def test_the_public_surface_is_small() -> None:
         "config",
         "episode",
         "grade",
+        "practice",
         "revealed",
         "scene",
         "schemas",
