@@ -2,7 +2,8 @@
 
 ``run`` plays one agent with any configuration, ``compare`` is the leaderboard of many; ``fit`` reads a history of your
 own, and ``watch`` says what to look at in its last days; ``export-html`` writes the replay of an episode; ``seal``
-makes a secret for episodes that nobody can make beforehand, and ``reveal`` tells it afterwards.
+makes a secret for episodes that nobody can make beforehand, ``reveal`` tells it afterwards, and ``audit`` lets exploits
+try to buy a score.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from metric_tracker_env.config import Reward, View
 from metric_tracker_env.schema import Difficulty, ScenarioFamily
 from metric_tracker_env.tasks import HELD_OUT_SEEDS
 
+from .audit.command import audit
 from .command_line import check_whole, command, described, need, told_in_one_line
 from .evaluation.evaluate import MAX_WORKERS, check_seeds, config_of, evaluate
 from .evaluation.leaderboard import check_writable, leaderboard
@@ -163,6 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "run": run,
         "compare": compare,
         "export-html": with_positional(export_html, "agent"),
+        "audit": audit,
         "seal": with_positional(seal, "file"),
         "reveal": with_positional(reveal, "file"),
         "fit": with_positional(fit, "source"),

@@ -18,6 +18,7 @@ ORDER = (
     "players",  # what plays: the protocol, the registry, scripts, saved models
     "evaluation",  # which knows players by their protocol
     "sealing",
+    "audit",  # by agents that try to buy a score
     "llm",
     "training",
     "own_data",  # a history of one's own
@@ -35,6 +36,7 @@ INSIDE = {
         *("__init__", "faults", "stream", "reply", "messages", "schemas", "card", "adapt", "client"),  # one request
         *("transcript", "journal", "episode", "run", "summary", "command", "__main__"),
     ),
+    "audit": ("__init__", "door", "exploit", "blind", "cheats", "owner", "command"),
     "own_data": ("__init__", "files", "picture", "fit", "report", "watch", "command"),
     "training": ("__init__", "settings", "curve", "held_out", "recorder", "demonstrations", "checkpoint", "sb3_run"),
 }

@@ -301,7 +301,7 @@ def test_the_command_keeps_books_over_stdio(tmp_path: Path) -> None:
         ([*sealed, "--allow-options"], "--allow-options"),
         ([*sealed[:4], *sealed[6:]], "--episodes: needed"),
         (["--agent", "client"], "--agent: only with --books"),
-        ([*sealed[:6], "--task", "hard_mixed", *sealed[8:]], "task, instruction, config differ"),
+        ([*sealed[:6], "--task", "hard_mixed", *sealed[8:]], "task, config differ"),
         ([*sealed, "--seed", "-1"], "first_seed"),
         ([*sealed[:-1], str(tmp_path / "none")], "No such file"),
     ):
