@@ -1,9 +1,9 @@
 """The command line.
 
-``run`` plays one agent with any configuration, ``compare`` is the leaderboard of many; ``fit`` reads a history of your
-own, and ``watch`` says what to look at in its last days; ``export-html`` writes the replay of an episode; ``seal``
-makes a secret for episodes that nobody can make beforehand, ``reveal`` tells it afterwards, and ``audit`` lets exploits
-try to buy a score.
+``run`` plays one agent with any configuration, ``compare`` is the leaderboard of many, ``play`` lets you play yourself;
+``fit`` reads a history of your own, and ``watch`` says what to look at in its last days; ``export-html`` writes the
+replay of an episode; ``seal`` makes a secret for episodes that nobody can make beforehand, ``reveal`` tells it
+afterwards, and ``audit`` lets exploits try to buy a score.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from .progress import progress_bar
 from .replay import export_html
 from .sealing import reveal, seal, told_seal
 from .tasks import presets, task_of
+from .terminal.command import play
 
 COMPARED_TASKS = ("easy_mixed", "medium_mixed", "hard_mixed")
 DEFAULT_EPISODES = 1000
@@ -166,6 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "compare": compare,
         "export-html": with_positional(export_html, "agent"),
         "audit": audit,
+        "play": play,
         "seal": with_positional(seal, "file"),
         "reveal": with_positional(reveal, "file"),
         "fit": with_positional(fit, "source"),

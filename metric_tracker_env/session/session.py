@@ -166,14 +166,20 @@ class Session:
         """
         return self._begun().progress(0).revealed
 
-    def scene(self) -> Scene:
+    def scene(self, reported: np.ndarray | None = None) -> Scene:
         """What may be drawn of the episode: before its end what was paid for, then the truth as well.
+
+        Args:
+            reported: (D, E) bool, cells of a draft that the player keeps; none unless given.
 
         Raises:
             gymnasium.error.ResetNeeded: before the first episode.
         """
         engine = self._begun()
-        return Scene(engine.config, engine.episode(0), engine.progress(0), self.standing.done)
+        progress = engine.progress(0)
+        if reported is not None:
+            progress = progress._replace(reported=reported)
+        return Scene(engine.config, engine.episode(0), progress, self.standing.done)
 
     def _begun(self) -> Engine:
         if self._engine is None or self._round is None:

@@ -9,8 +9,9 @@ import numpy as np
 
 from metric_tracker_env.config import EpisodeConfig, check_seed
 from metric_tracker_env.play.actions import SUBMIT
+from metric_tracker_env.render.scene import Scene
 from metric_tracker_env.schema import MetricSubmissionRow
-from metric_tracker_env.session import Answer, Session
+from metric_tracker_env.session import Answer, ScoredSession, Session
 from metric_tracker_env.tools.tables import from_tables
 from metric_tracker_env.world.episode import EpisodeData, MetricDataGenerator
 
@@ -30,8 +31,11 @@ class Step(NamedTuple):
 class Visitor:
     """Plays through the session that agents play through, and reads no truth before the end.
 
+    Args:
+        session: A task, whose episodes the visitor chooses; or a session, which may be one of scored episodes.
+
     Attributes:
-        seed: Of the episode, always shown.
+        seed: Of the episode, always shown; None while a scored one is under way.
         options: Of this episode, as a reset takes them.
         steps: The calls so far.
         draft: (day, entity) of the rows to submit, in the order in which they were added.
@@ -39,18 +43,21 @@ class Visitor:
         shown_at: (D, E) int64: number of the call that first showed each cell, 0 for none.
     """
 
-    def __init__(self, task: str) -> None:
-        self.session = Session(task)
-        self.seed = 0
+    def __init__(self, session: str | Session) -> None:
+        self.session = session if isinstance(session, Session) else Session(session)
+        self.scored = isinstance(session, ScoredSession)
+        self.seed: int | None = None
         self.options: dict[str, Any] = {}
-        self.begin(None, 0, {})
+        self.begin(None, None if self.scored else 0, {})
 
-    def begin(self, task: str | None, seed: int, options: Mapping[str, Any]) -> None:
-        """Begin an episode.
+    def begin(self, task: str | None, seed: int | None, options: Mapping[str, Any]) -> None:
+        """Begin an episode; of scored ones the next, whose seed nobody chooses.
 
         Raises:
-            ValueError: for a bad task, seed or option; the episode under way goes on then.
+            ValueError: for a bad task, seed or option, or no seed; the episode under way goes on then.
         """
+        if not self.scored and seed is None:
+            raise ValueError("seed None: an episode that counts for nothing has a seed of the visitor's choice")
         check_seed(seed)
         self.session.begin(seed, task, **options)
         self.seed, self.options = seed, dict(options)
@@ -107,15 +114,28 @@ class Visitor:
         scene = self.session.scene()
         return [scene.row(day, entity) for day, entity in self.draft]
 
+    def scene(self) -> Scene:
+        """What may be drawn, with the draft."""
+        reported = np.zeros(self.shown_at.shape, bool)
+        for cell in self.draft:
+            reported[cell] = True
+        return self.session.scene(reported)
+
     def submit(self) -> Answer:
         """Submit the draft, which ends the episode."""
         return self.call(SUBMIT, {"rows": [row.model_dump(mode="json") for row in self.rows()]})
 
     def look_at_truth(self) -> None:
-        """Show the truth before the end, for debugging: the episode does not count then."""
+        """Show the truth before the end, for debugging: the episode does not count then.
+
+        Raises:
+            ValueError: while a scored episode is under way.
+        """
         if not self.session.standing.done:
+            if self.scored:
+                raise ValueError("this episode is scored; its truth is shown when it has ended")
             self.counted = False
-        self._truth = self.episode()
+            self._truth = self.episode()
 
     @property
     def truth(self) -> EpisodeData | None:
@@ -127,5 +147,5 @@ class Visitor:
     def episode(self) -> EpisodeData:
         """The episode, made again from its seed."""
         config = self.session.config
-        request: EpisodeConfig = config.model_copy(update=self.options).episode_config(seed=self.seed)
+        request: EpisodeConfig = config.model_copy(update=self.options).episode_config(seed=self.seed or 0)
         return MetricDataGenerator(config.generator).generate_episode(request)

@@ -19,6 +19,7 @@ ORDER = (
     "evaluation",  # which knows players by their protocol
     "sealing",
     "audit",  # by agents that try to buy a score
+    "terminal",  # where a person plays
     "llm",
     "training",
     "own_data",  # a history of one's own
@@ -37,6 +38,7 @@ INSIDE = {
         *("transcript", "journal", "episode", "run", "summary", "command", "__main__"),
     ),
     "audit": ("__init__", "door", "exploit", "blind", "cheats", "owner", "command"),
+    "terminal": ("__init__", "lines", "screen", "game", "command"),
     "own_data": ("__init__", "files", "picture", "fit", "report", "watch", "command"),
     "training": ("__init__", "settings", "curve", "held_out", "recorder", "demonstrations", "checkpoint", "sb3_run"),
 }
