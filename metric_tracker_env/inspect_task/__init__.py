@@ -19,9 +19,9 @@ except ImportError as error:
     ) from error
 
 from metric_tracker_env.inspect_task.play import begin, investigate
-from metric_tracker_env.inspect_task.scores import grade, trials
+from metric_tracker_env.inspect_task.scores import grade, solved, trials
 from metric_tracker_env.inspect_task.task import investigation
 
 del _inspect_ai
 
-__all__ = ["begin", "grade", "investigate", "investigation", "trials"]
+__all__ = ["begin", "grade", "investigate", "investigation", "solved", "trials"]

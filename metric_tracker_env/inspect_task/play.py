@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from inspect_ai.model import ChatMessageUser, execute_tools, get_model
@@ -64,7 +65,7 @@ def investigate(reminders: int = REMINDERS) -> Solver:
             if message.tool_calls:
                 silent = 0
                 for call in message.tool_calls:
-                    alone = message.model_copy(update={"tool_calls": [_readable(call)]})
+                    alone = message.model_copy(update={"tool_calls": [replace(call, parse_error=None)]})
                     made = await execute_tools([*before, alone], [_judged(state, call)])
                     state.messages.extend(made.messages)
             elif state.output.stop_reason == FULL_CONTEXT:
@@ -103,11 +104,6 @@ def _judged(state: TaskState, call: ToolCall) -> ToolDef:
         return _answer(state, call.function, call.parse_error or kwargs)
 
     return ToolDef(execute, call.function, call.function, ANYTHING, max_output=NOT_CUT)
-
-
-def _readable(call: ToolCall) -> ToolCall:
-    """A call that Inspect does not refuse by itself."""
-    return ToolCall(id=call.id, function=call.function, arguments=call.arguments, view=call.view, type=call.type)
 
 
 def _answer(state: TaskState, tool: str, arguments: Any) -> str:

@@ -1,4 +1,4 @@
-"""The scorer: the parts of the session's grade; and what several epochs say of an episode."""
+"""The scorers: the parts of the session's grade, and whether an episode was solved; and what epochs say of that."""
 
 # pyright: reportMissingImports=false
 
@@ -20,7 +20,7 @@ def trials() -> Metric:
     def of(scores: list[SampleScore]) -> dict[str, float]:
         episodes: dict[str, list[bool]] = {}
         for sample in scores:
-            episodes.setdefault(str(sample.sample_id), []).append(sample.score.as_float() == 1.0)
+            episodes.setdefault(str(sample.sample_id), []).append(sample.score.as_bool())
         most = min(map(len, episodes.values()), default=0)
         found = {f"pass@{k}": [any_solved(tried, k) for tried in episodes.values()] for k in range(1, most + 1)}
         found |= {f"pass^{k}": [all_solved(tried, k) for tried in episodes.values()] for k in range(2, most + 1)}
@@ -29,24 +29,42 @@ def trials() -> Metric:
     return of
 
 
-@scorer(metrics={"*": [mean(), stderr()], "solved": [trials()]})
-def grade(solved: float = SOLVED) -> Scorer:
-    """The session's grade; all 0 for an episode that did not come to its end, as one that was abandoned.
+@scorer(metrics={"*": [mean(), stderr()]})
+def grade() -> Scorer:
+    """The parts of the session's grade, and the units spent.
 
-    Args:
-        solved: Score from which an episode counts as solved.
+    An episode that has not come to its end has no grade, and counts 0 in each part, as one that was abandoned.
     """
 
     async def score(state: TaskState, target: Target) -> Score:  # noqa: ARG001 - the signature is Inspect's
         outcome = Outcome.read(state.store)
         told = outcome.grade
         parts = {name: 0.0 if told is None else getattr(told, name) for name in PARTS}
-        parts["exact"] = float(told is not None and told.exact)
-        parts["solved"] = float(told is not None and told.score >= solved)
-        if told is None:
-            why = f"nothing was submitted: {outcome.finish or 'a limit of Inspect'} ended the conversation"
-        else:
-            why = "\n".join((f"{told.matched} of {told.expected} rows found, {told.submitted} submitted", *told.issues))
-        return Score(value={**parts, "cost": float(outcome.cost)}, explanation=why, metadata=outcome.model_dump(mode="json"))
+        parts |= {"exact": float(told is not None and told.exact), "cost": float(outcome.cost)}
+        return Score(value=parts, explanation=_in_words(outcome), metadata=outcome.model_dump(mode="json"))
 
     return score
+
+
+@scorer(metrics=[mean(), stderr(), trials()])
+def solved(threshold: float = SOLVED) -> Scorer:
+    """Whether the score reaches a threshold: 1 or 0, so that reducers of epochs such as ``pass_k_4`` mean something.
+
+    Args:
+        threshold: Score from which an episode counts as solved.
+    """
+
+    async def score(state: TaskState, target: Target) -> Score:  # noqa: ARG001 - the signature is Inspect's
+        told = Outcome.read(state.store).grade
+        return Score(value=float(told is not None and told.score >= threshold))
+
+    return score
+
+
+def _in_words(outcome: Outcome) -> str:
+    """How an episode ended, and each fault of what was submitted."""
+    told = outcome.grade
+    if told is None:
+        return f"no grade, as the conversation was ended by {outcome.finish or 'a limit of Inspect'}"
+    found = f"{told.matched} of {told.expected} rows found, {told.submitted} submitted, {outcome.cost} units spent"
+    return "\n".join((found, *told.issues))

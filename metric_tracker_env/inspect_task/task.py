@@ -9,7 +9,7 @@ from inspect_ai.dataset import MemoryDataset, Sample
 
 import metric_tracker_env
 from metric_tracker_env.inspect_task.play import REMINDERS, begin, investigate, leave
-from metric_tracker_env.inspect_task.scores import grade
+from metric_tracker_env.inspect_task.scores import grade, solved
 from metric_tracker_env.seal import Seal
 from metric_tracker_env.session import brief
 from metric_tracker_env.tasks import find_task
@@ -24,7 +24,7 @@ def investigation(
     episodes: int = 50,
     first: int = 1,
     reminders: int = REMINDERS,
-    solved: float = SOLVED,
+    threshold: float = SOLVED,
     seal: str | None = None,
 ) -> Task:
     """Investigate funnel metrics with analysis tools and submit the root causes.
@@ -36,7 +36,7 @@ def investigation(
         episodes: How many held-out episodes.
         first: Number of the first of them.
         reminders: After replies without a tool call, one after another, until the episode ends.
-        solved: Score from which an episode counts as solved.
+        threshold: Score from which an episode counts as solved.
         seal: Play sealed episodes: file of the secret, or "env" for the variable METRIC_TRACKER_SEAL.
 
     Raises:
@@ -47,8 +47,8 @@ def investigation(
     _check_whole("first", first, 1, there_are)
     _check_whole("episodes", episodes, 1, there_are + 1 - first)
     _check_whole("reminders", reminders, 0, MOST_REMINDERS)
-    if isinstance(solved, bool) or not isinstance(solved, int | float) or not 0 <= solved <= 1:
-        raise ValueError(f"solved {solved!r} is not a number from 0 to 1")
+    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
+        raise ValueError(f"threshold {threshold!r} is not a number from 0 to 1")
     told = brief(played.config, played)
     about = {"environment": metric_tracker_env.ENV_ID, "task": played.name}
     return Task(
@@ -56,7 +56,7 @@ def investigation(
         setup=begin(task, seal),
         solver=investigate(reminders),
         cleanup=leave,
-        scorer=grade(solved),
+        scorer=[grade(), solved(threshold)],
         version=metric_tracker_env.__version__,
         metadata=about if sealed is None else about | {"seal": sealed.hash},
     )
