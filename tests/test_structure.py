@@ -30,9 +30,10 @@ ORDER = (
     "render",
     "session",  # an episode in words
     *("base_env", "env", "vector_env", "investigation"),  # the doors
-    *("sb3", "serve", "inspect_task"),
+    *("sb3", "serve"),
     "ui",  # the page
     "__init__",
+    "inspect_task",  # a door that tells the id of the environment
 )
 # Inside the folders, likewise.
 INSIDE = {

@@ -1,4 +1,4 @@
-"""For Inspect (``inspect_ai``): the task ``metric_tracker_env/investigation``, its solver and its scorer (extra ``inspect``).
+"""For Inspect (extra ``inspect``): the task ``metric_tracker_env/investigation``, its solver and its scorers.
 
 The package's entry point of the group ``inspect_ai`` names this package, so that Inspect finds the task by its name:
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from inspect_ai import Task, task
 from inspect_ai.dataset import MemoryDataset, Sample
 
-import metric_tracker_env
+from metric_tracker_env import ENV_ID, __version__
 from metric_tracker_env.inspect_task.play import REMINDERS, begin, investigate, leave
 from metric_tracker_env.inspect_task.scores import grade, solved
 from metric_tracker_env.seal import Seal
@@ -50,14 +50,14 @@ def investigation(
     if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
         raise ValueError(f"threshold {threshold!r} is not a number from 0 to 1")
     told = brief(played.config, played)
-    about = {"environment": metric_tracker_env.ENV_ID, "task": played.name}
+    about = {"environment": ENV_ID, "task": played.name}
     return Task(
         dataset=MemoryDataset([Sample(told, id=number) for number in range(first, first + episodes)], played.name),
         setup=begin(task, seal),
         solver=investigate(reminders),
         cleanup=leave,
         scorer=[grade(), solved(threshold)],
-        version=metric_tracker_env.__version__,
+        version=__version__,
         metadata=about if sealed is None else about | {"seal": sealed.hash},
     )
 
