@@ -8,6 +8,7 @@ Run in the virtual environment of the extra ``inspect``, which has ``openai`` to
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import json
 import os
 import subprocess
@@ -470,6 +471,17 @@ def test_the_name_of_the_task_over_http(tmp_path: Path) -> None:
         session, answers = by_the_analyst(TASK, seed)
         assert told_in(sample) == answers
         assert parts(sample)["score"] == session.grade().score > 0.9
+
+
+def test_the_page_names_every_option_and_score(tmp_path: Path) -> None:
+    """docs/inspect.md has a line for each argument of the task and each score, and the default of each argument."""
+    page = (ROOT / "docs" / "inspect.md").read_text(encoding="utf-8")
+    for name, argument in inspect.signature(investigation).parameters.items():
+        default = "FILE" if argument.default is None else argument.default
+        assert f"`-T {name}={default}`" in page
+    (sample,) = samples(evaluated(lambda *_: says(), tmp_path))
+    for name in parts(sample):
+        assert f"`{name}`" in page
 
 
 # Which episodes
