@@ -471,6 +471,12 @@ def test_the_name_of_the_task_over_http(tmp_path: Path) -> None:
         session, answers = by_the_analyst(TASK, seed)
         assert told_in(sample) == answers
         assert parts(sample)["score"] == session.grade().score > 0.9
+    again = tmp_path / "again.eval"
+    scorer = ["--scorer", "metric_tracker_env/solved", "-S", "threshold=1"]
+    run("score", file, *scorer, "--action", "overwrite", "--output-file", again, **environment)
+    assert log.samples is not None
+    perfect = [parts(sample)["score"] == 1.0 for sample in log.samples]
+    assert metrics(read_eval_log(str(again)), "solved", "mean")["mean"] == sum(perfect) / 2
 
 
 def test_the_page_names_every_option_and_score(tmp_path: Path) -> None:
