@@ -89,6 +89,11 @@ class Grade(StrictModel):
     issues: tuple[str, ...] = Field(description="Each fault as a sentence; rows are numbered from 1.")
     faults: tuple[Fault, ...] = Field(description="The same as data, in the same order.")
 
+    @property
+    def exact(self) -> bool:
+        """Whether each expected cell was submitted, once, and nothing else; its fields may be wrong."""
+        return self.matched == self.submitted == self.expected
+
 
 class _Issue(NamedTuple):
     """A sentence, and what it says as data: one fault, or one for each bad field of an invalid row."""

@@ -25,7 +25,7 @@ ORDER = (
     *("model", "seal", "schema", "config", "measure", "tasks", "view", "submission"),  # the vocabulary and the rules
     *("history", "fitting"),  # a user's own data, and what is normal in them
     "world",  # from a key to a labelled episode
-    *("scoring", "tools"),
+    *("scoring", "trials", "tools"),
     "play",  # from episodes to steps
     "render",
     "books",  # of what is played for score
@@ -34,6 +34,7 @@ ORDER = (
     *("sb3", "serve"),
     "ui",  # the page
     "__init__",
+    "inspect_task",  # a door that tells the id of the environment
 )
 # Inside the folders, likewise.
 INSIDE = {
@@ -68,16 +69,18 @@ INSIDE = {
     "render": ("sheet", "layout", "scene", "calendar", "frame", "text", "png", "__init__"),
     "ui": ("visitor", "snapshot", "html", "app", "__init__", "__main__"),
     "session": ("answers", "schemas", "evidence", "brief", "round", "session", "scored", "__init__"),
+    "inspect_task": ("outcome", "play", "scores", "task", "__init__"),
 }
 OPTIONAL = {"matplotlib", "torch", "rich", "tyro", "pandas", "narwhals", "stable_baselines3", "sb3_contrib", "PIL"}
 OPTIONAL |= {"duckdb", "holidays", "polars", "pyarrow", "tomli_w"}
 OPTIONAL |= {"torchrl", "tensordict", "openai", "filelock"}
-OPTIONAL |= {"openenv", "fastapi", "h11", "starlette", "uvicorn", "mcp"}
+OPTIONAL |= {"openenv", "fastapi", "h11", "starlette", "uvicorn", "mcp", "inspect_ai"}
 # A subpackage that is about a library imports it; nothing else of the package does.
 ADAPTERS = {
     "sb3": {"stable_baselines3", "sb3_contrib", "torch"},
     "serve": {"anyio", "openenv", "fastapi", "h11", "starlette", "uvicorn", "mcp"},
     "ui": {"starlette"},
+    "inspect_task": {"inspect_ai"},
 }
 STANDS_ON = {"ui": {"serve"}}  # an adapter that another one may import
 UNGUESSABLE = {"ui.app", "seal"}  # a visitor's cookie, a secret

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from metric_tracker_env import EnvConfig, Seal
 from metric_tracker_env.tasks import HELD_OUT_SEEDS, Task, build_config
+from metric_tracker_env.trials import SOLVED
 
 from ..command_line import check_number, check_whole, command, described, need, told_in_one_line
 from ..evaluation.evaluate import evaluate
@@ -25,7 +26,7 @@ from .card import LlmCard, LlmSettings, Prices, TokensField, card_of, slug
 from .faults import FAILED, EndpointError
 from .run import TRANSCRIPTS_FILE, LlmRun
 from .schemas import Mode
-from .summary import SOLVED, Summary, family_table
+from .summary import Summary, family_table
 from .transcript import Transcript
 
 NEEDED = {"openai": "llm", "filelock": "llm", "rich": "llm", "tyro": "llm"}

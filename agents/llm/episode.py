@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from metric_tracker_env import EnvConfig, Session
 from metric_tracker_env.play.actions import SUBMIT
+from metric_tracker_env.session import REMINDER
 from metric_tracker_env.tasks import Task
 
 from ..players.outcome import EpisodeLine, rows_of, submitted_cells
@@ -20,10 +21,6 @@ from .reply import Reply
 from .schemas import without_nulls
 from .transcript import Briefing, Tokens, Transcript, Used
 
-REMINDER = (
-    f"There was no tool call in your reply, so nothing has happened. Go on by calling a tool; {SUBMIT} hands in your "
-    "rows and ends the episode."
-)
 # Why replies without a call ended, where that says more than that there was none.
 LAST_REASON: dict[str | None, Finish] = {"length": "length", "content_filter": "filtered"}
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from math import comb
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from metric_tracker_env.schema import StrictModel
+from metric_tracker_env.trials import SOLVED, all_solved
 
 from ..evaluation.evaluate import Evaluation, Figure
 from ..evaluation.intervals import Interval, bootstrap
@@ -21,8 +21,6 @@ from .transcript import Tokens, Transcript
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-SOLVED = 0.9  # score from which an episode counts as solved, unless told otherwise
 
 
 class Summary(StrictModel):
@@ -135,9 +133,9 @@ class Summary(StrictModel):
 def pass_hat(solved: Sequence[Sequence[bool]], k: int) -> Interval:
     """The chance that k trials of an episode are all solved, without bias from n of each, over episodes.
 
-    S. Yao et al.: tau-bench, 2024: the mean of C(c, k) / C(n, k), where c of n trials were solved. k = 1 is pass@1.
+    k = 1 is pass@1.
     """
-    shares = np.array([comb(sum(trials), k) / comb(len(trials), k) for trials in solved])
+    shares = np.array([all_solved(trials, k) for trials in solved])
     return bootstrap(shares, bounds=(0.0, 1.0))
 
 

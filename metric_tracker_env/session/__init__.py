@@ -1,7 +1,7 @@
 """Playing by calling tools by name: the session behind every door for agents that use words."""
 
 from metric_tracker_env.session.answers import NOT_BEGUN, Answer, PlayedEpisode, Standing
-from metric_tracker_env.session.brief import REFUSAL_COST, brief
+from metric_tracker_env.session.brief import REFUSAL_COST, REMINDER, brief
 from metric_tracker_env.session.schemas import CALLS, call_schemas
 from metric_tracker_env.session.scored import ScoredSession
 from metric_tracker_env.session.session import Session
@@ -10,6 +10,7 @@ __all__ = [
     "CALLS",
     "NOT_BEGUN",
     "REFUSAL_COST",
+    "REMINDER",
     "Answer",
     "PlayedEpisode",
     "ScoredSession",

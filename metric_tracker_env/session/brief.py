@@ -15,6 +15,10 @@ from metric_tracker_env.tools.overview import SCORING
 
 ADJUSTED = "Weekdays and the level of the weeks have been divided out of the counts. "
 REFUSAL_COST = 1  # units that a bad call costs
+REMINDER = (  # to a model that has replied without a call
+    f"There was no tool call in your reply, so nothing has happened. Go on by calling a tool; {SUBMIT} hands in your "
+    "rows and ends the episode."
+)
 
 
 def brief(config: EnvConfig, task: Task | None = None) -> str:
