@@ -1,0 +1,52 @@
+"""How Sphinx builds the site: ``python -m sphinx -W --keep-going docs site``.
+
+It reads nothing from the network. A page that no list of ``index.md`` names, a link or an anchor that is not there, and
+a heading that is out of order are warnings, which ``-W`` makes errors.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # the pages tell of this tree, whatever is installed
+
+project = "metric_tracker_env"
+version = release = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+author = copyright = "The metric_tracker_env contributors"  # noqa: A001 - Sphinx reads this name
+
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+exclude_patterns = ["recipes"]
+
+myst_heading_anchors = 3
+nb_execution_mode = "off"  # docs/notebooks/run.py has run them; tests/site runs them again, shortly
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+copybutton_exclude = ".linenos, .gp, .go"
+
+html_theme = "furo"
+html_title = f"{project} {version}"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+html_show_sphinx = False
+
+
+def only_the_summary(_app: Sphinx, _kind: str, name: str, _item: object, _options: object, lines: list[str]) -> None:
+    """Leave the environment's docstring, which is Markdown and has a page of its own, at its first line."""
+    if name.endswith(".MetricTrackerEnv"):
+        lines[1:] = ["", "Its docstring is the page of :doc:`the environment <environment>`."]
+
+
+def setup(app: Sphinx) -> None:
+    """What Sphinx asks of a configuration with hooks."""
+    app.connect("autodoc-process-docstring", only_the_summary)
