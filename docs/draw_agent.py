@@ -79,7 +79,9 @@ def frames_of(agent: str, task: str, seed: int | None, scale: float = SCALE) -> 
 
 def write_gif(frames: Sequence[np.ndarray], path: Path) -> None:
     """Write frames as one small GIF: one palette for all, and only what changes from frame to frame."""
-    palette = Image.fromarray(np.concatenate([frames[0], frames[-1]])).quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=3)
+    palette = Image.fromarray(np.concatenate([frames[0], frames[-1]])).quantize(
+        COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=3
+    )
     small = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     shown = [round(SECONDS * 1000)] * (len(frames) - 1) + [round(LAST_SECONDS * 1000)]
     path.parent.mkdir(parents=True, exist_ok=True)

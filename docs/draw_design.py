@@ -1,6 +1,6 @@
 """Draw the folders and the way of the data for the page on the design: ``docs/design.svg``.
 
-    python docs/draw_design.py
+python docs/draw_design.py
 """
 
 from __future__ import annotations
@@ -31,9 +31,13 @@ class Box(NamedTuple):
 
 
 BOXES = (
-    Box("schema  config/  measure  tasks", "names, settings, medians and thresholds: defined once", 0.0, 6.0, 8.0, RULES),
+    Box(
+        "schema  config/  measure  tasks", "names, settings, medians and thresholds: defined once", 0.0, 6.0, 8.0, RULES
+    ),
     Box("history/  fitting/", "your own table, and what is normal in it", 8.4, 6.0, 3.6, RULES),
-    Box("world/", "a key becomes an episode: traffic, events,\nlost hours, incidents; then labels", 0.0, 4.6, 5.8, MAKES),
+    Box(
+        "world/", "a key becomes an episode: traffic, events,\nlost hours, incidents; then labels", 0.0, 4.6, 5.8, MAKES
+    ),
     Box("tools/  scoring", "what an analyst may ask;\nthe grade", 6.4, 4.6, 5.6, MAKES),
     Box("play/", "steps for all lanes at once: actions,\nmasks, observations of both views", 0.0, 3.2, 5.8, PLAYS),
     Box("session/", "an episode in words: brief, schemas,\ncalls and answers", 6.4, 3.2, 5.6, PLAYS),
@@ -42,7 +46,14 @@ BOXES = (
     Box("investigation", "Python", 6.4, 1.8, 1.9, DOORS),
     Box("serve/", "OpenEnv, MCP", 8.5, 1.8, 1.9, DOORS),
     Box("ui/", "the page", 10.6, 1.8, 1.4, DOORS),
-    Box("agents/", "players, training, evaluation, language models, your own data: by public names only", 0.0, 0.4, 12.0, USES),
+    Box(
+        "agents/",
+        "players, training, evaluation, language models, your own data: by public names only",
+        0.0,
+        0.4,
+        12.0,
+        USES,
+    ),
 )
 # From the foot of one place to the head of another: what is handed on, and on which side of the line it is written.
 WAYS = (

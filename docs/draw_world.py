@@ -171,7 +171,7 @@ def draw_family(family: AnomalyType) -> Figure:
 
 
 def event_day(episode: EpisodeData, effect: bool) -> tuple[int, int, int] | None:
-    """First and last day, and count, of an announced change of a count that came true or did not, apart from incidents."""
+    """First and last day, and step, of an announced change of a count, far from incidents; came true or did not."""
     steps = episode.generator_config.catalogue.count_metrics
     for event, came_true in zip(episode.known_events, episode.event_effects, strict=True):
         first, last = (episode.dates.index(date) for date in (event.first_date, event.last_date))

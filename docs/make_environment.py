@@ -9,10 +9,10 @@ import inspect
 
 from metric_tracker_env import ENV_ID, MetricTrackerEnv
 
-HEAD = """# {id}
+HEAD = """# The environment: {id}
 
-This page is the docstring of `MetricTrackerEnv`, by `python docs/make_environment.py`. Tests compare its tables with the spaces.
-The same in other words, for who reads it first: [The rules](rules.md).
+This page is the docstring of `MetricTrackerEnv`, by `python docs/make_environment.py`. Tests compare its tables with
+the spaces. The same in other words, for who reads it first: [The rules](rules.md).
 
 | | |
 |---|---|

@@ -62,8 +62,7 @@ def commands(page: str) -> list[Command]:
     found: list[Command] = []
     for block in blocks(page, "bash"):
         for line in block.replace("\\\n", " ").splitlines():
-            for part in split_chain(shlex.split(line, comments=True)):
-                found.append(Command(page, part, True))
+            found += [Command(page, part, True) for part in split_chain(shlex.split(line, comments=True))]
     for inline in re.findall(r"`([^`]+)`", FENCE.sub("", text_of(page))):
         line = " ".join(inline.split())
         if re.match(r"python3? (-m )?[\w./]+", line):

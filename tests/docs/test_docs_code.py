@@ -31,7 +31,5 @@ def test_the_python_of_a_page_runs(page: str, tmp_path: Path) -> None:
     program = "\n".join(blocks(page, "python"))
     given = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", program]
-    done = subprocess.run(
-        command, cwd=tmp_path, env=given, capture_output=True, text=True, check=False, timeout=300
-    )
+    done = subprocess.run(command, cwd=tmp_path, env=given, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr

@@ -35,7 +35,20 @@ ELSEWHERE = {
     "metric_tracker_agents.train_sb3": "tests/test_wheel.py",
 }
 # Programs of others, and words of a shell. A new one belongs here once somebody has run its command by hand.
-OTHERS = {"python3", "pip", "venv", "pytest", "build", "twine", "sphinx", "ruff", "pyright", "openenv", "bash", "export"}
+OTHERS = {
+    "python3",
+    "pip",
+    "venv",
+    "pytest",
+    "build",
+    "twine",
+    "sphinx",
+    "ruff",
+    "pyright",
+    "openenv",
+    "bash",
+    "export",
+}
 FOLDERS = ("agents", "benchmarks", "configs", "docs", "metric_tracker_env")
 
 
@@ -98,7 +111,7 @@ def test_programs_have_the_options_that_pages_name(program: str) -> None:
 
 
 def test_other_programs_are_known() -> None:
-    """What is not of this repository is run by tests of its own, or is a tool or a word of a shell that is listed here."""
+    """What is not of this repository has tests of its own, or is a tool or a word of a shell that is listed here."""
     others = {command.program for command in ALL if not is_ours(command)} - set(ELSEWHERE)
     assert {Path(program).name for program in others} <= OTHERS
     assert all((ROOT / tests).exists() for tests in ELSEWHERE.values())
