@@ -41,12 +41,18 @@ html_css_files = ["site.css"]
 html_show_sphinx = False
 
 
-def only_the_summary(_app: Sphinx, _kind: str, name: str, _item: object, _options: object, lines: list[str]) -> None:
-    """Leave the environment's docstring, which is Markdown and has a page of its own, at its first line."""
+def as_it_is_meant(_app: Sphinx, kind: str, name: str, _item: object, _options: object, lines: list[str]) -> None:
+    """Change docstrings that would be read otherwise than they are meant.
+
+    The environment's is Markdown and has a page of its own, so that its first line is enough; and what stands before the
+    colon of a property's first line is no type, for which Napoleon takes it.
+    """
     if name.endswith(".MetricTrackerEnv"):
         lines[1:] = ["", "Its docstring is the page of :doc:`the environment <environment>`."]
+    if kind in ("property", "attribute") and lines:
+        lines[0] = lines[0].replace(": ", " \N{EN DASH} ", 1)
 
 
 def setup(app: Sphinx) -> None:
     """What Sphinx asks of a configuration with hooks."""
-    app.connect("autodoc-process-docstring", only_the_summary)
+    app.connect("autodoc-process-docstring", as_it_is_meant, priority=100)  # before Napoleon's
