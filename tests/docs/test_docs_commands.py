@@ -49,6 +49,8 @@ OTHERS = {
     "bash",
     "export",
 }
+# Folders of runs that no command here can leave: of a language model, and of a server that keeps the books.
+LEFT_BY_OTHERS = {"runs/llm", "runs/contest"}
 FOLDERS = ("agents", "benchmarks", "configs", "docs", "metric_tracker_env")
 
 
@@ -177,8 +179,9 @@ def shop(path: Path) -> None:
 
 def runs(command: Command) -> bool:
     """Whether a command of a block is run here."""
-    placeholder = any(re.fullmatch(r"[A-Z]{3,}|runs/llm", word) for word in command.words)  # no model here
-    return command.block and not placeholder and (kind(command) in AS_PRINTED or kind(command) in SHORT)
+    placeholder = any(re.fullmatch(r"[A-Z]{3,}", word) for word in command.words)
+    possible = not placeholder and not LEFT_BY_OTHERS & set(command.words)
+    return command.block and possible and (kind(command) in AS_PRINTED or kind(command) in SHORT)
 
 
 def folder_of(tmp_path: Path) -> Path:
