@@ -143,6 +143,9 @@ class MetricTrackerEnv(OnEngine[SingleEngine], gym.Env[np.ndarray, np.int64]):
     ``env.unwrapped``, and play what was found on ``env``:
 
     ```python
+    import gymnasium as gym
+    import numpy as np
+
     env = gym.make("metric_tracker_env:MetricTracker-v0", difficulty="easy")
     env.reset(seed=7)
     inner, draw, best = env.unwrapped, np.random.default_rng(0), (0.0, [])

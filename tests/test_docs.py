@@ -1,7 +1,11 @@
-"""What the documents say is true: tables of the environment's docstring, code and commands of the README."""
+"""What the documents say is true: tables of the environment's docstring, pages that are made, code of the first steps.
+
+Code and commands of all pages are run by ``tests/docs``; here is what needs no more than the core's extras.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -88,16 +92,26 @@ def test_the_docstring_names_every_option_and_outcome() -> None:
         assert f"``{name}``" in DOCUMENT
 
 
-def test_the_readme_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The Python of the README runs from top to bottom."""
+def test_the_first_steps_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Python of the README and of the first page runs from top to bottom."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(tasks, "TASKS", dict(TASKS))  # it registers a task of its own
-    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    assert len(blocks) >= 3
+    first_page = (ROOT / "docs" / "getting_started.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", README + first_page, flags=re.DOTALL)
+    assert len(blocks) >= 5
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
     assert names["terminated"] is not None
+
+
+def test_the_page_of_the_environment_is_up_to_date() -> None:
+    """docs/environment.md is what its program makes of the docstring."""
+    page = (ROOT / "docs" / "environment.md").read_text(encoding="utf-8")
+    command = [sys.executable, "docs/make_environment.py"]
+    path = {**os.environ, "PYTHONPATH": str(ROOT)}
+    assert subprocess.run(command, cwd=ROOT, env=path, capture_output=True, text=True, check=True).stdout == page
+    assert re.findall(r"^## (.+)$", page, flags=re.MULTILINE) == HEADINGS
 
 
 def test_the_page_of_the_tools_is_up_to_date() -> None:

@@ -129,7 +129,10 @@ class OneByOne(SignatureScript):
             if not desk.may(desk.open(day)):
                 break
             yield desk.open(day)
-            if np.abs(desk.deviation(day)[desk.catalogue.num_steps :]).max() < 0.5 and not desk.confirmed(day).any():
+            if (
+                np.abs(desk.deviation(day)[desk.catalogue.num_steps :]).max(initial=0.0) < 0.5
+                and not desk.confirmed(day).any()
+            ):
                 continue
             moves = self.moves(day)
             moved = (moves.rates - 1.0)[:, 0] / moves.limits[:, 0]

@@ -106,7 +106,8 @@ class FixedOrder(ScanScript):
         super().__init__(env)
         catalogue = self.desk.catalogue
         steps, at, spans = catalogue.num_steps, catalogue.slices, catalogue.spans
-        order = [*range(at["data_quality"].start, at["data_quality"].stop), at["hourly_mix"].start, 0]
+        by_the_hour = (at["data_quality"], at["hourly_mix"])  # which nobody has where only days are known
+        order = [*(entity for place in by_the_hour for entity in range(place.start, place.stop)), 0]
         for step in range(1, steps):
             rates = [steps + i for i, (den, num) in enumerate(spans) if (den, num) == (step - 1, step)]
             order += [at["funnel_step"].start + step - 1, step, *rates]
@@ -121,6 +122,9 @@ class FixedOrder(ScanScript):
 def clean_noise(config: GeneratorConfig, difficulty: Difficulty) -> np.ndarray:
     """(E,) standard deviation of each entity's clean days, relative to the median; 0 for data quality."""
     catalogue = config.catalogue
+    if config.noise is not None:  # which was measured, of all but the excesses
+        measured = np.concatenate([config.noise, np.zeros(catalogue.num_measures - len(config.noise))])
+        return measured[catalogue.measure_of_entity]
     weights = config.hour_shares
     spread = UNIFORM_STD * np.sqrt((weights**2).sum())
     rates = np.array([config.noise_of(step, difficulty) for step in config.steps]) * spread

@@ -14,7 +14,14 @@ import pytest
 from agents import AGENTS, evaluate, get_agent, name_roots
 from agents.players.scripts import script
 from agents.tasks import held_out_seeds, presets
-from metric_tracker_env import ALL_SCENARIO_FAMILIES, DIFFICULTIES, MetricDataGenerator, MetricTrackerEnv, load_config
+from metric_tracker_env import (
+    ALL_SCENARIO_FAMILIES,
+    DIFFICULTIES,
+    EnvConfig,
+    MetricDataGenerator,
+    MetricTrackerEnv,
+    load_config,
+)
 from metric_tracker_env.play.actions import SURVEY_TOOL
 from metric_tracker_env.schema import Difficulty
 from metric_tracker_env.world.labels import CellClass
@@ -171,3 +178,19 @@ def test_another_funnel_has_its_own_names() -> None:
     episode = MetricDataGenerator(config.generator).generate_episode(config.episode_config(seed=3))
     day, entity = np.nonzero(episode.classes == CellClass.EXPECTED)
     assert name_roots(episode.view) == list(zip(day.tolist(), entity.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize("steps", [3, 1])
+def test_scripts_play_data_by_day(name: str, steps: int) -> None:
+    """A funnel of one's own whose hours nobody knows: no script asks for what is not there, the oracle finds all."""
+    measures = 2 * steps - 1  # counts and step rates
+    generator = {
+        "steps": [{"name": f"step_{i}", "rate": 0.3} for i in range(1, steps)],
+        "conversion_definitions": [],
+        "hours": False,
+        "noise": (0.03,) * measures,
+    }
+    played = evaluate(name, range(5), config=EnvConfig.model_validate({"anomaly_count": 1, "generator": generator}))
+    assert len(played.episodes.score) == 5
+    assert name != "oracle" or played.mean() == 1.0
