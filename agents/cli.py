@@ -2,8 +2,8 @@
 
 ``run`` plays one agent with any configuration, ``compare`` is the leaderboard of many, ``play`` lets you play yourself;
 ``fit`` reads a history of your own, and ``watch`` says what to look at in its last days; ``export-html`` writes the
-replay of an episode; ``seal`` makes a secret for episodes that nobody can make beforehand, ``reveal`` tells it
-afterwards, and ``audit`` lets exploits try to buy a score.
+replay of an episode, ``demonstrate`` those of an expert as data to learn from; ``seal`` makes a secret for episodes
+that nobody can make beforehand, ``reveal`` tells it afterwards, and ``audit`` lets exploits try to buy a score.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from metric_tracker_env.tasks import HELD_OUT_SEEDS
 
 from .audit.command import audit
 from .command_line import check_whole, command, described, need, told_in_one_line
+from .demonstrate.command import demonstrate
 from .evaluation.evaluate import MAX_WORKERS, check_seeds, config_of, evaluate
 from .evaluation.leaderboard import check_writable, leaderboard
 from .evaluation.report import Comparison, console, detail_table, print_notes, score_table
@@ -168,6 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "export-html": with_positional(export_html, "agent"),
         "audit": audit,
         "play": play,
+        "demonstrate": demonstrate,
         "seal": with_positional(seal, "file"),
         "reveal": with_positional(reveal, "file"),
         "fit": with_positional(fit, "source"),

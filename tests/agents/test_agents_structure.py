@@ -21,6 +21,7 @@ ORDER = (
     "audit",  # by agents that try to buy a score
     "terminal",  # where a person plays
     "llm",
+    "demonstrate",  # episodes of experts as data
     "training",
     "own_data",  # a history of one's own
     *("train_ppo", "train_rllib", "train_sb3", "train_torchrl", "train_trl", "replay", "cli"),
@@ -29,7 +30,7 @@ ORDER = (
 # Inside the folders, likewise.
 INSIDE = {
     "players": (
-        *("__init__", "card_file", "outcome", "player", "agent", "policy", "registry"),
+        *("__init__", "card_file", "outcome", "player", "agent", "policy", "registry", "calls"),
         *("books", "models", "scripts"),
     ),
     "evaluation": ("__init__", "intervals", "rows", "evaluate", "paired", "quiet", "report", "charts", "leaderboard"),
@@ -39,6 +40,7 @@ INSIDE = {
     ),
     "audit": ("__init__", "door", "exploit", "blind", "cheats", "owner", "command"),
     "terminal": ("__init__", "lines", "screen", "game", "command"),
+    "demonstrate": ("__init__", "expert", "chat", "atif", "offline", "command"),
     "own_data": ("__init__", "files", "picture", "fit", "report", "watch", "command"),
     "training": ("__init__", "settings", "curve", "held_out", "recorder", "demonstrations", "checkpoint", "sb3_run"),
 }

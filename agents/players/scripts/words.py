@@ -92,8 +92,7 @@ class WordsDesk(Desk):
 
     def _read_date(self, day: int, result: Mapping[str, Any]) -> None:
         """The result of a tool on a date."""
-        single = [result["daytime_share"]] if "daytime_share" in result else []
-        for cell in [*(cell for name in LISTS for cell in result.get(name, ())), *single]:
+        for cell in cells_told(result):
             entity = self.catalogue.index[cell["entity_type"], cell["entity_name"]]
             self._cells[day, entity] = cell
             self._deviation[day, entity] = cell["ratio"]
@@ -170,6 +169,13 @@ class WordsDesk(Desk):
                 for item, cell in zip(self.entities, found, strict=True)
             ]
         )
+
+
+def cells_told(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The cells in the result of a tool on one date, of a tool on one cell, or in none."""
+    single = [result["daytime_share"]] if "daytime_share" in result else []
+    own = [result] if {"entity_name", "ratio"} <= result.keys() else []
+    return [*(cell for name in LISTS for cell in result.get(name, ())), *single, *own]
 
 
 def investigate(config: GeneratorConfig) -> Generator[Call, Answer, None]:

@@ -1,0 +1,1 @@
+"""Demonstrations: what experts did, as data that others learn from."""
