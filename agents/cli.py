@@ -1,8 +1,9 @@
 """The command line.
 
 ``run`` plays one agent with any configuration, ``compare`` is the leaderboard of many; ``fit`` reads a history of your
-own, and ``watch`` says what to look at in its last days; ``export-html`` writes the replay of an episode; ``seal``
-makes a secret for episodes that nobody can make beforehand, and ``reveal`` tells it afterwards.
+own, and ``watch`` says what to look at in its last days; ``page`` serves a page
+on which runs are watched and compared, and ``export-html`` writes the replay of an episode as one file; ``seal`` makes
+a secret for episodes that nobody can make beforehand, and ``reveal`` tells it afterwards.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from .evaluation.evaluate import MAX_WORKERS, check_seeds, config_of, evaluate
 from .evaluation.leaderboard import check_writable, leaderboard
 from .evaluation.report import Comparison, console, detail_table, print_notes, score_table
 from .own_data.command import fit, watch
+from .page.command import page
 from .players.player import PlayerError
 from .players.registry import find_player, known_players
 from .progress import progress_bar
@@ -163,6 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "run": run,
         "compare": compare,
         "export-html": with_positional(export_html, "agent"),
+        "page": with_positional(page, "runs"),
         "seal": with_positional(seal, "file"),
         "reveal": with_positional(reveal, "file"),
         "fit": with_positional(fit, "source"),

@@ -65,7 +65,7 @@ INSIDE = {
         *("board", "focus", "engine", "single"),
     ),
     "render": ("sheet", "layout", "scene", "calendar", "frame", "text", "png", "__init__"),
-    "ui": ("visitor", "snapshot", "html", "app", "__init__", "__main__"),
+    "ui": ("visitor", "snapshot", "html", "library", "watching", "app", "__init__", "__main__"),
     "session": ("answers", "schemas", "evidence", "brief", "round", "session", "__init__"),
 }
 OPTIONAL = {"matplotlib", "torch", "rich", "tyro", "pandas", "narwhals", "stable_baselines3", "sb3_contrib", "PIL"}
