@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
-from metric_tracker_env.schema import AnomalyType, StrictModel
+from metric_tracker_env.schema import FAMILIES, AnomalyType, StrictModel
 
 Fate = Literal["missed", "matched", "extra"]
 Order = Literal["seed", "worst", "best", "dearest"]
@@ -41,7 +41,7 @@ class Entry(NamedTuple):
         counts: dict[str, int] = {}
         for row in self.rows:
             if row.fate != "matched":
-                name = f"{row.fate} {row.family.replace('_', ' ')}"
+                name = f"{row.fate} {FAMILIES[row.family].label}"
                 counts[name] = counts.get(name, 0) + 1
         found = [name if number == 1 else f"{name} x{number}" for name, number in counts.items()]
         if self.end:

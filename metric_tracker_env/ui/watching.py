@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from metric_tracker_env.model import in_one_line
 from metric_tracker_env.schema import FAMILIES, StrictModel
-from metric_tracker_env.ui.library import Library, Opened, Wanted, chosen
+from metric_tracker_env.ui.library import Entry, Library, Opened, Run, Wanted, chosen
 
 STATIC = Path(__file__).parent / "static"
 VIEWS = {"Watch": "/watch", "Compare": "/compare", "Leaderboard": "/leaderboard"}
@@ -119,30 +119,33 @@ def runs_of(library: Library) -> dict[str, Any]:
 def index_of(library: Library, asked: Lines) -> dict[str, Any]:
     """A part of the index, and how many lines there are."""
     found = chosen(library.runs, asked)
-    sizes: dict[tuple[str, int], int] = {}
+    scores: dict[tuple[str, int], list[float | None]] = {}
     for run, entry in found:
-        key = run.task, entry.seed
-        sizes[key] = sizes.get(key, 0) + 1
+        scores.setdefault((run.task, entry.seed), []).append(entry.score)
+    part = found[asked.offset : asked.offset + asked.limit]
     return {
         "total": len(found),
-        "seeds": len(sizes),
-        "lines": [
-            {
-                "run": run.name,
-                "agent": run.agent,
-                "kind": run.kind,
-                "task": run.task,
-                "seed": entry.seed,
-                "trial": entry.trial,
-                "score": entry.score,
-                "f1": entry.f1,
-                "cost": entry.cost,
-                "calls": entry.calls,
-                "words": entry.words,
-                "alike": sizes[run.task, entry.seed],
-            }
-            for run, entry in found[asked.offset : asked.offset + asked.limit]
-        ],
+        "seeds": len(scores),
+        "lines": [line_of(run, entry, scores[run.task, entry.seed]) for run, entry in part],
+    }
+
+
+def line_of(run: Run, entry: Entry, alike: Sequence[float | None]) -> dict[str, Any]:
+    """A line of the index.
+
+    Args:
+        run: Of the episode.
+        entry: The episode.
+        alike: Scores of the episodes of its seed that were asked for, its own included.
+    """
+    known = [score for score in alike if score is not None]
+    return {
+        **{name: getattr(run, name) for name in ("agent", "kind", "task")},
+        **{name: getattr(entry, name) for name in ("seed", "trial", "score", "f1", "cost", "calls", "words")},
+        "run": run.name,
+        "alike": len(alike),
+        "low": min(known, default=None),
+        "high": max(known, default=None),
     }
 
 

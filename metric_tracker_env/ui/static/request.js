@@ -1,0 +1,36 @@
+// What the views of runs ask the server for, and how they tell what it refuses.
+import { byId } from "./elements.js";
+
+export function say(text) {
+  byId("status").textContent = text;
+}
+
+// The answer as JSON; null where there is none, and then it is said why.
+export async function get(route, query = {}) {
+  const asked = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== "" && value !== null && value !== undefined));
+  try {
+    const answer = await fetch(`/api/${route}?${asked}`);
+    const told = await answer.json();
+    if (answer.ok) return told;
+    say(typeof told.error === "string" ? told.error : told.error?.message ?? "the server refused this");
+  } catch {
+    say("the server does not answer; is it still running?");
+  }
+  return null;
+}
+
+export function link(path, query) {
+  const asked = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== "" && value !== null && value !== undefined && value !== 0));
+  return `${path}?${asked}`;
+}
+
+export const query = () => Object.fromEntries(new URL(location.href).searchParams);
+
+export function remember(changes) {
+  const place = new URL(location.href);
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === null || value === "" || value === undefined) place.searchParams.delete(name);
+    else place.searchParams.set(name, value);
+  }
+  history.replaceState(null, "", place);
+}
