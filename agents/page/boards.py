@@ -49,9 +49,7 @@ def _boards(source: str, comparison: Comparison, runs: Sequence[Run]) -> list[Bo
 
 def _line(line: Line, kinds: Mapping[str, str], run: str | None) -> BoardLine:
     figures = {name: _estimate(line.figures[name]) for name in SHOWN if name in line.figures}
-    return BoardLine(
-        agent=line.agent, kind=kinds.get(line.agent, ""), run=run, episodes=line.episodes, figures=figures
-    )
+    return BoardLine(agent=line.agent, kind=kinds.get(line.agent, ""), run=run, episodes=line.episodes, figures=figures)
 
 
 def _difference(pair: Pair) -> Difference:

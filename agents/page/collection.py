@@ -113,7 +113,9 @@ class Collection:
             raise ValueError(f"run {run!r}, seed {seed}: {error}") from None
         grade = opened.state["grade"]
         if grade is not None and entry.score is not None and abs(grade["score"] - entry.score) > ALIKE:
-            told = f"The score was {entry.score:.3f} then; played again it is {grade['score']:.3f}, as by another version."
+            told = (
+                f"The score was {entry.score:.3f} then; played again it is {grade['score']:.3f}, as by another version."
+            )
             return opened._replace(note=" ".join(filter(None, (opened.note, told))))
         return opened
 

@@ -29,7 +29,7 @@ def page(
     """Serve the page: play, watch runs, compare them, and their leaderboard.
 
     Args:
-        runs: Names of scripts; results files, as compare.json; folders of saved models and of runs with language models.
+        runs: Names of scripts; results files, as compare.json; folders of saved models and of language models.
         port: To listen on; 0 takes a free one.
         host: Address to listen on; 0.0.0.0 lets other machines in.
         allow_host: Further names by which browsers reach the server.

@@ -39,8 +39,9 @@ def entries_of(evaluation: Evaluation) -> list[Entry]:
     episodes, rows = evaluation.episodes, evaluation.rows
     names = entity_names(evaluation.config.generator.catalogue)
     found: list[list[Row]] = [[] for _ in episodes.seed]
-    for episode, *cell, fate in zip(rows.episode, rows.day, rows.entity, rows.family, rows.fate, strict=True):
-        found[episode].append(Row(*cell, Outcome(fate)))
+    columns = zip(rows.episode, rows.day, rows.entity, rows.family, rows.fate, strict=True)
+    for episode, day, entity, family, fate in columns:
+        found[episode].append(Row(day, entity, family, Outcome(fate)))
     trials: Counter[int] = Counter()
     entries: list[Entry] = []
     for place, seed in enumerate(episodes.seed):

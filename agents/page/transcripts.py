@@ -215,4 +215,3 @@ def _entry(head: Head, names: Sequence[str]) -> Entry:
         rows=fates_of(head.rows, names),
         end="" if head.finish == "submitted" else head.finish,
     )
-

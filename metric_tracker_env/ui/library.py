@@ -187,11 +187,7 @@ def _matching(runs: Sequence[Run], wanted: Wanted) -> Iterator[tuple[Run, Entry]
 
 def _fits(entry: Entry, wanted: Wanted) -> bool:
     """Whether an episode has the rows that are asked for: of the family and the entity, and with the fate."""
-    rows = [
-        row
-        for row in entry.rows
-        if wanted.family in (None, row.family) and wanted.entity in (None, row.entity)
-    ]
+    rows = [row for row in entry.rows if wanted.family in (None, row.family) and wanted.entity in (None, row.entity)]
     if (wanted.family or wanted.entity) and not rows:
         return False
     if wanted.fate in ("missed", "extra"):

@@ -3,7 +3,7 @@ import { byId, dayOf, make, shows } from "./elements.js";
 import { drawBoard, drawNames, svg } from "./board.js";
 import { shownRow } from "./result.js";
 import { Timeline, nameOf, spentAt } from "./timeline.js";
-import { get, link, query, remember, say } from "./request.js";
+import { get, link, query, remember } from "./request.js";
 
 const chosen = { step: 1, day: 0, entity: 0, blind: false };
 const sides = [];
@@ -158,7 +158,7 @@ function choices(input, opened, own, change) {
     const value = `${item.run} ${item.trial}`;
     const twice = opened.alike.some((each) => each.agent === item.agent && each.run !== item.run);
     const trial = opened.alike.filter((each) => each.run === item.run).length > 1 ? ` trial ${item.trial + 1}` : "";
-    return make("option", { value, selected: value === own }, `${twice ? item.run : item.agent}${trial} ${item.score === null ? "–" : item.score.toFixed(2)}`);
+    return make("option", { value, selected: value === own }, `${item.score === null ? "–" : item.score.toFixed(2)} ${twice ? item.run : item.agent}${trial}`);
   }));
   input.addEventListener("change", () => { const [run, trial] = input.value.split(" "); location.assign(change(run, trial)); });
 }
@@ -173,14 +173,19 @@ async function place() {
   return found ? { ...wanted, run: found.run, seed: String(found.seed), trial: String(found.trial) } : null;
 }
 
+// Why there is nothing to compare.
+function say(why) {
+  byId("left").replaceChildren(make("p", { role: "alert", class: "missed" }, why), make("p", {}, make("a", { href: "/watch" }, "all episodes")));
+}
+
 async function start() {
   const wanted = await place();
-  const one = wanted && await get("episode", { run: wanted.run, seed: wanted.seed, trial: wanted.trial });
+  const one = wanted && await get("episode", { run: wanted.run, seed: wanted.seed, trial: wanted.trial }, say);
   if (!one) return;
   const rest = one.alike.filter((item) => item.run !== one.run || item.trial !== one.trial);
   const other = wanted.other ? { run: wanted.other, trial: Number(wanted.other_trial ?? 0) } : rest.find((item) => item.run !== one.run) ?? rest[0];
   if (!other) { say("nobody else has played this seed"); return; }
-  const two = await get("episode", { run: other.run, seed: one.seed, trial: other.trial });
+  const two = await get("episode", { run: other.run, seed: one.seed, trial: other.trial }, say);
   if (!two) return;
   sides.push(sideOf(one, 0));
   sides.push(sideOf(two, 1));

@@ -47,8 +47,8 @@ function differences(board, families) {
       })))));
 }
 
-const told = await get("leaderboard");
-byId("board-page").replaceChildren(...(told?.boards ?? []).flatMap((board) => {
+const told = await get("leaderboard", {}, (why) => byId("board-page").append(make("p", { role: "alert", class: "missed" }, why)));
+if (told) byId("board-page").replaceChildren(...told.boards.flatMap((board) => {
   const parts = [
     make("h2", {}, board.task, make("span", { class: "soft" }, ` · ${board.source}`)),
     make("p", { class: "soft" }, `means over ${board.lines[0].episodes.toLocaleString("en")} episodes, best score first; intervals of 95 %`),

@@ -5,16 +5,16 @@ export function say(text) {
   byId("status").textContent = text;
 }
 
-// The answer as JSON; null where there is none, and then it is said why.
-export async function get(route, query = {}) {
+// The answer as JSON; null where there is none, and then it is told why.
+export async function get(route, query = {}, tell = say) {
   const asked = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== "" && value !== null && value !== undefined));
   try {
     const answer = await fetch(`/api/${route}?${asked}`);
     const told = await answer.json();
     if (answer.ok) return told;
-    say(typeof told.error === "string" ? told.error : told.error?.message ?? "the server refused this");
+    tell(typeof told.error === "string" ? told.error : told.error?.message ?? "the server refused this");
   } catch {
-    say("the server does not answer; is it still running?");
+    tell("the server does not answer; is it still running?");
   }
   return null;
 }

@@ -92,8 +92,15 @@ function drawHeader(opened) {
   byId("note").textContent = opened.note;
 }
 
+// An episode that does not open: why, and where the others are.
+function shut(why) {
+  byId("index").hidden = false;
+  byId("faults").replaceChildren(make("p", { role: "alert" }, why));
+  byId("lines").replaceChildren(make("p", {}, make("a", { href: "/watch" }, "all episodes")));
+}
+
 async function showEpisode(wanted) {
-  const opened = await get("episode", { run: wanted.run, seed: wanted.seed, trial: wanted.trial });
+  const opened = await get("episode", { run: wanted.run, seed: wanted.seed, trial: wanted.trial }, shut);
   if (!opened) return;
   const { state } = opened;
   view.state = state;
