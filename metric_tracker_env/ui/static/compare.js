@@ -128,7 +128,7 @@ function draw() {
   drawLine();
   byId("truth").setAttribute("aria-pressed", String(!chosen.blind));
   byId("truth").textContent = chosen.blind ? "Truth ○" : "Truth ●";
-  byId("legend").textContent = "≠ and grey ground: another call or another row · blue frame: only this one has looked there · grey: not looked at · ● reported · ✓ right · ✗ wrong · ! cause not reported · e explained · t: truth";
+  byId("legend").textContent = "≠ and blue bars: another call or another row · blue frame: only this one has looked there · grey: not looked at · ● reported · ✓ right · ✗ wrong · ! cause not reported · e explained · t: truth";
 }
 
 function keys(event) {
