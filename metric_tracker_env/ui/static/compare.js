@@ -2,13 +2,13 @@
 import { byId, dayOf, make, shows } from "./elements.js";
 import { drawBoard, drawNames, svg } from "./board.js";
 import { shownRow } from "./result.js";
-import { Timeline, nameOf, spentAt } from "./timeline.js";
+import { Timeline, nameOf, sliderOf, spentAt } from "./timeline.js";
 import { get, link, query, remember } from "./request.js";
 
 const chosen = { step: 1, day: 0, entity: 0, blind: false };
 const sides = [];
 let last = 1, unlike = new Set();
-const slider = make("input", { type: "range", min: 1, step: 1, "aria-label": "call", oninput: () => go(Number(slider.value)) });
+const slider = sliderOf(go);
 const line = make("div", { class: "told" }), scrub = make("div", { class: "scrub" });
 
 const key = (row) => `${row.d},${row.e}`;
@@ -16,7 +16,7 @@ const callOf = (step) => (step ? `${step.tool} ${JSON.stringify(step.arguments)}
 const alike = (k) => callOf(sides[0].state.steps[k - 1]) === callOf(sides[1].state.steps[k - 1]);
 
 // The view of one side at the common call; one that has ended stays at its end.
-const viewOf = (side) => ({ ...chosen, state: side.state, step: Math.min(chosen.step, side.state.steps.length), beside: true, size: "small" });
+const viewOf = (side) => ({ ...chosen, state: side.state, step: Math.min(chosen.step, side.state.steps.length), beside: true, seenOnly: true, size: "small" });
 const seen = (side) => new Set(side.state.cells.filter((cell) => cell.k && cell.k <= chosen.step).map(key));
 
 function go(step) {
@@ -118,7 +118,8 @@ function drawLine() {
   drawn.append(svg("line", { x1: chosen.step, x2: chosen.step, y1: 0, y2: high, stroke: palette.wrong, "stroke-width": 1.5, "vector-effect": "non-scaling-stroke" }));
   line.textContent = `call ${chosen.step} of ${last} · returns: line ${sides[0].label}, dashed ${sides[1].label} · grey: other calls, ${unlike.size} of ${last} · drag, or hold Shift with the arrow keys`;
   slider.max = last; slider.value = chosen.step;
-  scrub.replaceChildren(drawn, slider);
+  if (scrub.contains(slider)) scrub.firstChild.replaceWith(drawn);
+  else scrub.replaceChildren(drawn, slider);
 }
 
 function draw() {

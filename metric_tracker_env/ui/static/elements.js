@@ -26,5 +26,6 @@ export const atEnd = (view) => view.step === null || view.step >= view.state.ste
 // Whether the truth is told: at the end; in Watch at every step, beside what the agent knew.
 export const told = (view) => Boolean(view.state.truth) && !view.blind && (Boolean(view.beside) || atEnd(view));
 
-// Whether something is shown that call k has told; what no call has told (0) comes with the truth of the end.
-export const shows = (view, k) => (k ? view.step === null || k <= view.step : told(view) && atEnd(view));
+// Whether something is shown that call k has told; what no call has told (0) comes with the truth of the end,
+// but in Compare, where it would hide how far the other has come.
+export const shows = (view, k) => (k ? view.step === null || k <= view.step : told(view) && atEnd(view) && !view.seenOnly);

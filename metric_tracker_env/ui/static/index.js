@@ -23,7 +23,7 @@ const bar = (score) => {
 const number = (value, digits) => (value === null ? "–" : value.toFixed(digits));
 
 function drawLine(line, body) {
-  const key = `${line.task} ${line.seed}`, { order = "seed" } = query();
+  const key = `${line.task} ${line.seed}`, order = byId("by-order").value;
   if (order === "seed" && key !== last && line.alike > 1) {
     const spread = line.low === null ? "" : ` · score ${line.low.toFixed(2)} to ${line.high.toFixed(2)}`;
     body.append(make("tr", { class: "of-seed" }, make("td", { colspan: 9 }, make("b", {}, `seed ${line.seed}`), ` · ${line.task} · ${line.alike} episodes${spread}`)));

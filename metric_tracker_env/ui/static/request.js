@@ -26,11 +26,17 @@ export function link(path, query) {
 
 export const query = () => Object.fromEntries(new URL(location.href).searchParams);
 
+// Keep something in the address; browsers refuse many changes in a short time, so that the last of them counts.
+const kept = {};
 export function remember(changes) {
-  const place = new URL(location.href);
-  for (const [name, value] of Object.entries(changes)) {
-    if (value === null || value === "" || value === undefined) place.searchParams.delete(name);
-    else place.searchParams.set(name, value);
-  }
-  history.replaceState(null, "", place);
+  Object.assign(kept, changes);
+  clearTimeout(remember.timer);
+  remember.timer = setTimeout(() => {
+    const place = new URL(location.href);
+    for (const [name, value] of Object.entries(kept)) {
+      if (value === null || value === "" || value === undefined) place.searchParams.delete(name);
+      else place.searchParams.set(name, value);
+    }
+    history.replaceState(null, "", place);
+  }, 120);
 }

@@ -36,18 +36,21 @@ export class Transcript {
   constructor(state, said, go) {
     const list = said ? said.map((item) => message(item, go, state.steps)) : state.steps.map((step, place) => call(step, place + 1, go));
     this.host = make("div", { class: "transcript" }, ...list);
+    this.at = state.steps.length;
+    this.of = new Map();  // what was said by each call
+    for (const drawn of list) this.of.set(Number(drawn.dataset.step), [...this.of.get(Number(drawn.dataset.step)) ?? [], drawn]);
   }
 
   // Mark what was said by a call, and scroll to it.
   mark(step) {
-    let found = null;
-    for (const drawn of this.host.children) {
-      const own = Number(drawn.dataset.step);
-      drawn.classList.toggle("later", own > step);
-      drawn.classList.toggle("now", own === step);
-      if (own === step && !found) found = drawn;
+    for (const drawn of this.of.get(this.at) ?? []) drawn.classList.remove("now");
+    for (let k = Math.min(this.at, step); k <= Math.max(this.at, step); k += 1) {
+      for (const drawn of this.of.get(k) ?? []) drawn.classList.toggle("later", k > step);
     }
-    if (found) this.reach(found, 4);
+    const found = this.of.get(step) ?? [];
+    for (const drawn of found) drawn.classList.add("now");
+    this.at = step;
+    if (found.length) this.reach(found[0], 4);
   }
 
   // Where the others stand is an estimate until they have been drawn, so that one looks again.

@@ -62,7 +62,7 @@ function draw() {
   byId("cells").replaceChildren(drawBoard(view, select, () => {}));
   byId("cells").scrollLeft = scrolled;
   const marks = told(view) ? "! cause not reported yet · the point: follows from a cause · e explained · ✓ right · ✗ wrong · " : "● reported · ";
-  byId("legend").textContent = `${marks}colour: deviation from the median in detection thresholds, red below, blue above · grey: not looked at${atEnd(view) ? "" : " yet"} · amber: flagged by a scan · t: truth`;
+  byId("legend").textContent = `${marks}colour: deviation from the median in detection thresholds, red below, blue above · grey: not looked at${atEnd(view) ? "" : " yet · italic rows: reported later"} · amber: flagged by a scan · t: truth`;
   byId("tabs").replaceChildren(...[...TABS, "Words"].map((name) => make("button", {
     type: "button", role: "tab", "aria-selected": String(name === view.tab), onclick: () => { view.tab = name; remember({ tab: name === "Day" ? "" : name }); draw(); },
   }, name === "Day" ? `${state.dates[view.day].slice(5)} ${state.weekdays[view.day].slice(0, 3)}` : name)));
