@@ -87,7 +87,7 @@ export async function showIndex() {
     choice("agent", "agent", names(told.runs.map((run) => run.agent)), wanted.agent),
     choice("task", "task", names(told.runs.map((run) => run.task)), wanted.task),
     make("label", {}, "seed", make("input", { id: "by-seed", name: "seed", inputmode: "numeric", placeholder: "all", value: wanted.seed ?? "", onchange: again })),
-    choice("fate", "that", [["", "any"], ...Object.entries(FATES)], wanted.fate),
+    choice("fate", "outcome", [["", "any"], ...Object.entries(FATES)], wanted.fate),
     choice("family", "family", [["", "all"], ...Object.entries(told.families)], wanted.family),
     choice("entity", "entity", names(told.entities), wanted.entity),
     choice("order", "order", Object.entries(ORDERS), wanted.order ?? "seed"),
