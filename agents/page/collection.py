@@ -88,7 +88,7 @@ class Collection:
 
     @property
     def runs(self) -> Sequence[Run]:
-        """All that could be read, those with the best score first."""
+        """All that could be read."""
         return list(self._runs.values())
 
     @property

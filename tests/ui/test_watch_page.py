@@ -34,7 +34,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     spoken(folder / "llm", TASK, [SEEDS[0], SEEDS[1], SEEDS[0]])
     long = TASK.model_copy(update={"name": "long", "config": TASK.config.model_copy(update={"step_limit": 600})})
     spoken(folder / "long", long, SEEDS[:1], script=lambda: many_calls(500), name="patient")
-    sources = [str(folder / name) for name in ("compare.json", "broken.json", "llm", "long")]
+    spoken(folder / "half", TASK, SEEDS[2:3], name="halfway", lives=5)
+    sources = [str(folder / name) for name in ("compare.json", "broken.json", "llm", "long", "half")]
     limits = ServeLimits(requests_per_second=1000, request_burst=1000)
     app = page_app("easy_single_spike", limits, library=Collection(sources, Asked((TASK, long), 1)))
     with listening(app, limits) as found:
@@ -59,6 +60,11 @@ def go(visit: Visit, path: str, shown: str = "") -> Page:
     return visit.page
 
 
+def asked(page: Page) -> list[str]:
+    """What the address asks for."""
+    return page.evaluate("location.search.slice(1).split('&')")
+
+
 def lines(page: Page) -> int:
     """Episodes that the index shows."""
     return page.locator("#lines tbody tr:not(.of-seed)").count()
@@ -72,7 +78,7 @@ def seen(page: Page) -> int:
 def test_the_index_and_its_filters(visit: Visit) -> None:
     """All episodes, repeats of a seed together; filters narrow it, stay in the address, and survive a reload."""
     page = go(visit, "watch", "#lines tbody tr")
-    total = 4 * EPISODES + 3 + 1
+    total = 4 * EPISODES + 3 + 1 + 1
     assert f"{total} episodes of {EPISODES + 1} seeds" in page.inner_text("#count")
     assert "broken.json" in page.inner_text("#faults")
     page.select_option("#by-task", "realistic_medium")
@@ -91,13 +97,14 @@ def test_the_index_and_its_filters(visit: Visit) -> None:
     some = lines(page)
     words = page.locator("#lines td.words").all_inner_texts()
     assert all("missed" in text for text in words)
+    wait_for(lambda: "order=worst" in asked(page))
     page.reload()
     page.wait_for_selector("body[data-ready] #lines tbody tr")
     assert lines(page) == some
     page.select_option("#by-family", "funnel_break")
     wait_for(lambda: lines(page) < some)
     assert all("missed funnel break" in text for text in page.locator("#lines td.words").all_inner_texts())
-    assert "family=funnel_break" in page.url
+    wait_for(lambda: "family=funnel_break" in asked(page))
     assert page.evaluate(CONTRAST) == []
     assert page.evaluate(UNNAMED) == []
 
@@ -107,7 +114,7 @@ def test_more_lines_come_as_one_scrolls(visit: Visit) -> None:
     page = go(visit, "watch?order=dearest", "#lines tbody tr")
     assert lines(page) == 200
     page.locator("#more-lines").scroll_into_view_if_needed()
-    wait_for(lambda: lines(page) == 4 * EPISODES + 4)
+    wait_for(lambda: lines(page) == 4 * EPISODES + 5)
 
 
 def test_an_episode_call_by_call(visit: Visit) -> None:
@@ -120,11 +127,11 @@ def test_an_episode_call_by_call(visit: Visit) -> None:
     assert "analyst" in page.inner_text("#title")
     page.click("#chips button >> nth=0")
     wait_for(lambda: seen(page) == 0)
-    assert "step=1" in page.url
+    wait_for(lambda: "step=1" in asked(page))
     page.focus("#cells")
     for number in range(2, calls):
         page.keyboard.press("Shift+ArrowRight")
-        wait_for(lambda number=number: f"step={number}" in page.url.split("&"))
+        wait_for(lambda number=number: f"step={number}" in asked(page))
     assert 0 < seen(page) < cells
     page.locator("input[type=range]").fill(str(calls))
     wait_for(lambda: seen(page) == cells)
@@ -147,9 +154,9 @@ def test_the_switch_hides_what_the_agent_did_not_know(visit: Visit) -> None:
     wait_for(lambda: marks.count() == 0)
     assert seen(page) == known
     assert page.locator("#score").count() == 0
-    assert "truth=off" in page.url
+    wait_for(lambda: "truth=off" in asked(page))
     page.locator("input[type=range]").fill("500")
-    wait_for(lambda: "step=3" not in page.url.split("&"))
+    wait_for(lambda: "step=3" not in asked(page))
     assert 0 < seen(page) < page.locator("#cells rect.cell").count()
     page.focus("#cells")
     page.keyboard.press("t")
@@ -180,7 +187,7 @@ def test_the_words_of_a_model(visit: Visit) -> None:
     assert THOUGHT in told
     assert "Next I call" in told
     page.click(".said.assistant >> nth=2 >> button.call")
-    wait_for(lambda: "step=3" in page.url.split("&"))
+    wait_for(lambda: "step=3" in asked(page))
     assert page.locator(".said.now").count() == 2
     page.locator("input[type=range]").fill("1")
     wait_for(lambda: page.locator(".said.now >> nth=0").get_attribute("data-step") == "1")
@@ -203,6 +210,21 @@ def test_five_hundred_calls(visit: Visit) -> None:
     assert page.evaluate("getComputedStyle(document.querySelector('.said')).contentVisibility") == "auto"
 
 
+def test_an_episode_that_is_still_played(visit: Visit) -> None:
+    """What it has done so far can be gone through; there is no truth to switch on, also beside one that has ended."""
+    page = go(visit, f"watch?run=halfway.realistic_medium&seed={SEEDS[2]}&tab=Day", "#cells rect.cell")
+    assert page.locator("#chips button").count() == 5
+    assert page.is_disabled("#truth")
+    assert "is still played" in page.inner_text("#draft")
+    page.locator("input[type=range]").fill("2")
+    wait_for(lambda: "call 2 of 5" in page.inner_text("#timeline"))
+    assert page.locator("#cells svg text.missed, #cells svg text.found").count() == 0
+    page.click("#compare")
+    page.wait_for_selector("body[data-ready] .side rect.cell")
+    assert page.locator(".side >> nth=0 >> svg text.missed").count() == 0
+    assert "not seen" in page.inner_text("#differences")
+
+
 def test_two_runs_of_a_seed(visit: Visit) -> None:
     """Boards and timelines of both, one slider for both, what differs marked; the choice is in the address."""
     page = go(visit, f"watch?seed={SEEDS[0]}&agent=analyst", "#lines tbody tr")
@@ -213,7 +235,7 @@ def test_two_runs_of_a_seed(visit: Visit) -> None:
     assert page.locator(".chips button.unlike").count() > 0
     assert page.get_attribute("input[type=range]", "max") == str(max(steps))
     page.locator("input[type=range]").fill("6")
-    wait_for(lambda: "step=6" in page.url.split("&"))
+    wait_for(lambda: "step=6" in asked(page))
     assert page.inner_text("#differences").count("At call 6") == 1
     alone = page.locator("rect.cell.alone")
     assert alone.count() > 0
@@ -222,12 +244,13 @@ def test_two_runs_of_a_seed(visit: Visit) -> None:
     assert page.locator("#differences td.unlike").count() > 0
     page.focus(".cells >> nth=0")
     page.keyboard.press("Shift+ArrowRight")
-    wait_for(lambda: "step=7" in page.url.split("&"))
+    wait_for(lambda: "step=7" in asked(page))
     assert page.locator(".side text.missed").count() > 0
     page.click("#truth")
     wait_for(lambda: page.locator(".side text.missed").count() == 0)
     assert page.evaluate(CONTRAST) == []
     assert page.evaluate(UNNAMED) == []
+    wait_for(lambda: "truth=off" in asked(page))
     page.reload()
     page.wait_for_selector("body[data-ready] .side rect.cell")
     assert "call 7 of" in page.inner_text("#timeline")
@@ -251,7 +274,7 @@ def test_compare_without_a_choice(browser: Browser, watched: str) -> None:
     visit = Visit(browser, watched, SIZES["wide"])
     page = go(visit, "compare", ".side rect.cell")
     assert page.locator(".side").count() == 2
-    assert "other=" in page.url
+    wait_for(lambda: any(part.startswith("other=") for part in asked(page)))
     high = "document.documentElement.scrollHeight"
     assert page.evaluate(high) <= SIZES["wide"][1]
     assert visit.faults == []

@@ -45,7 +45,7 @@ function flip() {
 function board(side, other) {
   const view = { ...viewOf(side), unseen: new Set([...seen(side)].filter((cell) => !seen(other).has(cell))) };
   const { state } = side, call = state.steps[view.step - 1];
-  side.head.replaceChildren(state.agent, make("span", {}, ` · ${state.grade && !chosen.blind ? `score ${state.grade.score.toFixed(3)} · ` : ""}call ${view.step} of ${state.steps.length} · ${spentAt(state, view.step)} units · return ${(call?.total ?? 0).toFixed(3)}${chosen.step > state.steps.length ? " · has ended" : ""}`));
+  side.head.replaceChildren(state.agent, make("span", {}, ` · ${state.grade && !chosen.blind ? `score ${state.grade.score.toFixed(3)} · ` : ""}call ${view.step} of ${state.steps.length} · ${spentAt(state, view.step)} units · return ${(call?.total ?? 0).toFixed(3)}${chosen.step > state.steps.length ? (state.over ? " · has ended" : " · still played") : ""}`));
   side.names.replaceChildren(drawNames(view));
   const scrolled = side.cells.scrollLeft;
   side.cells.replaceChildren(drawBoard(view, select, () => {}));

@@ -68,12 +68,12 @@ export class Timeline {
   }
 
   draw(view, unlike = null) {
-    const { state } = view, last = state.steps.length, now = view.step ?? last;
+    const { state } = view, back = !this.slim && (state.over || Boolean(state.agent)), last = state.steps.length, now = view.step ?? last;
     const step = state.steps[now - 1];
     const past = now < last || state.agent ? `call ${now} of ${last} · ` : "";
     const soFar = `${past}return so far ${(step?.total ?? 0).toFixed(3)} · ${spentAt(state, now)} of ${state.budget.all} units spent`;
-    this.told.textContent = soFar + (state.over && !this.slim ? " · blue: units spent, line: return; drag, click a call, or hold Shift with the arrow keys" : "");
-    if (state.over && !this.slim && last) {
+    this.told.textContent = soFar + (back ? " · blue: units spent, line: return; drag, click a call, or hold Shift with the arrow keys" : "");
+    if (back && last) {
       this.slider.max = last; this.slider.value = now;
       this.slider.setAttribute("aria-valuetext", step ? `call ${now}, ${nameOf(step)}` : "before the first call");
       if (this.curves?.of !== state) {
