@@ -48,7 +48,7 @@ class Speaker:
             call = next(self._script) if first else self._script.send(json.loads(messages[-1]["content"]))
         except (StopIteration, ValueError):
             return Reply({"content": "I have nothing more to say."}, "stop", None)
-        function = {"name": call[0], "arguments": json.dumps(call[1])}
+        function: dict[str, Any] = {"name": call[0], "arguments": json.dumps(call[1])}
         message: dict[str, Any] = {"content": f"Next I call {call[0]}.", "reasoning_content": THOUGHT}
         return Reply({**message, "tool_calls": [{"function": function}]}, "tool_calls", None)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pydantic import JsonValue, ValidationError
 from pydantic_core import from_json
@@ -14,7 +14,7 @@ from pydantic_core import from_json
 from metric_tracker_env import Seal, Task
 from metric_tracker_env.model import in_one_line
 from metric_tracker_env.tasks import TASKS
-from metric_tracker_env.ui.library import Board, Opened, Run
+from metric_tracker_env.ui.library import Board, Entry, Opened, Run
 from metric_tracker_env.ui.snapshot import replay
 
 from ..evaluation.evaluate import Evaluation, evaluate
@@ -33,6 +33,7 @@ from .transcripts import Group, Known, TranscriptFolder, same_run
 
 ALIKE = 1e-6  # scores
 Opener = Callable[[int, int], Opened]
+Kind = Literal["model", "transcripts", "results", "script"]
 
 
 class Asked(NamedTuple):
@@ -66,7 +67,7 @@ class Collection:
         self._folders: list[TranscriptFolder] = []
         self._boards: list[Board] | None = None
         self._lock = Lock()
-        kinds = [(source, _kind(source)) for source in given]
+        kinds = [(source, kind_of(source)) for source in given]
         # Folders first, since results files are played again with what they hold.
         for wanted, read in (
             ("model", self._read_model),
@@ -77,14 +78,10 @@ class Collection:
         ):
             for source, kind in kinds:
                 if kind == wanted:
-                    try:
-                        read(source)
-                    except (ValueError, OSError, ImportError) as error:
-                        told = f"{source}: {in_one_line(error)}".replace("\n", " ")
-                        if told not in self._faults:
-                            self._faults.append(told)
+                    self._tried(source, partial(read, source))
         for folder in self._folders:
-            self._add_folder(folder)
+            for group in folder.groups.values():
+                self._tried(str(folder.folder), partial(self._add_group, folder, group))
 
     @property
     def runs(self) -> Sequence[Run]:
@@ -132,6 +129,15 @@ class Collection:
             raise ValueError("there is no finished episode to compare")
         return self._boards
 
+    def _tried(self, source: str, read: Callable[[], None]) -> None:
+        """Read something; what cannot be read is a fault, told once."""
+        try:
+            read()
+        except (ValueError, OSError, ImportError) as error:
+            told = f"{source}: {in_one_line(error)}".replace("\n", " ")
+            if told not in self._faults:
+                self._faults.append(told)
+
     def _read_model(self, source: str) -> None:
         model = load_model(Path(source).expanduser())
         self._models[model.name] = Path(source).expanduser(), model.card.model_dump(mode="json")
@@ -149,16 +155,19 @@ class Collection:
         try:
             if "evaluations" in held:
                 comparison = Comparison.model_validate_json(text)
-                self._compared.append((source, comparison))
                 evaluations = comparison.evaluations
             else:
-                evaluations = (Evaluation.model_validate_json(text),)
-                self._alone += evaluations
+                comparison, evaluations = None, (Evaluation.model_validate_json(text),)
         except ValidationError as error:
             first = in_one_line(error).split("; ")[0]
             raise ValueError(f"is no comparison that this version reads: {first}") from None
-        for evaluation in evaluations:
-            self._add(evaluation, source)
+        entries = [entries_of(evaluation) for evaluation in evaluations]
+        for evaluation, lines in zip(evaluations, entries, strict=True):
+            self._add(evaluation, source, lines)
+        if comparison is None:
+            self._alone += evaluations
+        else:
+            self._compared.append((source, comparison))
 
     def _play(self, source: str) -> None:
         """Play the held-out episodes of the tasks, unless a results file has the model's."""
@@ -170,18 +179,18 @@ class Collection:
             seeds = held_out_seeds(task, self._asked.episodes)
             evaluation = evaluate(player, seeds, task, progress=self._progress, seal=self._asked.seal)
             self._alone.append(evaluation)
-            self._add(evaluation, source)
+            self._add(evaluation, source, entries_of(evaluation))
 
     def _evaluations(self) -> Iterator[Evaluation]:
         for _, comparison in self._compared:
             yield from comparison.evaluations
         yield from self._alone
 
-    def _add(self, evaluation: Evaluation, source: str) -> None:
+    def _add(self, evaluation: Evaluation, source: str, entries: Sequence[Entry]) -> None:
         """Enter an evaluation as a run."""
         task = title_of(evaluation.task)
         name = name_of(evaluation.agent, task, self._runs)
-        self._runs[name] = Run(name, evaluation.agent, evaluation.kind, task, source, entries_of(evaluation))
+        self._runs[name] = Run(name, evaluation.agent, evaluation.kind, task, source, entries)
         self._openers[name] = partial(self._open_evaluated, evaluation)
 
     def _open_evaluated(self, evaluation: Evaluation, seed: int, trial: int) -> Opened:
@@ -234,18 +243,17 @@ class Collection:
             found += [Known(item.config, named.get(item.task or ""), seal) for seal in seals]
         return found
 
-    def _add_folder(self, folder: TranscriptFolder) -> None:
-        """Enter the episodes of a language model, those that were told the same as a run."""
-        for group in folder.groups.values():
-            known = folder.played(group, self._known())
-            task = title_of(group.task if known is None or known.task is None else known.task.name)
-            name = name_of(folder.card.name, task, self._runs)
-            entries = folder.entries(group, known)
-            self._runs[name] = Run(name, folder.card.name, "language model", task, str(folder.folder), entries)
-            self._openers[name] = partial(self._open_told, folder, group, known)
-            evaluation = None if known is None else folder.evaluation(group, known)
-            if evaluation is not None:
-                self._alone.append(evaluation)
+    def _add_group(self, folder: TranscriptFolder, group: Group) -> None:
+        """Enter the episodes of a language model that were told the same as a run."""
+        known = folder.played(group, self._known())
+        task = title_of(group.task if known is None or known.task is None else known.task.name)
+        name = name_of(folder.card.name, task, self._runs)
+        entries = folder.entries(group, known)
+        self._runs[name] = Run(name, folder.card.name, "language model", task, str(folder.folder), entries)
+        self._openers[name] = partial(self._open_told, folder, group, known)
+        evaluation = None if known is None else folder.evaluation(group, known)
+        if evaluation is not None:
+            self._alone.append(evaluation)
 
     def _open_told(self, folder: TranscriptFolder, group: Group, known: Known | None, seed: int, trial: int) -> Opened:
         """Play an episode again from its transcript.
@@ -266,7 +274,7 @@ def _is_of(evaluation: Evaluation, name: str, card: Mapping[str, JsonValue]) -> 
     return evaluation.agent == name and evaluation.card == card
 
 
-def _kind(source: str) -> str:
+def kind_of(source: str) -> Kind:
     """What a name on the command line stands for.
 
     Raises:

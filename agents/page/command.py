@@ -10,7 +10,7 @@ from ..command_line import check_whole, how_to_install
 from ..evaluation.report import console
 from ..progress import progress_bar
 from ..tasks import held_out_seeds, task_of
-from .collection import Asked, Collection
+from .collection import Asked, Collection, kind_of
 
 PORT = 8050
 
@@ -54,7 +54,8 @@ def page(
         held_out_seeds(task, episodes)
     limits, token = ServeLimits(max_sessions=max_sessions), gate.token_of(token_file)
     hosts = command_line.names_of(host, allow_host)
-    with progress_bar(len(runs) * len(chosen) * episodes) as advance:
+    playing = sum(kind_of(run) in ("script", "model") for run in runs)
+    with progress_bar(playing * len(chosen) * episodes) as advance:
         advance.describe("reading and playing")
         library = Collection(runs, Asked(chosen, episodes, Seal.of(seal)), advance)
     screen = console()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -23,20 +24,35 @@ def entity_names(catalogue: Catalogue) -> list[str]:
 
 
 def fates_of(rows: Sequence[Row], names: Sequence[str]) -> tuple[RowFate, ...]:
-    """What became of the rows of an episode; an entity that the names do not reach is called by its number."""
+    """What became of the rows of an episode; an entity that the names do not reach is called by its number.
+
+    Raises:
+        ValueError: for a row of a family that there is not.
+    """
+    odd = [row for row in rows if not 0 <= row.family < len(ANOMALY_TYPES)]
+    if odd:
+        raise ValueError(f"family {odd[0].family} of a row is not from 0 to {len(ANOMALY_TYPES) - 1}")
     return tuple(
         RowFate(
             FATES[row.fate],
             ANOMALY_TYPES[row.family],
-            names[row.entity] if row.entity < len(names) else f"entity {row.entity}",
+            names[row.entity] if 0 <= row.entity < len(names) else f"entity {row.entity}",
         )
         for row in rows
     )
 
 
 def entries_of(evaluation: Evaluation) -> list[Entry]:
-    """A line for each episode of an evaluation."""
+    """A line for each episode of an evaluation.
+
+    Raises:
+        ValueError: for a score that is no number, or a row of no episode.
+    """
     episodes, rows = evaluation.episodes, evaluation.rows
+    if not all(map(math.isfinite, (*episodes.score, *episodes.f1))):
+        raise ValueError(f"a score of {evaluation.agent!r} is no number")
+    if rows.episode and not 0 <= min(rows.episode) <= max(rows.episode) < len(episodes.seed):
+        raise ValueError(f"a row of {evaluation.agent!r} is of none of its {len(episodes.seed):,} episodes")
     names = entity_names(evaluation.config.generator.catalogue)
     found: list[list[Row]] = [[] for _ in episodes.seed]
     columns = zip(rows.episode, rows.day, rows.entity, rows.family, rows.fate, strict=True)

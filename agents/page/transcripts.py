@@ -197,6 +197,7 @@ def _head(line: bytes) -> Head:
         ValueError: if it is none.
     """
     head = Head.model_validate_json(line)
+    fates_of(head.rows, ())  # refuses a family that there is not
     if {"seed", *head.figures} != set(EpisodeLine._fields):
         raise ValueError(f"figures {sorted(head.figures)} must be {sorted(set(EpisodeLine._fields) - {'seed'})}")
     return head

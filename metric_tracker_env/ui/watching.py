@@ -141,8 +141,9 @@ def line_of(run: Run, entry: Entry, alike: Sequence[float | None]) -> dict[str, 
     known = [score for score in alike if score is not None]
     return {
         **{name: getattr(run, name) for name in ("agent", "kind", "task")},
-        **{name: getattr(entry, name) for name in ("seed", "trial", "score", "f1", "cost", "calls", "words")},
+        **{name: getattr(entry, name) for name in ("trial", "score", "f1", "cost", "calls", "words")},
         "run": run.name,
+        "seed": str(entry.seed),  # as text: a browser's numbers hold 53 bits of it
         "alike": len(alike),
         "low": min(known, default=None),
         "high": max(known, default=None),
@@ -162,18 +163,22 @@ def episode_of(library: Library, shelf: Shelf, place: Place) -> dict[str, Any]:
     others = chosen(library.runs, Wanted(task=run.task, seed=place.seed))
     return {
         "run": run.name,
-        "seed": place.seed,
+        "seed": str(place.seed),
         "trial": place.trial,
         "state": opened.state,
         "transcript": None if opened.transcript is None else [said._asdict() for said in opened.transcript],
         "note": opened.note,
-        "before": keys[at - 1] if at else None,
-        "after": keys[at + 1] if at + 1 < len(keys) else None,
+        "before": _told(keys[at - 1]) if at else None,
+        "after": _told(keys[at + 1]) if at + 1 < len(keys) else None,
         "alike": [
             {"run": item.name, "agent": item.agent, "trial": entry.trial, "score": entry.score}
             for item, entry in others
         ],
     }
+
+
+def _told(key: tuple[int, int]) -> tuple[str, int]:
+    return str(key[0]), key[1]
 
 
 def boards_of(library: Library) -> dict[str, Any]:

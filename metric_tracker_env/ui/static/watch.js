@@ -103,6 +103,7 @@ async function showEpisode(wanted) {
   const opened = await get("episode", { run: wanted.run, seed: wanted.seed, trial: wanted.trial }, shut);
   if (!opened) return;
   const { state } = opened;
+  state.seed = opened.seed;
   view.state = state;
   view.blind = wanted.truth === "off";
   view.tab = [...TABS, "Words"].includes(wanted.tab) ? wanted.tab : opened.transcript && !wanted.tab ? "Words" : "Day";

@@ -115,6 +115,22 @@ def test_a_broken_file_is_told_in_one_line(compared: Path, tmp_path: Path) -> No
         Collection(["nothing.json"], ASKED)
 
 
+def test_numbers_that_point_nowhere(tmp_path: Path) -> None:
+    """Rows of no episode and of no family, and a score that is no number, are faults and no failure."""
+    whole = json.loads(evaluate("one_by_one", SEEDS, TASK).model_dump_json())
+    bad = {
+        "episode.json": {**whole, "rows": {name: [99] for name in whole["rows"]} | {"fate": [0], "family": [0]}},
+        "family.json": {**whole, "rows": {name: [0] for name in whole["rows"]} | {"family": [77]}},
+        "score.json": {**whole, "episodes": {**whole["episodes"], "score": [float("nan")] * 3}},
+    }
+    for name, held in bad.items():
+        (tmp_path / name).write_text(json.dumps(held), encoding="utf-8")
+    library = Collection([str(tmp_path / name) for name in bad], ASKED)
+    assert list(library.runs) == []
+    for fault, words in zip(library.faults, ("none of its 3 episodes", "family 77", "no number"), strict=True):
+        assert words in fault
+
+
 def test_words_are_played_again(tmp_path: Path) -> None:
     """Every call of a transcript is answered as it was; what the model said stands beside the steps."""
     spoken(tmp_path, TASK, [*SEEDS, SEEDS[0]])
@@ -227,7 +243,7 @@ def test_the_leaderboard_is_that_of_the_command(compared: Path, tmp_path: Path) 
             told.apart,
         )
     assert {line.agent for line in here.lines} == {"oracle", "speaker"}
-    assert Collection([], ASKED).runs == []
+    assert list(Collection([], ASKED).runs) == []
     with pytest.raises(ValueError, match="no finished episode to compare"):
         Collection([], ASKED).boards()
 
