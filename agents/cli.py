@@ -1,9 +1,10 @@
 """The command line.
 
 ``run`` plays one agent with any configuration, ``compare`` is the leaderboard of many, ``play`` lets you play yourself;
-``fit`` reads a history of your own, and ``watch`` says what to look at in its last days; ``export-html`` writes the
-replay of an episode, ``demonstrate`` those of an expert as data to learn from; ``seal`` makes a secret for episodes
-that nobody can make beforehand, ``reveal`` tells it afterwards, and ``audit`` lets exploits try to buy a score.
+``fit`` reads a history of your own, and ``watch`` says what to look at in its last days; ``page`` serves a page on
+which runs are watched and compared, ``export-html`` writes the replay of an episode as one file, and ``demonstrate``
+those of an expert as data to learn from; ``seal`` makes a secret for episodes that nobody can make beforehand,
+``reveal`` tells it afterwards, and ``audit`` lets exploits try to buy a score.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from .evaluation.evaluate import MAX_WORKERS, check_seeds, config_of, evaluate
 from .evaluation.leaderboard import check_writable, leaderboard
 from .evaluation.report import Comparison, console, detail_table, print_notes, score_table
 from .own_data.command import fit, watch
+from .page.command import page
 from .players.player import PlayerError
 from .players.registry import find_player, known_players
 from .progress import progress_bar
@@ -170,6 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "audit": audit,
         "play": play,
         "demonstrate": demonstrate,
+        "page": with_positional(page, "runs"),
         "seal": with_positional(seal, "file"),
         "reveal": with_positional(reveal, "file"),
         "fit": with_positional(fit, "source"),

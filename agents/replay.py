@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from metric_tracker_env import EnvConfig, MetricTrackerEnv
-from metric_tracker_env.play.actions import FOCUSED, NEXT_FLAGGED, SCAN_TOOLS, SURVEY_TOOL, Op
+from metric_tracker_env import EnvConfig, MetricTrackerEnv, Seal, Session
+from metric_tracker_env.play.actions import FOCUSED, NEXT_FLAGGED, SCAN_TOOLS, SUBMIT, SURVEY_TOOL, Op
 from metric_tracker_env.play.engine import Progress
 from metric_tracker_env.render.scene import Scene
 from metric_tracker_env.schema import ANOMALY_TYPES, FAMILIES
+from metric_tracker_env.session import CALLS
+from metric_tracker_env.tools.tables import from_tables
 from metric_tracker_env.ui.html import self_contained
 from metric_tracker_env.ui.snapshot import Replayed, replay
 from metric_tracker_env.ui.visitor import Step
@@ -48,14 +50,24 @@ def export_html(
     console().print(f"wrote {output}: {agent} on {found.name}, seed {number}, {told}", markup=False)
 
 
-def played(name: str, config: EnvConfig, seed: int, task: str) -> Replayed:
+def played(
+    name: str, config: EnvConfig, seed: int, task: str, model: str | Path | None = None, seal: Seal | None = None
+) -> Replayed:
     """An agent's episode, call by call.
+
+    Args:
+        name: Of a script; or the folder of a saved model, if it is not given apart from its name.
+        config: To play.
+        seed: Of the episode.
+        task: What the configuration is called.
+        model: Folder of a saved model.
+        seal: Of the episode; None for a public one.
 
     Raises:
         ValueError: for a bad seed, or an agent that is neither a script nor a saved model.
     """
-    env = MetricTrackerEnv(config=config)
-    agent: Agent = get_agent(name)(env) if name in AGENTS else ModelAgent(env, name)
+    env = MetricTrackerEnv(config=config, seal=seal)
+    agent: Agent = get_agent(name)(env) if model is None and name in AGENTS else ModelAgent(env, model or name)
     reports, table = Reports(env), env.actions
     observation, info = env.reset(seed=seed)
     agent.begin(seed)
@@ -100,8 +112,21 @@ def played(name: str, config: EnvConfig, seed: int, task: str) -> Replayed:
         tool_calls=info["tool_calls"],
     )
     scene = Scene(config, episode, progress, over=True)
-    flags = flags_of(steps, episode.view)
-    return Replayed(name, task, seed, scene, episode, steps, draft, draft_at, shown_at, flags)
+    flags, flagged_at = flags_of(steps, episode.view)
+    told = answered(steps, Session(config=config, seal=seal), seed)
+    return Replayed(name, task, seed, scene, episode, told, draft, draft_at, shown_at, flags, flagged_at)
+
+
+def answered(steps: list[Step], session: Session, seed: int) -> list[Step]:
+    """The calls with what the same ones are answered in words."""
+    session.begin(seed)
+    found: list[Step] = []
+    for step in steps:
+        asked = step.ok and step.tool in CALLS and step.tool != SUBMIT
+        answer = session.call(step.tool, step.arguments) if asked else None
+        result = None if answer is None or answer.result is None else from_tables(answer.result)
+        found.append(step._replace(result=result))
+    return found
 
 
 def day_of(env: MetricTrackerEnv, action: int, after: np.ndarray, focus: int) -> int:
@@ -113,13 +138,16 @@ def day_of(env: MetricTrackerEnv, action: int, after: np.ndarray, focus: int) ->
     return round(float(after[place]) * (env.config.generator.num_days - 1)) if place >= 0 else focus
 
 
-def flags_of(steps: list[Step], view: MetricView) -> list[list[str]]:
-    """The families that the scans of an episode told of each date."""
+def flags_of(steps: list[Step], view: MetricView) -> tuple[list[list[str]], list[int]]:
+    """The families that the scans of an episode told of each date, and the number of the call that was the first."""
     told = np.zeros(view.strength.shape, bool)
-    for step in steps:
+    first = np.zeros(view.strength.shape[1], np.int64)
+    for number, step in enumerate(steps, 1):
         if step.ok and step.tool == SURVEY_TOOL:
             told |= view.strength >= 1.0
         elif step.ok and step.tool in SCAN_TOOLS:
             family = SCAN_TOOLS.index(step.tool)
             told[family] |= view.strength[family] >= float(step.arguments["threshold_multiplier"])
-    return [[FAMILIES[ANOMALY_TYPES[family]].label for family in np.flatnonzero(day)] for day in told.T]
+        first[(first == 0) & told.any(axis=0)] = number
+    names = [[FAMILIES[ANOMALY_TYPES[family]].label for family in np.flatnonzero(day)] for day in told.T]
+    return names, first.tolist()

@@ -38,6 +38,27 @@ class Begun(NamedTuple):
     messages: tuple[Record, ...]
 
 
+def read_journal(path: Path) -> Begun | None:
+    """What a journal tells of an episode under way; None if there is none.
+
+    Raises:
+        ValueError: naming the line that is none.
+    """
+    if not path.is_file():
+        return None
+    entries: list[Entry] = []
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
+        try:
+            entries.append(Entry.model_validate_json(line))
+        except ValidationError as error:
+            fault = error.errors(include_url=False)[0]["msg"]
+            raise ValueError(f"{str(path)!r}, line {number}, is no part of an episode: {fault}") from None
+    if not entries:
+        return None
+    messages = tuple(message for entry in entries for message in entry.messages)
+    return Begun(entries[-1].attempt, entries[-1].used, messages)
+
+
 class Journal:
     """The journal of one trial of an episode; its file is there as long as the trial is under way.
 
@@ -56,19 +77,7 @@ class Journal:
         Raises:
             ValueError: naming the line that is none.
         """
-        if not self._path.is_file():
-            return None
-        entries: list[Entry] = []
-        for number, line in enumerate(self._path.read_bytes().split(b"\n")[:-1], 1):
-            try:
-                entries.append(Entry.model_validate_json(line))
-            except ValidationError as error:
-                fault = error.errors(include_url=False)[0]["msg"]
-                raise ValueError(f"{str(self._path)!r}, line {number}, is no part of an episode: {fault}") from None
-        if not entries:
-            return None
-        messages = tuple(message for entry in entries for message in entry.messages)
-        return Begun(entries[-1].attempt, entries[-1].used, messages)
+        return read_journal(self._path)
 
     def go_on(self, begun: Begun) -> None:
         """Write what there is when an attempt goes on."""

@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -56,12 +56,24 @@ def gate_of(parser: argparse.ArgumentParser, given: argparse.Namespace) -> tuple
         token = token_of(given.token_file)
     except ValueError as error:
         parser.error(f"argument --token-file: {error}")
-    hosts = hosts_of(given.allow_host)
-    if given.host not in ANYWHERE:
-        hosts = (*hosts, f"[{given.host}]" if ":" in given.host else given.host)
-    elif not hosts:
-        parser.error(f"argument --host: {given.host} needs the names that clients reach it by, as --allow-host NAME")
-    return hosts, token
+    try:
+        return names_of(given.host, given.allow_host), token
+    except ValueError as error:
+        parser.error(f"argument --host: {error}")
+
+
+def names_of(host: str, further: Iterable[str]) -> tuple[str, ...]:
+    """The names that clients may use: those that are given, and the address itself.
+
+    Raises:
+        ValueError: if it is that of the whole machine, and no name is given.
+    """
+    hosts = hosts_of(further)
+    if host not in ANYWHERE:
+        return (*hosts, f"[{host}]" if ":" in host else host)
+    if not hosts:
+        raise ValueError(f"{host} needs the names that clients reach it by, as --allow-host NAME")
+    return hosts
 
 
 def add_task(parser: argparse.ArgumentParser, default: str | None, unless: str) -> None:

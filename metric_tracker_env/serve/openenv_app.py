@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from openenv.core.env_server.http_server import HTTPEnvServer
 from openenv.core.env_server.types import ConcurrencyConfig, ServerMode
 from starlette.exceptions import HTTPException as StarletteHTTPException
@@ -49,6 +49,11 @@ from metric_tracker_env.serve.ready import READY_PATH, readiness
 API_VERSION = "1.0.0"  # of OpenEnv's HTTP interface, not of this package
 MCP_PATH = "/mcp"
 NO_MCP = "this server has no MCP tools; python -m metric_tracker_env.serve mcp starts one that has"
+WEB_PATH = "/web"
+WEB = (
+    "This server is for programs. The page on which a person plays: python -m metric_tracker_env.ui "
+    "(extra ui), then http://127.0.0.1:8050/\n"
+)
 METHOD_NOT_FOUND = -32601  # JSON-RPC 2.0
 NOT_READY: dict[int | str, dict[str, Any]] = {503: {"description": "All sessions are taken."}}
 
@@ -100,6 +105,7 @@ def make_server(
     api.post(MCP_PATH, tags=["MCP"], summary="Tells where the MCP tools are")(no_mcp)
     guard = SessionGuard(api, limits)
     api.get(READY_PATH, tags=["Health"], summary="Tells how many sessions there are", responses=NOT_READY)(ready(guard))
+    api.get(WEB_PATH, tags=["Page"], summary="Tells how the page is started", response_class=PlainTextResponse)(web)
     api.add_exception_handler(RefusedError, refused)
     api.add_exception_handler(RequestValidationError, not_valid)
     api.add_exception_handler(StarletteHTTPException, http_error)
@@ -119,6 +125,11 @@ def ready(guard: SessionGuard) -> Callable[[], Awaitable[Response]]:
         return readiness(guard.sessions, guard.limits)
 
     return tell
+
+
+async def web() -> PlainTextResponse:
+    """Where OpenEnv's own page would be: how ours is started, on which each visitor has an episode of his own."""
+    return PlainTextResponse(WEB)
 
 
 async def no_mcp(request: Request) -> dict[str, Any]:

@@ -23,8 +23,10 @@ from metric_tracker_env.schema import StrictModel
 from metric_tracker_env.serve.gate import Gate
 from metric_tracker_env.serve.limits import App, LimitsMiddleware, ServeLimits
 from metric_tracker_env.serve.ready import readiness
+from metric_tracker_env.ui.library import Library
 from metric_tracker_env.ui.snapshot import snapshot
 from metric_tracker_env.ui.visitor import Visitor
+from metric_tracker_env.ui.watching import VIEWS, library_routes
 
 STATIC = Path(__file__).parent / "static"
 COOKIE = "metric_tracker_visitor"
@@ -101,7 +103,13 @@ def loop_time() -> float:
     return asyncio.get_running_loop().time()
 
 
-def page_app(task: str, limits: ServeLimits, hosts: Iterable[str] = (), token: str | None = None) -> App:
+def page_app(
+    task: str,
+    limits: ServeLimits,
+    hosts: Iterable[str] = (),
+    token: str | None = None,
+    library: Library | None = None,
+) -> App:
     """The ASGI application.
 
     Args:
@@ -109,7 +117,10 @@ def page_app(task: str, limits: ServeLimits, hosts: Iterable[str] = (), token: s
         limits: What it bears; ``max_sessions`` visitors at once.
         hosts: Names and addresses that it is reached by, beside those of the loopback; see ``Gate``.
         token: What requests must show; see ``Gate``.
+        library: Runs to watch and compare; None serves Play alone.
     """
+    headers = {"content-security-policy": POLICY, "cache-control": "no-cache"}
+    views = {"Play": "/", **({} if library is None else VIEWS)}
     visitors = Visitors(task, limits)
 
     def answer(request: Request, now: float, act: Callable[[Visitor], object]) -> Response:
@@ -135,9 +146,10 @@ def page_app(task: str, limits: ServeLimits, hosts: Iterable[str] = (), token: s
         return endpoint
 
     async def page(_: Request) -> Response:
-        return FileResponse(
-            STATIC / "page.html", headers={"content-security-policy": POLICY, "cache-control": "no-cache"}
-        )
+        return FileResponse(STATIC / "page.html", headers=headers)
+
+    async def told_views(_: Request) -> Response:
+        return JSONResponse(views)
 
     async def state(request: Request) -> Response:
         return await run_in_threadpool(answer, request, loop_time(), lambda _: None)
@@ -148,6 +160,7 @@ def page_app(task: str, limits: ServeLimits, hosts: Iterable[str] = (), token: s
     routes = [
         Route("/", page),
         Route("/ready", ready),
+        Route("/api/views", told_views),
         Route("/api/state", state),
         Route("/api/begin", acting(Begin, lambda v, a: v.begin(a.task, a.seed, a.options)), methods=["POST"]),
         Route("/api/call", acting(Call, lambda v, a: v.call(a.tool, a.arguments)), methods=["POST"]),
@@ -159,5 +172,6 @@ def page_app(task: str, limits: ServeLimits, hosts: Iterable[str] = (), token: s
         Route("/api/submit", acting(Nothing, lambda v, _: v.submit()), methods=["POST"]),
         Route("/api/truth", acting(Nothing, lambda v, _: v.look_at_truth()), methods=["POST"]),
         Mount("/static", StaticFiles(directory=STATIC)),
+        *([] if library is None else library_routes(library, headers)),
     ]
     return Gate(LimitsMiddleware(Starlette(routes=routes), limits), hosts, token)

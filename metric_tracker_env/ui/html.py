@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any
 
 STATIC = Path(__file__).parent / "static"
-SCRIPTS = ("board.js", "selection.js", "page.js")  # each uses names of those before it
+SCRIPTS = (
+    "elements.js",
+    "board.js",
+    "selection.js",
+    "result.js",
+    "timeline.js",
+    "page.js",
+)  # each uses names of those before it
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
 IMPORT, EXPORT = re.compile(r"^import .*?;$\n", re.MULTILINE), re.compile(r"^export ", re.MULTILINE)
 LINKED = re.compile(r'<link rel="stylesheet"[^>]*>|<script[^>]*></script>')

@@ -22,6 +22,7 @@ from metric_tracker_env.play.actions import (
 from metric_tracker_env.render import sheet
 from metric_tracker_env.render.scene import Scene
 from metric_tracker_env.schema import FAMILIES, WEEKDAYS, AnomalyType, EntityType
+from metric_tracker_env.scoring import Grade
 from metric_tracker_env.tasks import TASKS
 from metric_tracker_env.tools import TOOLS
 from metric_tracker_env.tools.cells import UNITS
@@ -49,6 +50,7 @@ def snapshot(visitor: Visitor) -> dict[str, Any]:
     session = visitor.session
     standing, config = session.standing, session.config
     episode = visitor.truth
+    families, flagged_at = flags(visitor.steps, config.generator.date_names)
     return {
         "task": session.task,
         "tasks": list(TASKS),
@@ -61,30 +63,33 @@ def snapshot(visitor: Visitor) -> dict[str, Any]:
         "reward": round(standing.reward, 4),
         "tools": tools(config),  # pyright: ignore[reportArgumentType] - a frozen model can be hashed
         "grade": None if standing.grade is None else standing.grade.model_dump(mode="json"),
-        "flags": flags(visitor),
+        "flags": families,
+        "flagged_at": flagged_at,
         **drawn(session.scene(), visitor.steps, visitor.draft, visitor.shown_at, episode),
     }
 
 
 class Replayed(NamedTuple):
-    """An episode that an agent has played to its end."""
+    """An episode that an agent has played, to its end or as far as it has come; then without the truth."""
 
     agent: str
     task: str
     seed: int
     scene: Scene
-    episode: EpisodeData
+    episode: EpisodeData | None  # None before the end
     steps: Sequence[Step]
     draft: Sequence[tuple[int, int]]  # (day, entity) in the order of the reports
     draft_at: Sequence[int]  # number of the call that reported each
     shown_at: np.ndarray  # (D, E) int64, see Visitor.shown_at
     flags: Sequence[Sequence[str]]  # labels of the families that scans told of each date
+    flagged_at: Sequence[int]  # number of the call that first told of each date, 0 for none
+    grade: Grade | None = None  # of what was submitted, where that is not the draft of the scene
 
 
 def replay(played: Replayed) -> dict[str, Any]:
     """All that the page draws of an agent's episode: the same, without what can be done."""
     scene, truth_told = played.scene, played.scene.truth
-    assert truth_told is not None
+    grade = played.grade if played.grade is not None or truth_told is None else truth_told.grade
     left = scene.progress.budget
     state = {
         "agent": played.agent,
@@ -96,10 +101,11 @@ def replay(played: Replayed) -> dict[str, Any]:
         "brief": "",
         "budget": {"left": left, "all": scene.config.budget},
         "calls": {"left": scene.config.step_limit - len(played.steps), "all": scene.config.step_limit},
-        "reward": round(played.steps[-1].total, 4),
+        "reward": round(played.steps[-1].total, 4) if played.steps else 0.0,
         "tools": [],
-        "grade": truth_told.grade.model_dump(mode="json"),
+        "grade": None if grade is None else grade.model_dump(mode="json"),
         "flags": [list(families) for families in played.flags],
+        "flagged_at": list(played.flagged_at),
         **drawn(scene, played.steps, played.draft, played.shown_at, played.episode),
     }
     for row, at in zip(state["draft"], played.draft_at, strict=True):
@@ -116,6 +122,8 @@ def drawn(
 ) -> dict[str, Any]:
     """The part of the state that is drawn: the board, the draft, the calls, and the truth where it is told."""
     generator = scene.generator
+    listed = next((number for number, step in enumerate(steps, 1) if step.ok and step.tool == EVENTS_TOOL), 0)
+    hours_at = shown_at[:, scene.catalogue.slices["hourly_mix"]].max(axis=1, initial=0)
     return {
         "difficulty": scene.difficulty,
         "dates": list(generator.date_names),
@@ -125,9 +133,12 @@ def drawn(
         "cells": cells(scene, shown_at),
         "events": [
             {**known.event.model_dump(mode="json"), "first": known.first, "last": known.last, "mark": known.mark}
+            | {"k": listed}
             for known in scene.events
         ],
-        "lost": [{"day": lost.day, **lost.gap.model_dump(mode="json")} for lost in scene.lost],
+        "lost": [
+            {"day": lost.day, **lost.gap.model_dump(mode="json"), "k": int(hours_at[lost.day])} for lost in scene.lost
+        ],
         "draft": draft(scene, reported, episode),
         "steps": [step._asdict() for step in steps],
         "palette": PALETTE,
@@ -198,16 +209,18 @@ def cells(scene: Scene, shown_at: np.ndarray) -> list[dict[str, Any]]:
     ]
 
 
-def flags(visitor: Visitor) -> list[list[str]]:
-    """The families that scans have told of each date, by their names in a picture."""
-    names = visitor.session.config.generator.date_names
+def flags(steps: Sequence[Step], names: Sequence[str]) -> tuple[list[list[str]], list[int]]:
+    """The families that scans have told of each date, by their names in a picture; and the call that was the first."""
     told: list[dict[str, None]] = [{} for _ in names]
-    for step in visitor.steps:
+    first = [0] * len(names)
+    for number, step in enumerate(steps, 1):
         family = TOOLS[step.tool].family if step.tool in SCANS else None
         for item in (step.result or {}).get("dates", ()) if step.tool in SCANS else ():
             date, found = families_of(item, family)
-            told[names.index(date)].update(dict.fromkeys(FAMILIES[each].label for each in found))
-    return [list(families) for families in told]
+            day = names.index(date)
+            told[day].update(dict.fromkeys(FAMILIES[each].label for each in found))
+            first[day] = first[day] or number
+    return [list(families) for families in told], first
 
 
 def families_of(item: Any, family: AnomalyType | None) -> tuple[str, Sequence[AnomalyType]]:

@@ -24,7 +24,7 @@ ORDER = (
     "demonstrate",  # episodes of experts as data
     "training",
     "own_data",  # a history of one's own
-    *("train_ppo", "train_rllib", "train_sb3", "train_torchrl", "train_trl", "replay", "cli"),
+    *("train_ppo", "train_rllib", "train_sb3", "train_torchrl", "train_trl", "replay", "page", "cli"),
     *("__init__", "__main__"),
 )
 # Inside the folders, likewise.
@@ -42,6 +42,7 @@ INSIDE = {
     "terminal": ("__init__", "lines", "screen", "game", "command"),
     "demonstrate": ("__init__", "expert", "chat", "atif", "offline", "command"),
     "own_data": ("__init__", "files", "picture", "fit", "report", "watch", "command"),
+    "page": ("__init__", "entries", "retelling", "transcripts", "boards", "collection", "command"),
     "training": ("__init__", "settings", "curve", "held_out", "recorder", "demonstrations", "checkpoint", "sb3_run"),
 }
 # What of players the evaluation imports: none of the scripts, models and language models.

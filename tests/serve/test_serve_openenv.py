@@ -575,7 +575,6 @@ BAD_REQUESTS: list[tuple[str, str, str | bytes | None, int, str]] = [
     ("POST", "/step", '{"action": {"tool": "list_dates"}, "seed": 9}', 422, "body.seed: Extra inputs"),
     ("GET", "/reset", None, 405, "Method Not Allowed"),
     ("GET", "/../../etc/passwd", None, 404, "Not Found"),
-    ("GET", "/web", None, 404, "Not Found"),
     ("POST", "/reset", '{"seed": false}', 422, "body.seed: Input should be a valid integer"),
     ("POST", "/reset", '{"seed": 9007199254740993}', 422, "body.seed: Input should be less"),
     ("POST", "/reset", "\xff", 422, ""),
@@ -597,6 +596,15 @@ def test_a_bad_request_is_answered(server: Live, number: int) -> None:
     assert status in (0, response.status_code)
     assert told in error["message"]
     assert not [trace for trace in TRACES if trace in response.text]
+
+
+def test_the_page_is_a_server_of_its_own(server: Live) -> None:
+    """Where OpenEnv has a page, one line says how ours is started."""
+    response = requests.get(f"{server.http}/web", timeout=PATIENCE)
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/plain")
+    assert "python -m metric_tracker_env.ui" in response.text
+    assert response.text.count("\n") == 1
 
 
 def test_a_failure_of_the_server_is_logged_and_not_told(

@@ -60,6 +60,7 @@ def test_the_flags_are_those_of_the_scans() -> None:
     """What the page marks is what the observation told the agent."""
     config = get_task("medium_mixed").config
     told = played("analyst", config, SEED, "medium_mixed")
+    assert told.episode is not None
     strength = told.episode.view.strength
     assert [bool(day) for day in told.flags] == (strength >= 1).any(axis=0).tolist()
     nothing = played("one_by_one", config, SEED, "medium_mixed")

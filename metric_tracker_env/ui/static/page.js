@@ -1,19 +1,11 @@
 // The page: asks the server for the state, draws it, and sends what the visitor does.
+import { byId, dayOf, make, short } from "./elements.js";
 import { drawBoard, drawNames } from "./board.js";
 import { TABS, drawTab } from "./selection.js";
+import { drawResult } from "./result.js";
+import { Timeline } from "./timeline.js";
 
-const byId = (id) => document.getElementById(id);
 const view = { state: null, day: 5, entity: 0, tab: "Day", step: null, blind: false };
-
-export function make(tag, attributes = {}, ...children) {
-  const found = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) found.addEventListener(name.slice(2), value);
-    else if (value !== null && value !== false) found.setAttribute(name, value === true ? "" : value);
-  }
-  found.append(...children);
-  return found;
-}
 
 function say(text) {
   byId("status").textContent = text;
@@ -91,13 +83,6 @@ function button(text, units, act, attributes = {}) {
   return make("button", { type: "button", title, onclick: act, ...attributes }, ...label);
 }
 
-const WORDS = {
-  rows_for_date: "open", hourly_rows_for_date: "hours", detect_funnel_break: "funnel",
-  check_impossible_counts: "impossible counts", list_suspicious_dates: "suspicious dates",
-  list_known_events: "known events", submit: "submit", show_raw_data: "raw data",
-};
-export const short = (tool) => WORDS[tool] ?? tool.replace(/^get_/, "").replace(/_rows$/, "").replaceAll("_", " ");
-
 function drawHeader() {
   const { state } = view;
   const task = byId("task");
@@ -138,18 +123,17 @@ function drawActions() {
 function drawDraft() {
   const { state } = view;
   const panel = byId("draft");
-  const rows = state.draft.map((row) => {
-    const entity = state.entities[row.e];
-    const mark = row.was ? (row.was.right ? "✓ right" : `✗ ${row.was.why}`) : row.confirmed ? `✓ confirmed ${row.r}` : "✗ not confirmed";
-    const kind = row.was ? (row.was.right ? "right" : "wrong") : row.confirmed ? "right" : "wrong";
-    const drop = state.over ? "" : make("button", {
-      type: "button", "aria-label": `take out ${row.row.date} ${entity.short}`,
-      onclick: () => ask("draft", { day: row.d, entity: row.e, report: false }),
-    }, "✕");
-    return make("tr", {}, make("td", {}, `${row.row.date.slice(5)} · ${row.family} · ${entity.short}`), make("td", { class: kind }, mark), make("td", {}, drop));
-  });
   if (!state.over) {
     const number = state.draft.length;
+    const rows = state.draft.map((row) => {
+      const entity = state.entities[row.e];
+      const drop = make("button", {
+        type: "button", "aria-label": `take out ${row.row.date} ${entity.short}`,
+        onclick: () => ask("draft", { day: row.d, entity: row.e, report: false }),
+      }, "✕");
+      const mark = row.confirmed ? `✓ confirmed ${row.r}` : "✗ not confirmed";
+      return make("tr", {}, make("td", {}, `${row.row.date.slice(5)} · ${row.family} · ${entity.short}`), make("td", { class: row.confirmed ? "right" : "wrong" }, mark), make("td", {}, drop));
+    });
     panel.replaceChildren(
       make("h2", {}, "Draft ", make("span", { class: "soft" }, number ? `${number} ${number === 1 ? "row" : "rows"}` : "select a shown cell and report it")),
       make("table", {}, ...rows),
@@ -157,31 +141,16 @@ function drawDraft() {
     );
     return;
   }
-  const { grade } = state;
-  const missed = state.truth.expected.filter((row) => !inDraft(row.d, row.e)).map((row) =>
-    make("tr", {}, make("td", {}, `${row.row.date.slice(5)} · ${row.family} · ${state.entities[row.e].short}`), make("td", { class: "missed" }, "missed"), make("td", {})));
-  panel.replaceChildren(
-    make("h2", {}, state.agent ? `Result of ${state.agent}` : "Result"),
-    make("div", {}, make("span", { class: "score", id: "score" }, grade.score.toFixed(3)), " score · ", `recall ${grade.recall.toFixed(2)} · precision ${grade.precision.toFixed(2)} · return ${state.reward.toFixed(3)}`),
-    make("table", {}, ...rows, ...missed),
-    rows.length + missed.length ? "" : make("p", { class: "soft" }, "Nothing was wrong, and nothing was reported."),
-    byId("replay") ? "" : make("button", { type: "button", class: "go", onclick: () => begin(state.seed + 1) }, "Next seed"),
-  );
+  panel.replaceChildren(...drawResult(view), byId("replay") ? "" : make("button", { type: "button", class: "go", onclick: () => begin(state.seed + 1) }, "Next seed"));
 }
 
-function drawTimeline() {
-  const { state } = view;
-  const chips = byId("chips");
-  const spent = state.budget.all - state.budget.left;
-  byId("told").textContent = `timeline: calls and their cost · the return so far ${state.reward.toFixed(3)} · ${spent} units spent` + (state.over ? " · click a call, or hold Shift with the arrow keys, to see the board after it" : "");
-  chips.replaceChildren(...state.steps.map((step, place) => {
-    const what = step.arguments.date ? ` ${step.arguments.date.slice(5)}` : "";
-    const now = view.step === place + 1 || (view.step === null && place === state.steps.length - 1);
-    return make("button", {
-      type: "button", class: `${now ? "now" : ""} ${step.ok ? "" : "bad"}`, title: step.error ?? "",
-      onclick: () => { view.step = place + 1; if (step.arguments.date) view.day = state.dates.indexOf(step.arguments.date); draw(); },
-    }, `${place + 1} ${short(step.tool)}${what} `, make("span", { class: "units" }, `${step.cost}`));
-  }));
+const timeline = new Timeline(byId("timeline"), go);
+
+function go(step) {
+  view.step = step;
+  const day = dayOf(view.state, view.state.steps[step - 1]);
+  if (day >= 0) view.day = day;
+  draw();
 }
 
 function drawForm() {
@@ -246,16 +215,13 @@ function draw() {
   }, name === "Day" ? `${state.dates[view.day].slice(5)}, ${state.weekdays[view.day]}` : name)));
   byId("view").replaceChildren(...drawTab(view, cellAt));
   drawDraft();
-  drawTimeline();
+  timeline.draw(view);
   if (byId("form")) drawForm();
 }
 
 function scrub(by) {
   const last = view.state.steps.length;
-  view.step = Math.max(1, Math.min(last, (view.step ?? last) + by));
-  const { date } = view.state.steps[view.step - 1].arguments;
-  if (date) view.day = view.state.dates.indexOf(date);
-  draw();
+  if (last) go(Math.max(1, Math.min(last, (view.step ?? last) + by)));
 }
 
 const KEYS = { o: "rows_for_date", h: "hourly_rows_for_date", f: "detect_funnel_break", i: "check_impossible_counts" };

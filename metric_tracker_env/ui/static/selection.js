@@ -1,6 +1,6 @@
 // What the selected date and cell explain: plots, hours, funnel, arithmetic, the call in other words, the answer.
 import { svg } from "./board.js";
-import { make, short } from "./page.js";
+import { make, short } from "./elements.js";
 
 export const TABS = ["Day", "Hours", "Funnel", "Why", "Call", "Answer"];
 
