@@ -360,6 +360,19 @@ def test_only_the_first_valid_row_of_a_key_matches() -> None:
     assert score_submission([changed(row, severity="grave"), row], episode).duplicate == 0
 
 
+def test_an_exact_set_has_every_expected_cell_and_no_other_row() -> None:
+    """Wrong fields leave it exact; a row that is missing, too many or said twice does not."""
+    episode = tiny_episode()
+    truth = list(episode.expected_rows)
+    wrong = [spoiled(row, "severity") for row in truth]
+    (natural, *_) = cells_of(episode, CellClass.NATURAL)
+    told = [
+        score_submission(rows, episode) for rows in (truth, wrong, truth[1:], [*truth, natural], [*truth, truth[0]])
+    ]
+    assert [grade.exact for grade in told] == [True, True, False, False, False]
+    assert [score_submission([], quiet_episode()).exact, score_submission([], episode).exact] == [True, False]
+
+
 def test_soft_f1_works_on_arrays() -> None:
     """The formula takes whole batches: right, half right, nothing submitted, nothing at all."""
     got = soft_f1(np.array([3, 1, 0, 0]), np.array([3, 2, 0, 0]), np.array([3, 2, 5, 0]))
