@@ -47,8 +47,8 @@ html_show_sphinx = False
 def as_it_is_meant(_app: Sphinx, kind: str, name: str, _item: object, _options: object, lines: list[str]) -> None:
     """Change docstrings that would be read otherwise than they are meant.
 
-    The environment's is Markdown and has a page of its own, so that its first line is enough; and what stands before the
-    colon of a property's first line is no type, for which Napoleon takes it.
+    The environment's is Markdown and has a page of its own, so that its first line is enough; and what stands before
+    the colon of a property's first line is no type, for which Napoleon takes it.
     """
     if name.endswith(".MetricTrackerEnv"):
         lines[1:] = ["", "Its docstring is the page of :doc:`the environment <environment>`."]
