@@ -1,4 +1,4 @@
-"""Draw the episodes of the README that a scripted agent has played: ``docs/episode.png`` and ``docs/realistic.png``.
+"""Draw the episodes of the documents that a scripted agent has played: ``docs/episode.png`` and ``docs/realistic.png``.
 
 Without ``--seed`` it is the first held-out seed of the task whose episode has at least four expected rows, whatever the
 agent makes of it. ``--task`` and ``--out`` draw another episode instead.
@@ -64,7 +64,7 @@ def draw(task: str, out: Path, agent: str, seed: int | None, stop_after: int | N
 
 
 def main() -> None:
-    """Draw the pictures of the README, or one of another task."""
+    """Draw the pictures of the documents, or one of another task."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--agent", choices=list(AGENTS), default="analyst")
     parser.add_argument("--task", choices=list(TASKS), default=None)
@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=None, help="where the picture of --task goes")
     given = parser.parse_args()
     if (given.task is None) != (given.out is None):
-        parser.error("--task and --out: give both, or none of them for the pictures of the README")
+        parser.error("--task and --out: give both, or none of them for the pictures of the documents")
     for task, out in PICTURES if given.task is None else ((given.task, given.out),):
         draw(task, out, given.agent, given.seed, given.stop_after)
 

@@ -25,6 +25,9 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_co
 exclude_patterns = ["recipes"]
 
 myst_heading_anchors = 3
+suppress_warnings = [
+    "toc.empty_glob"
+]  # of pages that are written elsewhere; a page in no list is an error all the same
 nb_execution_mode = "off"  # docs/notebooks/run.py has run them; tests/site runs them again, shortly
 
 autodoc_member_order = "bysource"
