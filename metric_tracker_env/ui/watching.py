@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -21,6 +22,7 @@ from metric_tracker_env.ui.library import Entry, Library, Opened, Run, Wanted, c
 STATIC = Path(__file__).parent / "static"
 VIEWS = {"Watch": "/watch", "Compare": "/compare", "Leaderboard": "/leaderboard"}
 MOST_LINES = 1000  # of the index in one answer
+ASKED_LAST = 8  # filters whose lines are kept
 HELD = 32  # episodes that were opened last, kept as they were played
 
 
@@ -61,6 +63,33 @@ class Shelf:
             return found
 
 
+class Index:
+    """The lines of the index; what was asked for last is kept, so that its further parts come at once."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._found = lru_cache(maxsize=ASKED_LAST)(self._choose)
+
+    def part(self, asked: Lines) -> dict[str, Any]:
+        """A part of the index, and how many lines there are."""
+        wanted = Wanted.model_validate(asked.model_dump(include=set(Wanted.model_fields)))
+        found, scores = self._found(wanted)  # pyright: ignore[reportArgumentType] - a frozen model can be hashed
+        part = found[asked.offset : asked.offset + asked.limit]
+        return {
+            "total": len(found),
+            "seeds": len(scores),
+            "lines": [line_of(run, entry, scores[run.task, entry.seed]) for run, entry in part],
+        }
+
+    def _choose(self, wanted: Wanted) -> tuple[list[tuple[Run, Entry]], dict[tuple[str, int], list[float | None]]]:
+        """The episodes that are asked for, and the scores of each seed of a task."""
+        found = chosen(self._library.runs, wanted)
+        scores: dict[tuple[str, int], list[float | None]] = {}
+        for run, entry in found:
+            scores.setdefault((run.task, entry.seed), []).append(entry.score)
+        return found, scores
+
+
 def library_routes(library: Library, headers: Mapping[str, str]) -> list[Route]:
     """The pages and what they ask for.
 
@@ -68,7 +97,7 @@ def library_routes(library: Library, headers: Mapping[str, str]) -> list[Route]:
         library: What can be opened; a browser names its runs and never a file.
         headers: Of the pages.
     """
-    shelf = Shelf(library)
+    shelf, index = Shelf(library), Index(library)
 
     def document(name: str) -> Callable[..., Any]:
         async def page(_: Request) -> Response:
@@ -96,7 +125,7 @@ def library_routes(library: Library, headers: Mapping[str, str]) -> list[Route]:
         Route("/compare", document("compare.html")),
         Route("/leaderboard", document("leaderboard.html")),
         Route("/api/runs", telling(StrictModel, lambda _: runs_of(library))),
-        Route("/api/index", telling(Lines, lambda asked: index_of(library, asked))),
+        Route("/api/index", telling(Lines, index.part)),
         Route("/api/episode", telling(Place, lambda place: episode_of(library, shelf, place))),
         Route("/api/leaderboard", telling(StrictModel, lambda _: boards_of(library))),
     ]
@@ -113,20 +142,6 @@ def runs_of(library: Library) -> dict[str, Any]:
         "families": {name: family.label for name, family in FAMILIES.items()},
         "entities": sorted(entities),
         "faults": list(library.faults),
-    }
-
-
-def index_of(library: Library, asked: Lines) -> dict[str, Any]:
-    """A part of the index, and how many lines there are."""
-    found = chosen(library.runs, asked)
-    scores: dict[tuple[str, int], list[float | None]] = {}
-    for run, entry in found:
-        scores.setdefault((run.task, entry.seed), []).append(entry.score)
-    part = found[asked.offset : asked.offset + asked.limit]
-    return {
-        "total": len(found),
-        "seeds": len(scores),
-        "lines": [line_of(run, entry, scores[run.task, entry.seed]) for run, entry in part],
     }
 
 
