@@ -99,9 +99,7 @@ class Archive:
         except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
             raise ValueError(f"entry {name!r} is damaged: {error}") from error
         if len(data) != entry.file_size:
-            raise ValueError(
-                f"entry {name!r} has {len(data):,} bytes, not {entry.file_size:,} as told"
-            )
+            raise ValueError(f"entry {name!r} has {len(data):,} bytes, not {entry.file_size:,} as told")
         return data
 
 

@@ -2,7 +2,9 @@
 
 ``run`` plays one agent with any configuration, ``compare`` is the leaderboard of many; ``fit`` reads a history of your
 own, and ``watch`` says what to look at in its last days; ``export-html`` writes the replay of an episode; ``seal``
-makes a secret for episodes that nobody can make beforehand, and ``reveal`` tells it afterwards.
+makes a secret for episodes that nobody can make beforehand, and ``reveal`` tells it afterwards. ``submit`` packs
+results into a file that others can play again, ``verify`` does so, and ``leaderboard`` ranks such files;
+``export-model`` writes a model of stable-baselines3 as plain arrays, which need no library.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from metric_tracker_env.config import Reward, View
 from metric_tracker_env.schema import Difficulty, ScenarioFamily
 from metric_tracker_env.tasks import HELD_OUT_SEEDS
 
+from .board import command as board
 from .command_line import check_whole, command, described, need, told_in_one_line
 from .evaluation.evaluate import MAX_WORKERS, check_seeds, config_of, evaluate
 from .evaluation.leaderboard import check_writable, leaderboard
@@ -133,6 +136,23 @@ def compare(
     leaderboard(folders, tasks, episodes, output, named if agents else None, workers, "compare", play_missing, sealed)
 
 
+def export_model(run: Path, output: Path, name: str | None = None, half: bool = True) -> None:
+    """Write what plays of a model of stable-baselines3 as plain arrays, which NumPy alone plays.
+
+    Args:
+        run: Folder of the model.
+        output: Folder to write.
+        name: Shown on the leaderboard; by default the model's.
+        half: Write numbers in half precision, which halves the file.
+    """
+    need({"torch": "sb3", "stable_baselines3": "sb3", "sb3_contrib": "sb3"})
+    from .training.export import export_model as export
+
+    card = export(run, output, name, half)
+    size = sum(path.stat().st_size for path in output.iterdir()) / 1000
+    console().print(f"wrote {output}: {card.name}, {size:,.0f} kB", markup=False, soft_wrap=True)
+
+
 def with_positional(function: Callable[..., None], *names: str) -> Callable[..., None]:
     """A command whose arguments of these names are given by their place."""
     import tyro
@@ -165,6 +185,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "export-html": with_positional(export_html, "agent"),
         "seal": with_positional(seal, "file"),
         "reveal": with_positional(reveal, "file"),
+        "submit": with_positional(board.submit, "agent"),
+        "verify": with_positional(board.verify, "file"),
+        "leaderboard": with_positional(board.leaderboard, "files"),
+        "export-model": with_positional(export_model, "run"),
         "fit": with_positional(fit, "source"),
         "watch": with_positional(watch, "folder", "source"),
     }

@@ -14,11 +14,13 @@ NAME = FOLDER.name
 MODULES = parsed(FOLDER)
 # From what all use to the commands: a module imports none that stands further down.
 ORDER = (
-    *("command_line", "progress", "tasks"),
+    *("command_line", "progress", "tasks", "archive"),
     "players",  # what plays: the protocol, the registry, scripts, saved models
     "evaluation",  # which knows players by their protocol
     "sealing",
+    "pretrained",  # models that come with the package
     "llm",
+    "board",  # results that others can verify
     "training",
     "own_data",  # a history of one's own
     *("train_ppo", "train_rllib", "train_sb3", "train_torchrl", "train_trl", "replay", "cli"),
@@ -35,8 +37,13 @@ INSIDE = {
         *("__init__", "faults", "stream", "reply", "messages", "schemas", "card", "adapt", "client"),  # one request
         *("transcript", "journal", "episode", "run", "summary", "command", "__main__"),
     ),
+    "pretrained": ("__init__", "figures"),
+    "board": ("__init__", "manifest", "words", "evidence", "differences", "submit", "verify", "command"),
     "own_data": ("__init__", "files", "picture", "fit", "report", "watch", "command"),
-    "training": ("__init__", "settings", "curve", "held_out", "recorder", "demonstrations", "checkpoint", "sb3_run"),
+    "training": (
+        *("__init__", "settings", "curve", "held_out", "recorder", "demonstrations", "checkpoint"),
+        *("sb3_run", "export"),
+    ),
 }
 # What of players the evaluation imports: none of the scripts, models and language models.
 PROTOCOL = {"players.outcome", "players.player", "players.registry"}

@@ -56,9 +56,7 @@ class ModelCard(StrictModel):
         if self.policy == "sb3" and self.masked != (self.algorithm == "maskable_ppo"):
             raise ValueError(f"masked {self.masked} is wrong for {self.algorithm!r}; only 'maskable_ppo' takes a mask")
         if self.policy in ("focus", "board") and not self.masked:
-            raise ValueError(
-                f"masked {self.masked} is wrong for {self.policy!r}, which plays legal actions only"
-            )
+            raise ValueError(f"masked {self.masked} is wrong for {self.policy!r}, which plays legal actions only")
         return self
 
 

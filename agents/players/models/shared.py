@@ -134,6 +134,8 @@ def shapes_of(config: EnvConfig, hidden: int, date_hidden: int) -> Shapes:
         date_hidden: Width of a date's code on the focus view.
     """
     sizes = Sizes.of(config)
+    layers: Shapes
+    found: Shapes
     if config.view == "board":
         layers = {
             "date_in": (sizes.a_date, hidden),
@@ -146,7 +148,7 @@ def shapes_of(config: EnvConfig, hidden: int, date_hidden: int) -> Shapes:
             "global_hidden": (hidden, hidden),
             "global_logits": (hidden, sizes.others),
         }
-        without, found = ("globals_in", "context_out"), Shapes()
+        without, found = ("globals_in", "context_out"), {}
     else:
         layers = {
             "date_in": (sizes.a_date, date_hidden),
