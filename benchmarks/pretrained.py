@@ -37,12 +37,12 @@ class Recipe(NamedTuple):
 RECIPES: dict[str, Recipe] = {
     "easy_single_spike": Recipe("easy_single_spike", ("--total-steps", "600000")),
     "medium_mixed": Recipe("medium_mixed"),
-    "medium_mixed_board": Recipe("medium_mixed", ("--view", "board")),
+    "medium_mixed_board": Recipe("medium_mixed", ("--view", "board", "--total-steps", "1200000")),
     "hard_mixed": Recipe("hard_mixed"),
     "realistic_easy": Recipe("realistic_easy", WARM),
     "realistic_medium": Recipe("realistic_medium", WARM),
     "realistic_hard": Recipe("realistic_hard", WARM),
-    "quiet_weeks": Recipe("quiet_weeks", WARM),
+    "quiet_weeks": Recipe("quiet_weeks", (*WARM, "--total-steps", "600000")),
 }
 
 

@@ -71,19 +71,13 @@ def leaderboard(
                 evaluations.append(evaluate(player, seeds[title], each, pool=pool, progress=advance, seal=seal))
     comparison = Comparison.of(evaluations)
     show(comparison)
-    files = write_files(comparison, folder, stem)
-    seconds = time.perf_counter() - start
-    console().print(f"wrote {', '.join(map(str, files))} in {seconds:.0f} s")
-    return comparison
-
-
-def write_files(comparison: Comparison, folder: Path, stem: str) -> list[Path]:
-    """Write ``<stem>.json``, ``<stem>.png`` and ``recall.png`` into a folder."""
     files = [folder / name for name in (f"{stem}.json", f"{stem}.png", "recall.png")]
     comparison.to_json(files[0])
     draw_scores(comparison, files[1])
     draw_recall(comparison, files[2])
-    return files
+    seconds = time.perf_counter() - start
+    console().print(f"wrote {', '.join(map(str, files))} in {seconds:.0f} s")
+    return comparison
 
 
 def show(comparison: Comparison) -> None:

@@ -134,8 +134,8 @@ def shapes_of(config: EnvConfig, hidden: int, date_hidden: int) -> Shapes:
         date_hidden: Width of a date's code on the focus view.
     """
     sizes = Sizes.of(config)
-    layers: Shapes
-    found: Shapes
+    layers: dict[str, tuple[int, int]]
+    found: Shapes = {}
     if config.view == "board":
         layers = {
             "date_in": (sizes.a_date, hidden),
@@ -148,7 +148,7 @@ def shapes_of(config: EnvConfig, hidden: int, date_hidden: int) -> Shapes:
             "global_hidden": (hidden, hidden),
             "global_logits": (hidden, sizes.others),
         }
-        without, found = ("globals_in", "context_out"), {}
+        without = ("globals_in", "context_out")
     else:
         layers = {
             "date_in": (sizes.a_date, date_hidden),
@@ -161,7 +161,8 @@ def shapes_of(config: EnvConfig, hidden: int, date_hidden: int) -> Shapes:
             "open_logits": (date_hidden, 1),
             "other_logits": (hidden, sizes.others),
         }
-        without, found = ("globals_in", "trunk_out"), {"date_place": (sizes.days, date_hidden)}
+        without = ("globals_in", "trunk_out")
+        found["date_place"] = sizes.days, date_hidden
     for name, shape in layers.items():
         found[f"{name}_weight"] = shape
         if name not in without:
