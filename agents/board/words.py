@@ -41,7 +41,7 @@ class Spoken(BaseModel):
 
     role: Literal["assistant"]
     finish_reason: str | None
-    tool_calls: list[Call] | None = None
+    tool_calls: list[Call] = []
 
 
 class Answered(BaseModel):
