@@ -15,11 +15,12 @@ from .players.models.saved import LoadedModel, ModelAgent, load_model
 from .players.outcome import Played
 from .players.player import Assignment, Player
 from .players.policy import Policy, PolicyPlayer
-from .players.registry import find_player, register_folder, register_player
+from .players.registry import find_player, register_folder, register_player, register_shelf
 from .players.scripts import analyst, calendar_analyst, oracle, simple
 from .players.scripts.desk import Desk
 from .players.scripts.script import AGENTS, Script, get_agent, register
 from .players.scripts.signature import NO_INCIDENT, SignatureRule, name_roots
+from .pretrained import pretrained_names
 from .tasks import presets
 from .training.held_out import evaluate_policy
 
@@ -58,9 +59,11 @@ __all__ = [
     "name_roots",
     "oracle",
     "presets",
+    "pretrained_names",
     "register",
     "register_folder",
     "register_player",
+    "register_shelf",
     "save_mlp",
     "simple",
     "write_card",

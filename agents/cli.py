@@ -1,10 +1,12 @@
 """The command line.
 
-``run`` plays one agent with any configuration, ``compare`` is the leaderboard of many, ``play`` lets you play yourself;
-``fit`` reads a history of your own, and ``watch`` says what to look at in its last days; ``page`` serves a page on
-which runs are watched and compared, ``export-html`` writes the replay of an episode as one file, and ``demonstrate``
-those of an expert as data to learn from; ``seal`` makes a secret for episodes that nobody can make beforehand,
-``reveal`` tells it afterwards, and ``audit`` lets exploits try to buy a score.
+``run`` plays one agent with any configuration, ``compare`` is the leaderboard of many, ``play`` lets you play yourself.
+``page`` serves a page on which runs are watched and compared, ``export-html`` writes the replay of an episode as one
+file, ``demonstrate`` episodes of an expert as data to learn from, ``export-model`` a model of stable-baselines3 as plain
+arrays, which need no library. ``fit`` reads a history of your own, and ``watch`` says what to look at in its last days.
+``submit`` packs results into a file that others can play again, ``verify`` does so, and ``leaderboard`` ranks such
+files. ``seal`` makes a secret for episodes that nobody can make beforehand, ``reveal`` tells it afterwards, and
+``audit`` lets exploits try to buy a score.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from metric_tracker_env.schema import Difficulty, ScenarioFamily
 from metric_tracker_env.tasks import HELD_OUT_SEEDS
 
 from .audit.command import audit
+from .board import command as board
 from .command_line import check_whole, command, described, need, told_in_one_line
 from .demonstrate.command import demonstrate
 from .evaluation.evaluate import MAX_WORKERS, check_seeds, config_of, evaluate
@@ -139,6 +142,23 @@ def compare(
     leaderboard(folders, tasks, episodes, output, named if agents else None, workers, "compare", play_missing, sealed)
 
 
+def export_model(run: Path, output: Path, name: str | None = None, half: bool = True) -> None:
+    """Write what plays of a model of stable-baselines3 as plain arrays, which NumPy alone plays.
+
+    Args:
+        run: Folder of the model.
+        output: Folder to write.
+        name: Shown on the leaderboard; by default the model's.
+        half: Write numbers in half precision, which halves the file.
+    """
+    need({"torch": "sb3", "stable_baselines3": "sb3", "sb3_contrib": "sb3"})
+    from .training.export import export_model as export
+
+    card = export(run, output, name, half)
+    size = sum(path.stat().st_size for path in output.iterdir()) / 1000
+    console().print(f"wrote {output}: {card.name}, {size:,.0f} kB", markup=False, soft_wrap=True)
+
+
 def with_positional(function: Callable[..., None], *names: str) -> Callable[..., None]:
     """A command whose arguments of these names are given by their place."""
     import tyro
@@ -175,6 +195,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "page": with_positional(page, "runs"),
         "seal": with_positional(seal, "file"),
         "reveal": with_positional(reveal, "file"),
+        "submit": with_positional(board.submit, "agent"),
+        "verify": with_positional(board.verify, "file"),
+        "leaderboard": with_positional(board.leaderboard, "files"),
+        "export-model": with_positional(export_model, "run"),
         "fit": with_positional(fit, "source"),
         "watch": with_positional(watch, "folder", "source"),
     }

@@ -18,7 +18,7 @@ from metric_tracker_env.schema import StrictModel
 from metric_tracker_env.tasks import Task, build_config
 
 from ..command_line import check_whole
-from ..players.outcome import EpisodeLine, Progress
+from ..players.outcome import EpisodeLine, Played, Progress
 from ..players.player import Assignment, Player
 from ..players.registry import Given, find_player
 from ..tasks import AnyTask, task_of
@@ -71,6 +71,33 @@ class Evaluation(StrictModel):
     card: dict[str, JsonValue] | None = None  # what the player says of itself; None for one that was not trained
     notes: tuple[str, ...] = ()  # what a reader of the figures should be told besides
     seal: str | None = None  # hash of the seal that made the episodes; None for public ones
+
+    @classmethod
+    def of(
+        cls,
+        played: Played,
+        *,
+        agent: str,
+        kind: str,
+        card: dict[str, JsonValue] | None,
+        task: str | None,
+        config: EnvConfig,
+        seal: str | None,
+    ) -> Self:
+        """What was played, by whom, and of which episodes."""
+        columns = zip(*played.lines, strict=True)
+        return cls(
+            agent=agent,
+            task=task,
+            config=config,
+            episodes=Episodes.model_validate(dict(zip(EpisodeLine._fields, columns, strict=True))),
+            rows=Rows.of(played.rows),
+            tools=dict(sorted(played.tools.items())),
+            kind=kind,
+            card=card,
+            notes=played.notes,
+            seal=seal,
+        )
 
     def interval(
         self, figure: Figure = "score", resamples: int = RESAMPLES, level: float = LEVEL, seed: int = 0
@@ -152,19 +179,20 @@ def evaluate(
     built = config_of(player, found, config, options)
     with nullcontext(pool) if pool is not None or workers == 1 else worker_pool(workers) as processes:
         played = player.play(Assignment(chosen, built, found, seal), processes, progress)
-    columns = zip(*played.lines, strict=True)
-    return Evaluation(
+    return Evaluation.of(
+        played,
         agent=player.name,
+        kind=player.kind,
+        card=card_of(player),
         task=None if found is None else found.name,
         config=built,
-        episodes=Episodes.model_validate(dict(zip(EpisodeLine._fields, columns, strict=True))),
-        rows=Rows.of(played.rows),
-        tools=dict(sorted(played.tools.items())),
-        kind=player.kind,
-        card=None if player.card is None else player.card.model_dump(mode="json"),
-        notes=played.notes,
         seal=None if seal is None else seal.hash,
     )
+
+
+def card_of(player: Player) -> dict[str, JsonValue] | None:
+    """What a player says of itself, as JSON holds it."""
+    return None if player.card is None else player.card.model_dump(mode="json")
 
 
 def config_of(
@@ -184,6 +212,11 @@ def config_of(
     built = build_config(None, config if task is None else task.config, {**own, **(options or {})})
     player.check(built)
     return built
+
+
+def differing_fields(one: EnvConfig, other: EnvConfig) -> list[str]:
+    """The names of the fields in which two configurations differ."""
+    return [name for name in EnvConfig.model_fields if getattr(one, name) != getattr(other, name)]
 
 
 def worker_pool(workers: int) -> ProcessPoolExecutor:

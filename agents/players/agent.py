@@ -65,18 +65,20 @@ def play_agent(factory: AgentFactory, config: EnvConfig, seeds: Sequence[int], s
     calls: Counter[int] = Counter()
     lines: list[EpisodeLine] = []
     rows: list[list[Row]] = []
+    made: list[tuple[int, ...]] = []
     for seed in seeds:
         observation, info = env.reset(seed=seed)
         player.begin(seed)
         cells: list[tuple[int, int]] = []
-        episode_return, steps, illegal, over = 0.0, 0, 0, False
+        actions: list[int] = []
+        episode_return, illegal, over = 0.0, 0, False
         while not over:
             action = player.act(observation, info)
+            actions.append(int(action))
             before = observation
             observation, reward, terminated, truncated, info = env.step(action)
             over = terminated or truncated
             episode_return += reward
-            steps += 1
             if info["illegal_action"]:
                 illegal += 1
                 continue
@@ -84,6 +86,8 @@ def play_agent(factory: AgentFactory, config: EnvConfig, seeds: Sequence[int], s
             cell = reports.cell(action, before)
             if cell is not None:
                 cells.append(cell)
-        lines.append(EpisodeLine.of(seed, info, config, episode_return=episode_return, steps=steps, illegal=illegal))
+        counted = {"episode_return": episode_return, "steps": len(actions), "illegal": illegal}
+        lines.append(EpisodeLine.of(seed, info, config, **counted))
         rows.append(rows_of(env.episode(), cells))
-    return Played(lines, rows, calls_by_tool(calls, env.actions))
+        made.append(tuple(actions))
+    return Played(lines, rows, calls_by_tool(calls, env.actions), actions=tuple(made))

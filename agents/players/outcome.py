@@ -72,6 +72,8 @@ class Played(NamedTuple):
     rows: list[list[Row]]  # of each episode
     tools: Counter[str]  # legal calls
     notes: tuple[str, ...] = ()  # what a reader of the figures should be told besides
+    # Of each episode, as the environment was given them; none where a player calls tools by their names.
+    actions: tuple[tuple[int, ...], ...] = ()
 
     @classmethod
     def collected(cls, parts: Iterable[Played], progress: Progress | None = None) -> Played:
@@ -86,6 +88,7 @@ class Played(NamedTuple):
             [rows for part in found for rows in part.rows],
             sum((part.tools for part in found), Counter()),
             tuple(note for part in found for note in part.notes),
+            tuple(actions for part in found for actions in part.actions),
         )
 
 

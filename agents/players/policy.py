@@ -63,7 +63,8 @@ def _play_lanes(policy: Policy, asked: Assignment, seeds: Sequence[int]) -> Play
     lines: dict[int, EpisodeLine] = {}
     rows: dict[int, list[Row]] = {}
     cells: list[list[tuple[int, int]]] = [[] for _ in seeds]
-    episode_return, steps, illegal = np.zeros(lanes), np.zeros(lanes, np.int64), np.zeros(lanes, np.int64)
+    made: list[list[int]] = [[] for _ in seeds]
+    episode_return, illegal = np.zeros(lanes), np.zeros(lanes, np.int64)
     playing = np.ones(lanes, bool)
     observations, info = envs.reset(seed=list(seeds))
     while playing.any():
@@ -74,21 +75,28 @@ def _play_lanes(policy: Policy, asked: Assignment, seeds: Sequence[int]) -> Play
         observations, rewards, ended, _, info = envs.step(actions)
         refused = info["illegal_action"]
         episode_return += rewards * playing
-        steps += playing
         illegal += refused & playing
-        for lane in chosen[~refused[chosen]].tolist():
+        for lane in chosen.tolist():
             action = int(actions[lane])
+            made[lane].append(action)
+            if refused[lane]:
+                continue
             calls[action] += 1
             cell = reports.cell(action, before[lane])
             if cell is not None:
                 cells[lane].append(cell)
         for lane in chosen[ended[chosen]].tolist():
             told = {name: info[name][lane].item() for name in EpisodeLine._fields if name in info}
-            counted = {"steps": int(steps[lane]), "illegal": int(illegal[lane])}
+            counted = {"steps": len(made[lane]), "illegal": int(illegal[lane])}
             lines[lane] = EpisodeLine.of(
                 seeds[lane], told, config, episode_return=float(episode_return[lane]), **counted
             )
             rows[lane] = rows_of(envs.episode(lane), cells[lane])
         playing &= ~ended
     order = range(lanes)
-    return Played([lines[i] for i in order], [rows[i] for i in order], calls_by_tool(calls, envs.actions))
+    return Played(
+        [lines[i] for i in order],
+        [rows[i] for i in order],
+        calls_by_tool(calls, envs.actions),
+        actions=tuple(map(tuple, made)),
+    )

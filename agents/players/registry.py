@@ -7,6 +7,8 @@ A kind of player registers itself, and nothing else knows of it::
     @register_folder("mine.json")        # a folder that holds a file of that name
     def open_mine(folder: Path) -> Player: ...
 
+    register_shelf("mine", Path("/somewhere"))   # "mine/NAME" is then the folder of that name in there
+
 The commands find the kinds of an installed package by its entry points, of the group ``metric_tracker_agents.players``,
 each of which names a module that registers players when it is imported.
 """
@@ -24,6 +26,7 @@ from .player import Player
 
 PLAYERS: dict[str, Callable[[], Player]] = {}
 FOLDERS: dict[str, Callable[[Path], Player]] = {}
+SHELVES: dict[str, Path] = {}
 PLUGINS = "metric_tracker_agents.players"
 
 OpenerT = TypeVar("OpenerT", bound=Callable[[Path], Player])
@@ -64,6 +67,43 @@ def register_folder(marker: str) -> Callable[[OpenerT], OpenerT]:
     return enter
 
 
+def register_shelf(name: str, folder: Path) -> None:
+    """Enter into ``SHELVES`` a folder of players' folders, which are then found as ``name/THEIRS`` from anywhere.
+
+    Args:
+        name: Without a slash.
+        folder: That holds them.
+
+    Raises:
+        ValueError: if the name is taken.
+    """
+    if name in SHELVES:
+        raise ValueError(f"shelf {name!r} of players is registered twice")
+    SHELVES[name] = folder
+
+
+def on_shelf(name: str) -> tuple[str, ...]:
+    """The names of the players of a shelf, sorted."""
+    held = sorted(SHELVES[name].iterdir())
+    return tuple(path.name for path in held if any((path / marker).is_file() for marker in FOLDERS))
+
+
+def folder_of(given: str | Path) -> Path:
+    """The folder that is meant: that of a shelf, or the path; ``~`` is the home.
+
+    Raises:
+        ValueError: if a shelf holds none of that name.
+    """
+    shelf, slash, name = given.partition("/") if isinstance(given, str) else ("", "", "")
+    if not slash or shelf not in SHELVES:
+        return Path(given).expanduser()
+    held = on_shelf(shelf)
+    if name not in held:
+        told = [f"{shelf}/{each}" for each in held]
+        raise ValueError(f"agent {given!r} is not one of {told}; a folder of your own is './{given}'")
+    return SHELVES[shelf] / name
+
+
 def known_players() -> tuple[str, ...]:
     """The names of ``PLAYERS``, those of other packages included."""
     load_plugins()
@@ -82,7 +122,7 @@ def find_player(given: Given) -> Player:
     if isinstance(given, str) and given in names:
         return PLAYERS[given]()
     if isinstance(given, (str, Path)):
-        folder = Path(given).expanduser()
+        folder = folder_of(given)
         if not folder.is_dir():
             raise ValueError(f"agent {str(given)!r} is not one of {list(names)} and not the folder of a player")
         found = [marker for marker in FOLDERS if (folder / marker).is_file()]

@@ -14,14 +14,16 @@ NAME = FOLDER.name
 MODULES = parsed(FOLDER)
 # From what all use to the commands: a module imports none that stands further down.
 ORDER = (
-    *("command_line", "progress", "tasks"),
+    *("command_line", "progress", "tasks", "archive"),
     "players",  # what plays: the protocol, the registry, scripts, saved models
     "evaluation",  # which knows players by their protocol
     "sealing",
     "audit",  # by agents that try to buy a score
     "terminal",  # where a person plays
+    "pretrained",  # models that come with the package
     "llm",
     "demonstrate",  # episodes of experts as data
+    "board",  # results that others can verify
     "training",
     "own_data",  # a history of one's own
     *("train_ppo", "train_rllib", "train_sb3", "train_torchrl", "train_trl", "replay", "page", "cli"),
@@ -41,9 +43,14 @@ INSIDE = {
     "audit": ("__init__", "door", "exploit", "blind", "cheats", "owner", "command"),
     "terminal": ("__init__", "lines", "screen", "game", "command"),
     "demonstrate": ("__init__", "expert", "chat", "atif", "offline", "command"),
-    "own_data": ("__init__", "files", "picture", "fit", "report", "watch", "command"),
     "page": ("__init__", "entries", "retelling", "transcripts", "boards", "collection", "command"),
-    "training": ("__init__", "settings", "curve", "held_out", "recorder", "demonstrations", "checkpoint", "sb3_run"),
+    "pretrained": ("__init__", "figures"),
+    "board": ("__init__", "manifest", "words", "evidence", "differences", "submit", "verify", "command"),
+    "own_data": ("__init__", "files", "picture", "fit", "report", "watch", "command"),
+    "training": (
+        *("__init__", "settings", "curve", "held_out", "recorder", "demonstrations", "checkpoint"),
+        *("sb3_run", "export"),
+    ),
 }
 # What of players the evaluation imports: none of the scripts, models and language models.
 PROTOCOL = {"players.outcome", "players.player", "players.registry"}

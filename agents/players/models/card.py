@@ -20,8 +20,13 @@ CARD_FILE = "model.json"
 FORMAT = 1
 SB3_ALGORITHMS = ("maskable_ppo", "ppo", "dqn")
 
-PolicyKind = Literal["sb3", "mlp"]
-WEIGHTS_OF: dict[PolicyKind, str] = {"sb3": "model.zip", "mlp": "weights.npz"}
+PolicyKind = Literal["sb3", "mlp", "focus", "board"]  # the last two share their weights over dates
+WEIGHTS_OF: dict[PolicyKind, str] = {
+    "sb3": "model.zip",
+    "mlp": "weights.npz",
+    "focus": "weights.npz",
+    "board": "weights.npz",
+}
 
 
 class ModelCard(StrictModel):
@@ -50,6 +55,8 @@ class ModelCard(StrictModel):
             )
         if self.policy == "sb3" and self.masked != (self.algorithm == "maskable_ppo"):
             raise ValueError(f"masked {self.masked} is wrong for {self.algorithm!r}; only 'maskable_ppo' takes a mask")
+        if self.policy in ("focus", "board") and not self.masked:
+            raise ValueError(f"masked {self.masked} is wrong for {self.policy!r}, which plays legal actions only")
         return self
 
 
@@ -143,9 +150,14 @@ def write_card(
         demonstrator=demonstrator,
         demonstration_episodes=demonstration_episodes,
     )
+    save_card(folder, card)
+    return card
+
+
+def save_card(folder: str | Path, card: ModelCard) -> None:
+    """Write a card that there is into a folder, which is made if it is missing."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     (Path(folder) / CARD_FILE).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    return card
 
 
 def read_card(folder: str | Path) -> ModelCard:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
 from metric_tracker_env import EnvConfig
 
+from .arrays import read_arrays, write_arrays
 from .card import WEIGHTS_OF, ModelCard, sizes, write_card
 
 Activation = Literal["tanh", "relu"]
@@ -76,10 +76,7 @@ def save_mlp(
         arrays = [(weight.astype(np.float32), bias.astype(np.float32)) for weight, bias in given]
     _check_layers(arrays, config)
     Path(folder).mkdir(parents=True, exist_ok=True)
-    columns: dict[str, Any] = {f"weight_{i}": weight for i, (weight, _) in enumerate(arrays)}
-    columns |= {f"bias_{i}": bias for i, (_, bias) in enumerate(arrays)}
-    with (Path(folder) / WEIGHTS_OF["mlp"]).open("wb") as file:
-        np.savez(file, activation=np.array(activation), **columns)
+    write_arrays(Path(folder) / WEIGHTS_OF["mlp"], mlp_arrays(arrays, activation))
     return write_card(
         folder,
         name=name,
@@ -93,19 +90,30 @@ def save_mlp(
     )
 
 
+def mlp_arrays(layers: Sequence[Layer], activation: Activation) -> dict[str, np.ndarray]:
+    """The arrays of a file that ``load_mlp`` reads."""
+    found = {"activation": np.array(activation)}
+    found |= {f"weight_{i}": weight for i, (weight, _) in enumerate(layers)}
+    return found | {f"bias_{i}": bias for i, (_, bias) in enumerate(layers)}
+
+
 def load_mlp(path: Path, card: ModelCard) -> MlpPolicy:
-    """Layers from a file of ``save_mlp``, checked as it checks them."""
+    """Layers from a file of ``save_mlp``, checked as it checks them; half precision is read too."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+        arrays = read_arrays(path)
+        if "activation" not in arrays or arrays["activation"].dtype.kind != "U":
+            raise ValueError("it names no activation")
         activation = arrays.pop("activation").item()
-        layers = [(arrays[f"weight_{i}"], arrays[f"bias_{i}"]) for i in range(len(arrays) // 2)]
         if activation not in get_args(Activation):
             raise ValueError(f"activation {activation!r} is not one of {list(get_args(Activation))}")
-        if any(array.dtype != np.float32 for array in arrays.values()):
-            raise ValueError(f"dtypes {sorted({str(a.dtype) for a in arrays.values()})}; float32 is needed")
+        number = len(arrays) // 2
+        if arrays.keys() != {f"{kind}_{i}" for kind in ("weight", "bias") for i in range(number)}:
+            raise ValueError(f"it holds arrays {sorted(arrays)}; a weight and a bias of each layer are needed")
+        layers = [
+            (arrays[f"weight_{i}"].astype(np.float32), arrays[f"bias_{i}"].astype(np.float32)) for i in range(number)
+        ]
         _check_layers(layers, card.config)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise ValueError(f"weights {str(path)!r} cannot be read: {error}") from error
     return MlpPolicy(layers, activation, card.masked)
 

@@ -15,10 +15,11 @@ from metric_tracker_env import EnvConfig, MetricTrackerEnv
 from ..outcome import Played, Progress
 from ..player import Assignment, PlaysForNothing
 from ..policy import Policy, play_policy
-from ..registry import register_folder
+from ..registry import folder_of, register_folder
 from .card import CARD_FILE, WEIGHTS_OF, ModelCard, check_fits, read_card
 from .mlp import load_mlp
 from .sb3 import load_sb3
+from .shared import load_shared
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def load_model(folder: str | Path, config: EnvConfig | None = None) -> LoadedMod
     """Load a saved model. One of policy "sb3" holds pickled code: load only files that you trust.
 
     Args:
-        folder: Of the model.
+        folder: Of the model, or the name of one that comes with the package, such as "pretrained/realistic_medium".
         config: What it is to play; None checks only that it plays what it was trained on.
 
     Raises:
@@ -85,10 +86,12 @@ def load_model(folder: str | Path, config: EnvConfig | None = None) -> LoadedMod
             version with other actions or observations, or it does not fit ``config``.
         ImportError: naming the extra, if its library is not installed.
     """
-    card = read_card(folder)
+    place = folder_of(folder)
+    card = read_card(place)
     if config is not None:
         check_fits(card, config)
-    path = Path(folder) / WEIGHTS_OF[card.policy]
+    path = place / WEIGHTS_OF[card.policy]
     if not path.is_file():
-        raise ValueError(f"model folder {str(folder)!r} has no {path.name}, the weights that its card speaks of")
-    return LoadedModel(card, load_mlp(path, card) if card.policy == "mlp" else load_sb3(path, card))
+        raise ValueError(f"model folder {str(place)!r} has no {path.name}, the weights that its card speaks of")
+    readers = {"sb3": load_sb3, "mlp": load_mlp, "focus": load_shared, "board": load_shared}
+    return LoadedModel(card, readers[card.policy](path, card))

@@ -44,7 +44,17 @@ class Sb3Policy:
 
 
 def load_sb3(path: Path, card: ModelCard) -> Sb3Policy:
-    """A model that stable-baselines3 saved."""
+    """A model that stable-baselines3 saved, as a policy."""
+    return Sb3Policy(read_sb3(path, card), card.masked)
+
+
+def read_sb3(path: Path, card: ModelCard) -> Any:
+    """A model that stable-baselines3 saved.
+
+    Raises:
+        ValueError: if it is damaged, or of another network than its card says.
+        ImportError: naming the extra, if the library is not installed.
+    """
     try:
         from sb3_contrib import MaskablePPO
         from stable_baselines3 import DQN, PPO
@@ -65,4 +75,4 @@ def load_sb3(path: Path, card: ModelCard) -> Sb3Policy:
             f"weights {str(path)!r} are of a network with observation {found[0]} and {found[1]} actions; "
             f"its card says ({size},) and {actions}"
         )
-    return Sb3Policy(model, card.masked)
+    return model
