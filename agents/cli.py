@@ -2,8 +2,8 @@
 
 ``run`` plays one agent with any configuration, ``compare`` is the leaderboard of many, ``play`` lets you play yourself.
 ``page`` serves a page on which runs are watched and compared, ``export-html`` writes the replay of an episode as one
-file, ``demonstrate`` episodes of an expert as data to learn from, ``export-model`` a model of stable-baselines3 as plain
-arrays, which need no library. ``fit`` reads a history of your own, and ``watch`` says what to look at in its last days.
+file, ``demonstrate`` episodes of an expert as data to learn from, ``export-model`` a model of stable-baselines3 as
+plain arrays. ``fit`` reads a history of your own, and ``watch`` says what to look at in its last days.
 ``submit`` packs results into a file that others can play again, ``verify`` does so, and ``leaderboard`` ranks such
 files. ``seal`` makes a secret for episodes that nobody can make beforehand, ``reveal`` tells it afterwards, and
 ``audit`` lets exploits try to buy a score.
