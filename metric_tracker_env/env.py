@@ -25,7 +25,7 @@ from metric_tracker_env.base_env import (
 from metric_tracker_env.config import EnvConfig, check_seed
 from metric_tracker_env.play.actions import Action
 from metric_tracker_env.play.single import SingleEngine, Snapshot
-from metric_tracker_env.scoring import Grade, score_submission
+from metric_tracker_env.scoring import Grade, score_draft
 from metric_tracker_env.seal import Seal
 from metric_tracker_env.tasks import build_config
 from metric_tracker_env.world.episode import EpisodeData
@@ -290,7 +290,7 @@ class MetricTrackerEnv(OnEngine[SingleEngine], gym.Env[np.ndarray, np.int64]):
             gymnasium.error.ResetNeeded: while an episode is under way, or before the first.
         """
         episode = self.episode()
-        return score_submission([episode.row(day, entity) for day, entity in self._engine.draft(0)], episode)
+        return score_draft(self._engine.draft(0), episode)
 
     def episode(self) -> EpisodeData:
         """The episode that has ended, with its truth.

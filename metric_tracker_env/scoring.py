@@ -1,11 +1,13 @@
 """The score of a submission: one soft F1, and the grade that explains it in words.
 
 ``score = 2 * sum(q) / (rows + expected)``. ``rows`` counts every submitted row, duplicates and invalid ones too;
-``q`` is the quality of a row that names an expected cell: 1, less the weights of its wrong fields.
+``q`` is the quality of a row that names an expected cell: 1, less the weights of its wrong fields. Where it is known
+which cells an analyst was shown, a row of another cell is a guess, and an extra one whatever it names.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -63,8 +65,9 @@ class Grade(StrictModel):
     """What a submission is worth, and why.
 
     A row is *matched* when it is valid, the first of its key, and its key (date, entity_type, entity_name) is that of
-    an expected row. Every submitted row is exactly one of matched, extra, duplicate and invalid. A ratio over
-    nothing is 1 when there was nothing to find and nothing was submitted, else 0.
+    an expected row; and, where it is known which cells were shown, its cell was. Every submitted row is exactly one of
+    matched, extra, duplicate and invalid. A ratio over nothing is 1 when there was nothing to find and nothing was
+    submitted, else 0.
     """
 
     score: float = Field(description="2 * sum of the matched rows' quality / (submitted + expected).")
@@ -79,13 +82,19 @@ class Grade(StrictModel):
     expected: int
     matched: int
     missing: int = Field(description="Expected rows that no submitted row matched.")
-    extra: int = Field(description="Valid rows, first of their key, that are not expected.")
+    extra: int = Field(description="Valid rows, first of their key, that are not expected, or guesses.")
     extra_consequence: int = Field(description="Extra rows of cells that an incident moved.")
     extra_natural: int = Field(description="Extra rows of flagged cells that nothing moved.")
     extra_explained: int = Field(description="Extra rows of cells that a known event or lost hours moved.")
     extra_other: int = Field(description="Extra rows of cells that are not flagged.")
+    extra_guess: int = Field(
+        default=0, description="Extra rows of cells that no paid call had shown, whatever they are."
+    )
     duplicate: int = Field(description="Valid rows of a key that an earlier valid row has.")
     invalid: int
+    grounded: tuple[bool, ...] | None = Field(
+        default=None, description="Of each submitted row, whether a paid call had shown its cell; null if not known."
+    )
     issues: tuple[str, ...] = Field(description="Each fault as a sentence; rows are numbered from 1.")
     faults: tuple[Fault, ...] = Field(description="The same as data, in the same order.")
 
@@ -117,13 +126,19 @@ def soft_f1(quality: np.ndarray | float, submitted: np.ndarray | float, expected
     return np.where(total > 0, 2.0 * np.asarray(quality) / np.maximum(total, 1), 1.0)
 
 
-def score_submission(rows: Submission, episode: EpisodeData, config: ScoringConfig = DEFAULT_SCORING) -> Grade:
+def score_submission(
+    rows: Submission,
+    episode: EpisodeData,
+    config: ScoringConfig = DEFAULT_SCORING,
+    shown: np.ndarray | None = None,
+) -> Grade:
     """Grade a submission against the truth of an episode.
 
     Args:
         rows: Rows, dicts or JSON texts of one row, mixed as one likes; or one JSON text of all of them.
         episode: The episode that the rows are about.
         config: Weights and tolerances.
+        shown: (D, E) bool, cells that paid calls had shown; a row of another one is a guess. None: no row is.
 
     Raises:
         ValueError: if the submission as a whole is not a list or is too long; a bad row does not raise.
@@ -133,6 +148,7 @@ def score_submission(rows: Submission, episode: EpisodeData, config: ScoringConf
     checked = check_rows(rows, episode.generator_config)
     first: dict[Key, tuple[int, MetricSubmissionRow]] = {}
     extras: list[tuple[int, MetricSubmissionRow]] = []
+    guesses: list[tuple[int, MetricSubmissionRow]] = []
     repeated: list[_Issue] = []
     refused: list[_Issue] = []
     expected = {row.key: row for row in episode.expected_rows}
@@ -144,15 +160,20 @@ def score_submission(rows: Submission, episode: EpisodeData, config: ScoringConf
             repeated.append(_Issue(told, (Fault(type="duplicate", row=number, key=row.key),)))
         else:
             first[row.key] = number, row
-            if row.key not in expected:
+            if shown is not None and not shown[_place(row, episode)]:
+                guesses.append((number, row))
+            elif row.key not in expected:
                 extras.append((number, row))
 
+    rested = first.keys() - {row.key for _, row in guesses}
+    grounded = [isinstance(row, MetricSubmissionRow) and row.key in rested for row in checked]
     missing: list[_Issue] = []
     wrong_fields: list[_Issue] = []
     quality, right = 0.0, dict.fromkeys((*NAME_FIELDS, *VALUE_FIELDS), 0)
     for key, truth in expected.items():  # in the order of the truth, so that no sum depends on the order of rows
-        if key not in first:
-            told = f"missing: {_cell(key)} is an incident that was not submitted"
+        if key not in rested:
+            how = "not submitted" if key not in first else f"guessed in row {first[key][0]}, and shown by no paid call"
+            told = f"missing: {_cell(key)} is an incident that was {how}"
             missing.append(_Issue(told, (Fault(type="missing", key=key),)))
             continue
         number, row = first[key]
@@ -168,6 +189,9 @@ def score_submission(rows: Submission, episode: EpisodeData, config: ScoringConf
         cell_class, issue = _extra(number, row, episode)
         found[cell_class] += 1
         surplus.append(issue)
+    for number, row in sorted(guesses, key=lambda item: item[1].key):
+        told = f"guess: {_cell(row.key)} had been shown by no call that was paid for, so that the row does not count"
+        surplus.append(_Issue(told, (Fault(type="extra_guess", row=number, key=row.key),)))
 
     matched = len(expected) - len(missing)
     accuracy = {field: _ratio(count, len(expected), not checked) for field, count in right.items()}
@@ -185,16 +209,24 @@ def score_submission(rows: Submission, episode: EpisodeData, config: ScoringConf
         expected=len(expected),
         matched=matched,
         missing=len(missing),
-        extra=len(extras),
+        extra=len(extras) + len(guesses),
         extra_consequence=found[CellClass.CONSEQUENCE],
         extra_natural=found[CellClass.NATURAL],
         extra_explained=found[CellClass.EXPLAINED],
         extra_other=found[CellClass.NONE],
+        extra_guess=len(guesses),
         duplicate=len(repeated),
         invalid=len(refused),
+        grounded=None if shown is None else tuple(grounded),
         issues=tuple(issue.sentence for issue in issues),
         faults=tuple(fault for issue in issues for fault in issue.faults),
     )
+
+
+def score_draft(draft: Sequence[tuple[int, int]], episode: EpisodeData) -> Grade:
+    """Grade (day, entity) of the cells that were reported, which no discrete action does before they are shown."""
+    rows = [episode.row(day, entity) for day, entity in draft]
+    return score_submission(rows, episode, shown=np.ones(episode.classes.shape, bool))
 
 
 def _is_right(row: MetricSubmissionRow, truth: MetricSubmissionRow, field: str, config: ScoringConfig) -> bool:
@@ -216,17 +248,15 @@ def _wrong(
 
 def _extra(number: int, row: MetricSubmissionRow, episode: EpisodeData) -> tuple[CellClass, _Issue]:
     """Class of the cell that an extra row names, and what says it."""
-    config = episode.generator_config
-    day = config.day_index(row.date)
-    entity = config.catalogue.entity(row.entity_type, row.entity_name)
-    cell_class, roots = CellClass(episode.classes[day, entity.index]), None
+    config, (day, entity) = episode.generator_config, _place(row, episode)
+    cell_class, roots = CellClass(episode.classes[day, entity]), None
     if cell_class == CellClass.CONSEQUENCE:
-        found = [config.catalogue.entities[index] for index in episode.causes(day, entity.index)]
+        found = [config.catalogue.entities[index] for index in episode.causes(day, entity)]
         roots = tuple((row.date, incident.entity_type, incident.entity_name) for incident in found)
         why = (
             f"is a consequence: it follows from the incident{'s' * (len(roots) > 1)} {' and '.join(map(_cell, roots))}"
         )
-    elif (cause := episode.explanation(day, entity.index)) is not None:
+    elif (cause := episode.explanation(day, entity)) is not None:
         why = f"is explained: {_told(cause)}"
     elif cell_class == CellClass.NATURAL:
         why = "is natural: over its threshold, but no incident moved it"
@@ -234,6 +264,12 @@ def _extra(number: int, row: MetricSubmissionRow, episode: EpisodeData) -> tuple
         why = "is not anomalous: its detection method does not confirm it"
     fault = Fault(type=EXTRA_TYPES[cell_class], row=number, key=row.key, roots=roots)
     return cell_class, _Issue(f"extra: {_cell(row.key)} {why}", (fault,))
+
+
+def _place(row: MetricSubmissionRow, episode: EpisodeData) -> tuple[int, int]:
+    """(day, entity) of the cell that a valid row names."""
+    config = episode.generator_config
+    return config.day_index(row.date), config.catalogue.index[row.entity_type, row.entity_name]
 
 
 def _told(cause: KnownEvent | Gap) -> str:

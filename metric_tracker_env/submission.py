@@ -26,7 +26,15 @@ LARGEST = 2**53  # JSON readers keep whole numbers up to here
 Key = tuple[str, str, str]
 Scalar = str | int | float | bool | None
 FaultType = Literal[
-    "missing", "extra_consequence", "extra_natural", "extra_explained", "extra_other", "wrong", "duplicate", "invalid"
+    "missing",
+    "extra_consequence",
+    "extra_natural",
+    "extra_explained",
+    "extra_other",
+    "extra_guess",
+    "wrong",
+    "duplicate",
+    "invalid",
 ]
 
 

@@ -27,7 +27,7 @@ from metric_tracker_env.base_env import (
 from metric_tracker_env.config import EnvConfig, check_seed
 from metric_tracker_env.play.engine import Engine
 from metric_tracker_env.play.outcome import Outcome
-from metric_tracker_env.scoring import Grade, score_submission
+from metric_tracker_env.scoring import Grade, score_draft
 from metric_tracker_env.seal import Seal
 from metric_tracker_env.tasks import build_config
 from metric_tracker_env.world.episode import EpisodeData
@@ -222,7 +222,7 @@ class MetricTrackerVectorEnv(OnEngine[Engine], VectorEnv[np.ndarray, np.ndarray,
             gymnasium.error.ResetNeeded: while an episode is under way there.
         """
         episode, draft = self._told(lane)
-        return score_submission([episode.row(day, entity) for day, entity in draft], episode)
+        return score_draft(draft, episode)
 
     def episode(self, lane: int) -> EpisodeData:
         """The episode that the last step of a lane ended, with its truth.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from metric_tracker_env import EpisodeData, MetricDataGenerator, Session
 from metric_tracker_env.config import EnvConfig
+from metric_tracker_env.play.actions import SINGLE_TOOLS
 from metric_tracker_env.schema import MetricSubmissionRow
 from metric_tracker_env.tasks import HELD_OUT_SEEDS
 from metric_tracker_env.tools.tables import from_tables
@@ -29,6 +30,13 @@ def told(session: Session, tool: str, **arguments: Any) -> dict[str, Any]:
     """What a call tells, as a reader of its JSON has it who takes the tables apart."""
     answer = json.loads(session.call(tool, arguments).text)
     return answer | {"result": from_tables(answer["result"])} if "result" in answer else answer
+
+
+def show(session: Session, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Pay for the cells of rows, so that they count: each row's detection method shows its cell."""
+    for row in rows:
+        named = ("date", "entity_name") if row["detection_method"] in SINGLE_TOOLS.values() else ("date",)
+        assert session.call(row["detection_method"], {name: row[name] for name in named}).ok
 
 
 def door(session: Session) -> Callable[[str, dict[str, Any]], str]:

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from metric_tracker_env import Grade, MetricTrackerEnv, Session, Task
-from metric_tracker_env.play.actions import SUBMIT
+from metric_tracker_env.play.actions import SUBMIT, SURVEY_TOOL
 from metric_tracker_env.tools.tables import from_tables
 
 from ..evaluation.evaluate import config_of
 from ..players.agent import Agent
-from ..players.calls import ActionReader
 from ..players.models.saved import ModelAgent
+from ..players.outcome import Reports
 from ..players.registry import find_player
 from ..players.scripts.script import AGENTS, get_agent
 from ..players.scripts.words import ROW_FIELDS, cells_told
@@ -69,7 +69,7 @@ class Expert:
         self._env = MetricTrackerEnv(config=config_of(self.player, task))
         self._agent: Agent = get_agent(agent)(self._env) if agent in AGENTS else ModelAgent(self._env, Path(agent))
         self._session = Session(config=self._env.config)
-        self._read = ActionReader(self._env)
+        self._reports = Reports(self._env)
 
     @property
     def env(self) -> MetricTrackerEnv:
@@ -101,11 +101,15 @@ class Expert:
             rewards.append(float(reward))
             if info["illegal_action"]:
                 continue
-            asked = self._read.read(action, before, observation)
-            if asked.cell is not None:
-                reported.append(asked.cell)
-            elif asked.tool != SUBMIT:
-                calls.append(self._call(asked.tool, asked.arguments, cells))
+            cell = self._reports.cell(action, before)
+            if cell is not None:
+                reported.append(cell)
+                continue
+            tool, arguments = self._reports.call(action, observation)
+            if tool == SURVEY_TOOL:
+                arguments["limit"] = env.config.generator.num_days  # the action tells all dates
+            if tool != SUBMIT:
+                calls.append(self._call(tool, arguments, cells))
         rows = [{field: cells[cell][field] for field in ROW_FIELDS} for cell in reported]
         calls.append(self._call(SUBMIT, {"rows": rows}, cells))
         grade, standing = self._session.grade(), self._session.standing

@@ -18,6 +18,7 @@ from metric_tracker_env.schema import StrictModel
 from metric_tracker_env.tasks import Task, build_config
 
 from ..command_line import check_whole
+from ..players.failures import Failure
 from ..players.outcome import EpisodeLine, Played, Progress
 from ..players.player import Assignment, Player
 from ..players.registry import Given, find_player
@@ -49,6 +50,9 @@ class Episodes(StrictModel):
     steps: tuple[StrictInt, ...]
     submitted: tuple[StrictInt, ...]  # rows
     expected: tuple[StrictInt, ...]  # rows
+    grounded: tuple[StrictInt, ...]  # rows of cells that a paid call had shown
+    wasted: tuple[StrictInt, ...]  # units of calls that told nothing new
+    failure: tuple[Failure, ...]  # primary class
 
     @model_validator(mode="after")
     def _check_lengths(self) -> Self:

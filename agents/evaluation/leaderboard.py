@@ -17,7 +17,7 @@ from ..progress import progress_bar
 from ..tasks import AnyTask, held_out_seeds, task_of
 from .charts import draw_recall, draw_scores
 from .evaluate import MAX_WORKERS, Evaluation, config_of, evaluate, worker_pool
-from .report import Comparison, console, detail_table, pair_table, print_notes, quiet_table, score_table
+from .report import Comparison, console, detail_table, pair_table, print_notes, quiet_table, rates_table, score_table
 
 
 def leaderboard(
@@ -87,6 +87,7 @@ def show(comparison: Comparison) -> None:
         screen.print(score_table(lines, f"{task}: mean of {lines[0].held_out}, 95 % intervals"), "")
         if any(line.quiet is not None for line in lines):
             screen.print(quiet_table(lines, f"{task}: episodes in which nothing happened"), "")
+        screen.print(rates_table(lines, f"{task}: whole answers, evidence and waste"), "")
     names = comparison.chosen()
     for task, lines in comparison.tasks.items():
         some = [line for name in names for line in lines if line.agent == name]

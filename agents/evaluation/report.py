@@ -13,6 +13,7 @@ from .evaluate import Evaluation, Figure
 from .intervals import Interval
 from .paired import CONFIGURED, Pair, compare_pair
 from .quiet import Quiet
+from .rates import Rates
 from .rows import Group
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Line(StrictModel):
     families: tuple[Group, ...]
     entities: tuple[Group, ...]
     quiet: Quiet | None = None  # None if every episode had something to find
+    rates: Rates
     seal: str | None = None  # hash of the seal that made the episodes; None for public ones
 
     @property
@@ -80,6 +82,7 @@ class Comparison(StrictModel):
                 families=evaluation.rows.by_family(),
                 entities=evaluation.rows.by_entity(evaluation.config.generator.catalogue),
                 quiet=Quiet.of(evaluation),
+                rates=Rates.of(evaluation),
                 seal=evaluation.seal,
             )
             for evaluation in evaluations
@@ -220,6 +223,27 @@ def quiet_table(lines: Sequence[Line], title: str) -> Table:
             shares = [f"{quiet.left_alone.mean:.3f}", f"{quiet.false_alarms.mean:.2f}"]
             others = [_share(quiet.precision), _share(quiet.recall)]
             table.add_row(wrapped(line.agent, 2 * NAME_WIDTH), f"{quiet.episodes:,}", *shares, *others)
+    return table
+
+
+def rates_table(lines: Sequence[Line], title: str) -> Table:
+    """One task: whole answers, evidence and waste, and the first fault of the episodes that were not solved."""
+    table = _table(title)
+    table.add_column("agent", no_wrap=True)
+    for header in ("exact", "any root", "grounded", "false alarms", "wasted"):
+        table.add_column(header, justify="right", no_wrap=True)
+    table.add_column("first fault, of 100 episodes")
+    for line in lines:
+        rates = line.rates
+        each = 100 / line.episodes
+        faults = sorted(((-number, name) for name, number in rates.failures.items() if name != "solved"))
+        table.add_row(
+            wrapped(line.agent, 2 * NAME_WIDTH),
+            *(_share(share) for share in (rates.exact_set, rates.any_root, rates.grounded)),
+            f"{rates.false_alarms.mean:.2f}",
+            f"{rates.units_wasted.mean:.1f}",
+            ", ".join(f"{name.replace('_', ' ')} {-number * each:.0f}" for number, name in faults),
+        )
     return table
 
 

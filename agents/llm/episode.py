@@ -12,9 +12,10 @@ from metric_tracker_env.play.actions import SUBMIT
 from metric_tracker_env.session import REMINDER
 from metric_tracker_env.tasks import Task
 
+from ..players.failures import Course, End
 from ..players.outcome import EpisodeLine, rows_of, submitted_cells
 from .card import LlmSettings
-from .faults import Finish, RequestError
+from .faults import FAILED, Finish, RequestError
 from .journal import Begun, Journal
 from .messages import Record, noted, sendable, tool_of
 from .reply import Reply
@@ -22,6 +23,12 @@ from .schemas import without_nulls
 from .transcript import Briefing, Tokens, Transcript, Used
 
 # Why replies without a call ended, where that says more than that there was none.
+# What each finish means for the class of failure: the model's own words, a limit, or a fault of the endpoint.
+ENDS: dict[Finish, End] = {
+    "submitted": "handed_in",
+    **dict.fromkeys(("no_call", "length", "filtered", *FAILED), "refused"),
+    **dict.fromkeys(("calls_spent", "turn_limit", "token_limit", "time_limit", "context"), "spent"),
+}
 LAST_REASON: dict[str | None, Finish] = {"length": "length", "content_filter": "filtered"}
 
 
@@ -60,6 +67,7 @@ class Conversation:
         self._session.begin(begun.attempt.seed)
         self.messages: list[Record] = [{"role": "user", "content": briefing.text}]
         self._refused = self._silent = 0
+        self._last_refused = False
         self._tools: Counter[str] = Counter()
         self._reported: list[tuple[int, int]] = []
         for message in begun.messages:
@@ -117,7 +125,11 @@ class Conversation:
         after = session.standing
         told = {**session.grade().model_dump(), "cost": before.cost, "tool_calls": before.tool_calls}
         seed, counted = self._attempt.seed, {"illegal": self._refused, "steps": before.steps}
-        figures = EpisodeLine.of(seed, told, self._config, episode_return=after.reward, **counted)._asdict()
+        end = "refused" if finish == "calls_spent" and self._last_refused else ENDS[finish]
+        course = Course(
+            session.episode(), self._config, self._reported, session.revealed, before.cost, before.wasted, end
+        )
+        figures = EpisodeLine.of(seed, told, course, episode_return=after.reward, **counted)._asdict()
         del figures["seed"]
         return Transcript(
             **self._attempt.model_dump(),
@@ -155,6 +167,7 @@ class Conversation:
         # What is no object goes on as it is, for the tool to refuse.
         answer = self._session.call(tool, arguments)
         self.messages.append({"role": "tool", "tool_call_id": call["id"], "content": answer.text})
+        self._last_refused = not answer.ok
         if answer.ok:
             self._tools[tool] += 1
         else:

@@ -13,6 +13,7 @@ from metric_tracker_env.trials import SOLVED, all_solved
 
 from ..evaluation.evaluate import Evaluation, Figure
 from ..evaluation.intervals import Interval, bootstrap
+from ..evaluation.rates import Rates
 from ..evaluation.report import FIGURES
 from ..evaluation.rows import Group
 from .card import LlmCard
@@ -37,6 +38,7 @@ class Summary(StrictModel):
     solved: int  # episodes
     pass_hat: dict[int, Interval]  # k: the chance that k trials of an episode are all solved
     families: tuple[Group, ...]
+    rates: Rates
     finishes: dict[Finish, int]  # how many episodes finished how
     attempts: int  # at the episodes, those included that a failure of the endpoint ended
     interruptions: int  # amid attempts, which then went on
@@ -82,6 +84,7 @@ class Summary(StrictModel):
             solved=sum(map(sum, solved.values())),
             pass_hat={k: pass_hat(list(solved.values()), k) for k in range(1, repeats + 1)},
             families=evaluation.rows.by_family(),
+            rates=Rates.of(evaluation),
             finishes=dict(finishes.most_common()),
             attempts=sum(item.attempt for item in transcripts),
             interruptions=sum(item.interruptions for item in transcripts),
@@ -118,6 +121,10 @@ class Summary(StrictModel):
             f"solved (score of at least {self.solved_score:g}): {self.solved:,} of {self.episodes:,}; "
             + ", ".join(f"{'pass@1' if k == 1 else f'pass^{k}'} {share}" for k, share in self.pass_hat.items()),
             f"episodes ended: {finishes}",
+            f"first fault: {self._faults()}",
+            f"exact set {self.rates.exact_set}; any root {self.rates.any_root or '-'}; grounded rows "
+            f"{self.rates.grounded or '-'}; false alarms {self.rates.false_alarms.mean:.2f} and units wasted "
+            f"{self.rates.units_wasted.mean:.2f} an episode",
             f"{self.turns * each:.1f} replies and {self.seconds * each:.1f} s an episode; {self.retries:,} requests "
             f"failed and were repeated, in {self.waited:,.1f} s",
             used,
@@ -125,6 +132,9 @@ class Summary(StrictModel):
         if self.adapted:
             found.append(f"adapted to what the endpoint refused: {'; '.join(self.adapted)}")
         return found
+
+    def _faults(self) -> str:
+        return ", ".join(f"{name.replace('_', ' ')} {number:,}" for name, number in self.rates.failures.items())
 
     def _a_solved(self, amount: float, digits: int) -> str:
         return f", {amount / self.solved:,.{digits}f} a solved one" if self.solved else ""

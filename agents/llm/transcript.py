@@ -13,6 +13,7 @@ from metric_tracker_env.schema import StrictModel
 from metric_tracker_env.session import brief, call_schemas
 from metric_tracker_env.tasks import Task
 
+from ..players.failures import Failure
 from ..players.outcome import EpisodeLine, Row
 from .faults import Finish
 from .messages import Record
@@ -96,7 +97,7 @@ class Transcript(Attempt, Used):
     finish: Finish
     error: str | None = Field(description="In the endpoint's words, when that ended the attempt.")
     adapted: tuple[str, ...] = Field(default=(), description="What of the requests the endpoint had refused.")
-    figures: dict[str, StrictInt | float] = Field(description="As on the leaderboard.")
+    figures: dict[str, StrictInt | float | Failure] = Field(description="As on the leaderboard.")
     rows: tuple[Row, ...] = Field(description="As in an evaluation.")
     tools: dict[str, StrictInt] = Field(description="Calls of each tool that were not refused.")
     messages: tuple[Record, ...]

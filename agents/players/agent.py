@@ -13,7 +13,9 @@ import gymnasium as gym
 import numpy as np
 
 from metric_tracker_env import EnvConfig, MetricTrackerEnv, Seal
+from metric_tracker_env.session.evidence import Evidence
 
+from .failures import Course, End
 from .outcome import EpisodeLine, Played, Progress, Reports, Row, calls_by_tool, rows_of
 from .player import Assignment, PlaysAnything, PlaysForNothing
 
@@ -71,6 +73,7 @@ def play_agent(factory: AgentFactory, config: EnvConfig, seeds: Sequence[int], s
         player.begin(seed)
         cells: list[tuple[int, int]] = []
         actions: list[int] = []
+        evidence = Evidence(config.generator)
         episode_return, illegal, over = 0.0, 0, False
         while not over:
             action = player.act(observation, info)
@@ -83,11 +86,15 @@ def play_agent(factory: AgentFactory, config: EnvConfig, seeds: Sequence[int], s
                 illegal += 1
                 continue
             calls[action] += 1
+            reports.take(evidence, action, observation)
             cell = reports.cell(action, before)
             if cell is not None:
                 cells.append(cell)
+        episode = env.episode()
+        end: End = "refused" if info["illegal_action"] and not cells else "handed_in"
+        course = Course(episode, config, cells, evidence.shown, info["cost"], evidence.wasted, end)
         counted = {"episode_return": episode_return, "steps": len(actions), "illegal": illegal}
-        lines.append(EpisodeLine.of(seed, info, config, **counted))
-        rows.append(rows_of(env.episode(), cells))
+        lines.append(EpisodeLine.of(seed, info, course, **counted))
+        rows.append(rows_of(episode, cells))
         made.append(tuple(actions))
     return Played(lines, rows, calls_by_tool(calls, env.actions), actions=tuple(made))

@@ -17,6 +17,7 @@ from metric_tracker_env.books import BOOKS_FILE, Record, ScoredEpisode, Terms, r
 from metric_tracker_env.play.actions import SUBMIT
 from metric_tracker_env.scoring import Grade
 
+from .failures import Course, End
 from .outcome import EpisodeLine, Played, Progress, Row, rows_of, submitted_cells
 from .player import Assignment, PlaysAnything, PlaysForNothing
 from .registry import register_folder
@@ -110,7 +111,7 @@ class Again:
         session = Session(config=terms.config, seal=seal)
         session.begin(episode.seed)
         self.tools: Counter[str] = Counter()
-        refused, reported = 0, list[tuple[int, int]]()
+        refused, reported, answer = 0, list[tuple[int, int]](), None
         for tool, arguments in episode.calls:
             answer = session.call(tool, arguments)  # pyright: ignore[reportArgumentType] - refused as it was then
             if answer.ok:
@@ -127,11 +128,21 @@ class Again:
             )
         counted: dict[str, Any] = {"illegal": refused, "steps": standing.steps, "episode_return": standing.reward}
         told: dict[str, Any] = {"cost": standing.cost, "tool_calls": standing.tool_calls}
+        end: End = "handed_in"
+        if not standing.done:
+            end = "left"
+        elif answer is None or not answer.ok:
+            end = "refused"
+        elif episode.calls[-1][0] != SUBMIT:
+            end = "spent"
         if not standing.done:
             session.call(SUBMIT, {"rows": []})  # which shows what there was to find
             told |= NOTHING_SCORED
         told = {**session.grade().model_dump(), **told}
-        self.line = EpisodeLine.of(episode.seed, told, terms.config, **counted)
+        course = Course(
+            session.episode(), terms.config, reported, session.revealed, standing.cost, standing.wasted, end
+        )
+        self.line = EpisodeLine.of(episode.seed, told, course, **counted)
         self.rows = rows_of(session.episode(), reported)
 
 

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from metric_tracker_env import (
-    EnvConfig,
     EpisodeData,
     GeneratorConfig,
     MetricSubmissionRow,
@@ -19,7 +18,10 @@ from metric_tracker_env import (
 )
 from metric_tracker_env.play.actions import ActionTable, Day, Op
 from metric_tracker_env.schema import ANOMALY_TYPES
+from metric_tracker_env.session.evidence import Evidence
 from metric_tracker_env.submission import check_rows
+
+from .failures import Course, Failure
 
 Progress = Callable[[int], None]  # called with the number of episodes just played
 
@@ -57,12 +59,16 @@ class EpisodeLine(NamedTuple):
     steps: int
     submitted: int  # rows
     expected: int  # rows
+    grounded: int  # rows of cells that a paid call had shown
+    wasted: int  # units of calls that told nothing new
+    failure: Failure  # the primary class, see ``failures``
 
     @classmethod
-    def of(cls, seed: int, told: Mapping[str, Any], config: EnvConfig, **counted: Any) -> EpisodeLine:
-        """From what the environment told at the end and what was counted on the way."""
-        known = {name: told[name] for name in cls._fields if name in told}
-        return cls(seed=seed, net=told["score"] - config.step_cost * told["cost"], **known, **counted)
+    def of(cls, seed: int, told: Mapping[str, Any], course: Course, **counted: Any) -> EpisodeLine:
+        """From what the environment told at the end, how the episode went, and what was counted on the way."""
+        figures = {"net": told["score"] - course.config.step_cost * told["cost"], **course.figures(), **counted}
+        known = {name: told[name] for name in cls._fields if name in told and name not in figures}
+        return cls(seed=seed, **known, **figures)
 
 
 class Played(NamedTuple):
@@ -93,10 +99,11 @@ class Played(NamedTuple):
 
 
 class Reports:
-    """Which cell a report puts into the draft."""
+    """Which cell a report puts into the draft, and which call of a tool an action was."""
 
     def __init__(self, env: MetricTrackerEnv | MetricTrackerVectorEnv) -> None:
-        table = env.actions
+        self._table = table = env.actions
+        self._dates = env.config.generator.date_names
         reports = table.op == int(Op.REPORT)
         self._entity: list[int] = np.where(reports, table.argument, -1).tolist()
         self._day: list[int] = table.day.tolist()
@@ -112,8 +119,25 @@ class Reports:
             return None
         day = self._day[action]
         if day == int(Day.FOCUSED):
-            day = round(float(observation[self._position]) * self._last_day)
+            day = self._in_focus(observation)
         return day, entity
+
+    def call(self, action: int, after: np.ndarray) -> tuple[str, dict[str, Any]]:
+        """The tool that a legal action used and its arguments, where it was followed by the observation (L,)."""
+        tool, arguments = self._table.decode(action)
+        if "date" in arguments:
+            day = self._day[action]
+            arguments["date"] = self._dates[day if day >= 0 else self._in_focus(after)]
+        return tool, arguments
+
+    def take(self, evidence: Evidence, action: int, after: np.ndarray) -> None:
+        """Take in what a legal action told, which was followed by the observation ``after``, (L,)."""
+        if self._table.cost[action]:
+            evidence.take(*self.call(action, after), int(self._table.cost[action]))
+
+    def _in_focus(self, observation: np.ndarray) -> int:
+        """Day index of the date in focus."""
+        return round(float(observation[self._position]) * self._last_day)
 
 
 def rows_of(episode: EpisodeData, reported: Iterable[tuple[int, int]]) -> list[Row]:

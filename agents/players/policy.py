@@ -12,7 +12,9 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from metric_tracker_env import MetricTrackerVectorEnv
+from metric_tracker_env.session.evidence import Evidence
 
+from .failures import Course, End
 from .outcome import EpisodeLine, Played, Progress, Reports, Row, calls_by_tool, rows_of
 from .player import Assignment, PlaysAnything, PlaysForNothing
 
@@ -64,6 +66,7 @@ def _play_lanes(policy: Policy, asked: Assignment, seeds: Sequence[int]) -> Play
     rows: dict[int, list[Row]] = {}
     cells: list[list[tuple[int, int]]] = [[] for _ in seeds]
     made: list[list[int]] = [[] for _ in seeds]
+    evidence = [Evidence(config.generator) for _ in seeds]
     episode_return, illegal = np.zeros(lanes), np.zeros(lanes, np.int64)
     playing = np.ones(lanes, bool)
     observations, info = envs.reset(seed=list(seeds))
@@ -82,16 +85,20 @@ def _play_lanes(policy: Policy, asked: Assignment, seeds: Sequence[int]) -> Play
             if refused[lane]:
                 continue
             calls[action] += 1
+            reports.take(evidence[lane], action, observations[lane])
             cell = reports.cell(action, before[lane])
             if cell is not None:
                 cells[lane].append(cell)
         for lane in chosen[ended[chosen]].tolist():
             told = {name: info[name][lane].item() for name in EpisodeLine._fields if name in info}
             counted = {"steps": len(made[lane]), "illegal": int(illegal[lane])}
+            episode, known = envs.episode(lane), evidence[lane]
+            end: End = "refused" if refused[lane] and not cells[lane] else "handed_in"
+            course = Course(episode, config, cells[lane], known.shown, told["cost"], known.wasted, end)
             lines[lane] = EpisodeLine.of(
-                seeds[lane], told, config, episode_return=float(episode_return[lane]), **counted
+                seeds[lane], told, course, episode_return=float(episode_return[lane]), **counted
             )
-            rows[lane] = rows_of(envs.episode(lane), cells[lane])
+            rows[lane] = rows_of(episode, cells[lane])
         playing &= ~ended
     order = range(lanes)
     return Played(

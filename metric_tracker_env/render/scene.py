@@ -187,6 +187,6 @@ def _truth(episode: EpisodeData, scene: Scene) -> Truth:
         classes=episode.classes.copy(),
         twin_ratios=(episode.twin_daily - measured.medians[:steps, 0]) / measured.thresholds[:steps, 0],
         missed=_rows(episode, expected & ~scene.progress.reported),
-        grade=score_submission([item.row for item in scene.draft], episode),
+        grade=score_submission([item.row for item in scene.draft], episode, shown=scene.progress.revealed),
         explained=explained,
     )

@@ -90,5 +90,6 @@ class Standing(NamedTuple):
     tool_calls: int  # that cost something, refused ones left out, as the discrete environment counts them
     steps: int  # calls of any kind
     calls_left: int
+    wasted: int = 0  # units of calls that told nothing new
     grade: Grade | None = None  # once the episode is over
     episode: PlayedEpisode | None = None  # once the episode is over, in a session that names its episodes

@@ -53,7 +53,8 @@ def brief(config: EnvConfig, task: Task | None = None) -> str:
         + "\n".join(f"- {price}: {', '.join(names)}" for price, names in prices.items())
         + f"\nA bad call costs {REFUSAL_COST} unit; one that the budget cannot pay is refused and costs none. Tools "
         "over all dates tell on which dates there is something; the tools on one date show its values.",
-        f"Call {SUBMIT} once, with the rows of all anomalies; it ends the episode. Without it nothing counts. The "
+        f"Call {SUBMIT} once, with the rows of all anomalies; it ends the episode. Without it nothing counts. A row "
+        "counts only if a paid call has shown its cell, as the cell's detection method does; any other is a guess. The "
         "fields of a row, as the tools on one date give them:\n" + "\n".join(fields) + "\nTools give rows as lists, in "
         "the order of their columns; what all rows of a table share stands beside them. A normal cell ends early.",
         SCORING,

@@ -14,7 +14,7 @@ from metric_tracker_env.play.engine import Engine
 from metric_tracker_env.scoring import Grade, score_submission
 from metric_tracker_env.session.answers import OVER, Answer, PlayedEpisode, Standing
 from metric_tracker_env.session.brief import REFUSAL_COST
-from metric_tracker_env.session.evidence import informs, revealed_by
+from metric_tracker_env.session.evidence import Evidence, informs, revealed_by
 from metric_tracker_env.session.schemas import CALLS
 from metric_tracker_env.submission import InvalidRow, check_rows, shown
 from metric_tracker_env.tools import SharedAnalysisToolkit, ToolError, ToolSpec
@@ -37,6 +37,7 @@ class Round:
         view = dataclasses.replace(episode.view, visible=engine.revealed(0).T)
         self._toolkit = SharedAnalysisToolkit(view)
         self._paid: set[str] = set()
+        self._evidence = Evidence(engine.config.generator)
         self._reward = 0.0
         self._grade: Grade | None = None
 
@@ -61,6 +62,7 @@ class Round:
             tool_calls=progress.tool_calls,
             steps=progress.steps,
             calls_left=config.step_limit - progress.steps,
+            wasted=self._evidence.wasted,
             grade=self._grade,
             episode=self._identity if over else None,
         )
@@ -99,6 +101,8 @@ class Round:
             return self._refuse(str(error))
         if question is not None:
             self._paid.add(question)
+        if units:
+            self._evidence.take(spec.name, arguments, units)
         self._pay(units, revealed_by(spec.name, arguments, config.generator), informing=informs(spec.name))
         return self._told(units, {"result": in_tables(result)})
 
@@ -129,7 +133,7 @@ class Round:
 
     def _finish(self, rows: Sequence[Any]) -> None:
         self._engine.end(0)
-        self._grade = score_submission(list(rows), self._engine.episode(0))
+        self._grade = score_submission(list(rows), self._engine.episode(0), shown=self._engine.revealed(0))
         self._reward += self._grade.score
 
     def _told(self, units: int, told: Mapping[str, object]) -> dict[str, object]:

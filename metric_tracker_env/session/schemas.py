@@ -20,7 +20,8 @@ class Submission(Protocol):
         """Submit the anomaly rows; the one submission of the episode, which ends it.
 
         Args:
-            rows: One row for each anomaly that you found, and no others.
+            rows: One row for each anomaly that you found, and no others. A row counts only if a paid call has shown
+                its cell.
 
         Returns:
             The grade: score, precision, recall, accuracy of the fields, counts of rows, and each fault in words.

@@ -94,11 +94,16 @@ def next_offset(total: int, limit: int, offset: int) -> int | None:
     return following if following < total else None
 
 
+def dates_of(view: MetricView, cells: np.ndarray) -> tuple[str, ...]:
+    """The dates on which any cell of an (E, D) mask is."""
+    return tuple(view.config.date_names[day] for day in np.flatnonzero(cells.any(axis=0)).tolist())
+
+
 def listed(view: MetricView, cells: np.ndarray, limit: int, offset: int) -> Listed:
     """A page of an (E, D) mask by date: all its dates, and those of its cells whose values may be told."""
     told = list(by_date(view.told(cells)))
     return Listed(
-        dates=tuple(view.config.date_names[day] for day in np.flatnonzero(cells.any(axis=0)).tolist()),
+        dates=dates_of(view, cells),
         cells=told[offset : offset + limit],
         total=len(told),
         next_offset=next_offset(len(told), limit, offset),

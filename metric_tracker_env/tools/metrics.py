@@ -37,7 +37,7 @@ class MetricTools(ViewTools):
         values = [float(self._view.baselines[entity]) for entity in chosen]
         return MetricStatistics(statistic="median", metrics=_statistics(self._view, chosen, values))
 
-    @tool(cost="inspect")
+    @tool(cost="free")
     def get_metric_std_dev_from_median(
         self, metric_name: Metric | None = None, metric_names: Metrics | None = None
     ) -> MetricStatistics:
@@ -48,14 +48,20 @@ class MetricTools(ViewTools):
             metric_names: Several metrics, instead of ``metric_name``.
 
         Returns:
-            Standard deviations from the median, in events a day for counts and in points of percent for rates.
+            Standard deviations from the median, in events a day for counts and in points of percent for rates. Under a
+            budget they are over the dates on which the metric has been shown; one that has been shown on none is left
+            out.
         """
         view = self._view
-        chosen = chosen_metrics(view, KINDS, metric_name, metric_names)
-        values = [measure.std_dev_from_median(view.values[entity], float(view.baselines[entity])) for entity in chosen]
+        told = view.told(np.ones_like(view.flagged))
+        chosen = [entity for entity in chosen_metrics(view, KINDS, metric_name, metric_names) if told[entity].any()]
+        values = [
+            measure.std_dev_from_median(view.values[entity, told[entity]], float(view.baselines[entity]))
+            for entity in chosen
+        ]
         return MetricStatistics(statistic="std_dev_from_median", metrics=_statistics(view, chosen, values))
 
-    @tool(cost="scan")
+    @tool(cost="free")
     def get_rows_with_abs_diff_from_median_gt(
         self,
         threshold: Threshold,
@@ -74,8 +80,8 @@ class MetricTools(ViewTools):
             offset: Rows to pass over, to go on with a longer list.
 
         Returns:
-            All dates; and by date the rows in the metric's unit (under a budget those of cells that have been shown),
-            each with its detection threshold and whether it is an anomaly.
+            All dates; and by date the rows in the metric's unit, each with its detection threshold and whether it is an
+            anomaly. Under a budget, dates and rows of cells that other tools have shown: it finds no new ones.
         """
         return _filtered(
             self._view,
@@ -85,7 +91,7 @@ class MetricTools(ViewTools):
             offset,
         )
 
-    @tool(cost="scan")
+    @tool(cost="free")
     def get_median_filter_rows(
         self,
         metric_name: Metric | None = None,
@@ -104,8 +110,8 @@ class MetricTools(ViewTools):
             offset: Rows to pass over, to go on with a longer list.
 
         Returns:
-            All dates; and by date the rows in the metric's unit (under a budget those of cells that have been shown),
-            each with its detection threshold and whether it is an anomaly.
+            All dates; and by date the rows in the metric's unit, each with its detection threshold and whether it is an
+            anomaly. Under a budget, dates and rows of cells that other tools have shown: it finds no new ones.
         """
         return _filtered(
             self._view,
@@ -119,8 +125,8 @@ class MetricTools(ViewTools):
 def _filtered(
     view: MetricView, chosen: Sequence[int], keeps: Callable[[MetricView], np.ndarray], limit: int, offset: int
 ) -> ComparisonRows:
-    """The cells of the chosen entities that an (E, D) condition keeps."""
-    page = listed(view, keeps(view) & only(view, chosen), limit, offset)
+    """The cells of the chosen entities that an (E, D) condition keeps, of those that may be told."""
+    page = listed(view, view.told(keeps(view) & only(view, chosen)), limit, offset)
     return ComparisonRows(
         dates=page.dates,
         rows=tuple(comparison(view, day, entity) for day, entity in page.cells),

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from metric_tracker_env.measure import rounded
+from metric_tracker_env.measure import SCAN_MULTIPLIERS, rounded
 from metric_tracker_env.schema import ANOMALY_TYPES, AnomalyType
+from metric_tracker_env.submission import shown
 from metric_tracker_env.tools.arguments import (
     PAGE,
     CountMetric,
@@ -18,8 +19,8 @@ from metric_tracker_env.tools.arguments import (
     RateMetric,
     RateMetrics,
 )
-from metric_tracker_env.tools.cells import chosen_metrics, family_cells, listed, next_offset, only
-from metric_tracker_env.tools.registry import ViewTools, tool
+from metric_tracker_env.tools.cells import chosen_metrics, dates_of, family_cells, listed, next_offset, only
+from metric_tracker_env.tools.registry import ToolError, ViewTools, tool
 from metric_tracker_env.tools.results import FamilyRows, SuspiciousDate, SuspiciousDates
 from metric_tracker_env.view import MetricView
 
@@ -74,14 +75,15 @@ class ScanTools(ViewTools):
 
         Args:
             metric_name: One conversion rate. Without it and ``metric_names``, all conversion rates.
-            threshold_multiplier: Multiple of the detection threshold to reach; 1 finds exactly the flagged cells.
+            threshold_multiplier: Multiple of the detection threshold to reach; 1 finds exactly the flagged cells. Under
+                a budget it is 0.7, 1 or 1.5.
             metric_names: Several conversion rates, instead of ``metric_name``.
             limit: Most rows to list.
             offset: Rows to pass over, to go on with a longer list.
 
         Returns:
-            All dates; and by date the rows as a submission has them, in percent.
-            Under a budget these are the rows of cells that have been shown.
+            All dates; and by date the rows as a submission has them, in percent. Under a budget the dates are
+            those of all metrics, named or not, and the rows those of cells that have been shown.
         """
         chosen = chosen_metrics(self._view, ("conversion_rate",), metric_name, metric_names)
         return _family_rows(self._view, "rate_drop_from_median", threshold_multiplier, limit, offset, chosen)
@@ -99,14 +101,15 @@ class ScanTools(ViewTools):
 
         Args:
             metric_name: One conversion rate. Without it and ``metric_names``, all conversion rates.
-            threshold_multiplier: Multiple of the detection threshold to reach; 1 finds exactly the flagged cells.
+            threshold_multiplier: Multiple of the detection threshold to reach; 1 finds exactly the flagged cells. Under
+                a budget it is 0.7, 1 or 1.5.
             metric_names: Several conversion rates, instead of ``metric_name``.
             limit: Most rows to list.
             offset: Rows to pass over, to go on with a longer list.
 
         Returns:
-            All dates; and by date the rows as a submission has them, in percent.
-            Under a budget these are the rows of cells that have been shown.
+            All dates; and by date the rows as a submission has them, in percent. Under a budget the dates are
+            those of all metrics, named or not, and the rows those of cells that have been shown.
         """
         chosen = chosen_metrics(self._view, ("conversion_rate",), metric_name, metric_names)
         return _family_rows(self._view, "rate_spike_from_median", threshold_multiplier, limit, offset, chosen)
@@ -124,14 +127,15 @@ class ScanTools(ViewTools):
 
         Args:
             metric_name: One funnel step. Without it and ``metric_names``, all funnel steps.
-            threshold_multiplier: Multiple of the detection threshold to reach; 1 finds exactly the flagged cells.
+            threshold_multiplier: Multiple of the detection threshold to reach; 1 finds exactly the flagged cells. Under
+                a budget it is 0.7, 1 or 1.5.
             metric_names: Several funnel steps, instead of ``metric_name``.
             limit: Most rows to list.
             offset: Rows to pass over, to go on with a longer list.
 
         Returns:
-            All dates; and by date the rows as a submission has them, in events a day.
-            Under a budget these are the rows of cells that have been shown.
+            All dates; and by date the rows as a submission has them, in events a day. Under a budget the dates are
+            those of all metrics, named or not, and the rows those of cells that have been shown.
         """
         chosen = chosen_metrics(self._view, ("event_count",), metric_name, metric_names)
         return _family_rows(self._view, "absolute_drop_in_event_count", threshold_multiplier, limit, offset, chosen)
@@ -149,14 +153,15 @@ class ScanTools(ViewTools):
 
         Args:
             metric_name: One funnel step. Without it and ``metric_names``, all funnel steps.
-            threshold_multiplier: Multiple of the detection threshold to reach; 1 finds exactly the flagged cells.
+            threshold_multiplier: Multiple of the detection threshold to reach; 1 finds exactly the flagged cells. Under
+                a budget it is 0.7, 1 or 1.5.
             metric_names: Several funnel steps, instead of ``metric_name``.
             limit: Most rows to list.
             offset: Rows to pass over, to go on with a longer list.
 
         Returns:
-            All dates; and by date the rows as a submission has them, in events a day.
-            Under a budget these are the rows of cells that have been shown.
+            All dates; and by date the rows as a submission has them, in events a day. Under a budget the dates are
+            those of all metrics, named or not, and the rows those of cells that have been shown.
         """
         chosen = chosen_metrics(self._view, ("event_count",), metric_name, metric_names)
         return _family_rows(self._view, "absolute_spike_in_event_count", threshold_multiplier, limit, offset, chosen)
@@ -168,7 +173,8 @@ class ScanTools(ViewTools):
         """Find the dates on which a funnel step loses too much of its median rate.
 
         Args:
-            threshold_multiplier: Multiple of the detection threshold to reach; 1 finds exactly the flagged cells.
+            threshold_multiplier: Multiple of the detection threshold to reach; 1 finds exactly the flagged cells. Under
+                a budget it is 0.7, 1 or 1.5.
             limit: Most rows to list.
             offset: Rows to pass over, to go on with a longer list.
 
@@ -185,7 +191,8 @@ class ScanTools(ViewTools):
         """Find the dates on which the daytime share of the first step's events is far from its median, either way.
 
         Args:
-            threshold_multiplier: Multiple of the detection threshold to reach; 1 finds exactly the flagged cells.
+            threshold_multiplier: Multiple of the detection threshold to reach; 1 finds exactly the flagged cells. Under
+                a budget it is 0.7, 1 or 1.5.
             limit: Most rows to list.
             offset: Rows to pass over, to go on with a longer list.
 
@@ -203,7 +210,7 @@ class ScanTools(ViewTools):
 
         Args:
             threshold_multiplier: Multiple of the detection threshold, one event, to reach; 1 finds exactly the
-                flagged cells.
+                flagged cells. Under a budget it is 0.7, 1 or 1.5.
             limit: Most rows to list.
             offset: Rows to pass over, to go on with a longer list.
 
@@ -222,15 +229,28 @@ def _family_rows(
     offset: int,
     chosen: Sequence[int] | None = None,
 ) -> FamilyRows:
-    """The rows of one family, of the chosen entities or of all."""
+    """The rows of one family, of the chosen entities or of all.
+
+    Under a budget the dates are those that the discrete action of the same price tells: of the family as a whole.
+
+    Raises:
+        ToolError: under a budget, for a multiplier that no discrete action has.
+    """
+    budgeted = view.visible is not None
+    if budgeted and multiplier not in SCAN_MULTIPLIERS:
+        allowed = ", ".join(f"{item:g}" for item in SCAN_MULTIPLIERS)
+        raise ToolError(
+            f"argument threshold_multiplier is {shown(multiplier)}; under a budget it must be one of {allowed}"
+        )
     cells = family_cells(view, family, multiplier)
+    dates = dates_of(view, cells)
     if chosen is not None:
         cells &= only(view, chosen)
     page = listed(view, cells, limit, offset)
     return FamilyRows(
         anomaly_type=family,
         threshold_multiplier=multiplier,
-        dates=page.dates,
+        dates=dates if budgeted else page.dates,
         rows=tuple(view.row(day, entity) for day, entity in page.cells),
         total=page.total,
         next_offset=page.next_offset,

@@ -32,10 +32,12 @@ ORDER = (
 # Inside the folders, likewise.
 INSIDE = {
     "players": (
-        *("__init__", "card_file", "outcome", "player", "agent", "policy", "registry", "calls"),
+        *("__init__", "card_file", "failures", "outcome", "player", "agent", "policy", "registry"),
         *("books", "models", "scripts"),
     ),
-    "evaluation": ("__init__", "intervals", "rows", "evaluate", "paired", "quiet", "report", "charts", "leaderboard"),
+    "evaluation": (
+        *("__init__", "intervals", "rows", "evaluate", "paired", "quiet", "rates", "report", "charts", "leaderboard"),
+    ),
     "llm": (
         *("__init__", "faults", "stream", "reply", "messages", "schemas", "card", "adapt", "client"),  # one request
         *("transcript", "journal", "episode", "run", "summary", "command", "__main__"),
@@ -53,7 +55,7 @@ INSIDE = {
     ),
 }
 # What of players the evaluation imports: none of the scripts, models and language models.
-PROTOCOL = {"players.outcome", "players.player", "players.registry"}
+PROTOCOL = {"players.failures", "players.outcome", "players.player", "players.registry"}
 
 
 def package_of(module: str) -> str:

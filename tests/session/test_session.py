@@ -102,10 +102,10 @@ def test_a_beginning_ends_what_was_under_way() -> None:
     """A new episode starts with the whole budget, nothing shown and nothing paid, whatever was done before."""
     session = begun(budget=30)
     session.call("rows_for_date", {"date": DATE})
-    session.call("get_median_filter_rows", {})
+    session.call("list_suspicious_dates", {})
     session.begin(SEED)
     assert session.standing == Standing(True, False, 0.0, 30, 0, 0, 0, 48)
-    assert told(session, "get_median_filter_rows", offset=1)["cost"] == 1
+    assert told(session, "list_suspicious_dates", offset=1)["cost"] == 4
     assert told(session, "get_median_filter_rows")["result"]["rows"] == []
 
 

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from helpers_session import DATE, DATES, NAMED_TASKS, SEED, begun, told, truth
+from helpers_session import DATE, DATES, NAMED_TASKS, SEED, begun, show, told, truth
 
 from metric_tracker_env import Session
 from metric_tracker_env.config import EnvConfig
@@ -105,6 +105,7 @@ def test_constants_as_values_do_not_pass() -> None:
     """Rows of the right cells with values 5.9 % off lose the weight of all three values."""
     session = begun()
     rows = [row.model_dump() for row in truth(session.config).expected_rows]
+    show(session, rows)
     for row in rows:
         for name in ("baseline_value", "observed_value", "delta_value"):
             row[name] = row[name] * 1.059 + 0.01

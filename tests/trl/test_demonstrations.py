@@ -11,7 +11,8 @@ import pytest
 import tiny
 from datasets import load_dataset
 from transformers import AutoTokenizer
-from trl import SFTConfig, SFTTrainer
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
 
 from agents.demonstrate.command import written
 from metric_tracker_env.tasks import get_task

@@ -33,6 +33,7 @@ def test_bootstrap_interval() -> None:
     columns = dict.fromkeys(Episodes.model_fields, (0,) * 400) | {
         "score": tuple(scores.tolist()),
         "seed": tuple(range(400)),
+        "failure": ("solved",) * 400,
     }
     episodes = Episodes.model_validate(columns)
     result = Evaluation(
