@@ -27,7 +27,7 @@ class Command(NamedTuple):
     @property
     def program(self) -> str:
         """``module`` of ``python -m module``, the path of ``python path``, or the first word."""
-        if not PYTHON.fullmatch(self.words[0]) or len(self.words) == 1:
+        if not PYTHON.fullmatch(self.words[0]) or self.words[1:2] in ((), ("-c",)):
             return self.words[0]
         return self.words[2] if self.words[1] == "-m" else self.words[1]
 
@@ -77,6 +77,6 @@ def split_chain(words: list[str]) -> list[tuple[str, ...]]:
     for word in words:
         if word == "&&":
             parts.append([])
-        else:
+        elif parts[-1] or not re.match(r"[A-Z_]+=", word):  # a variable for the command is none of its words
             parts[-1].append(word)
     return [tuple(part) for part in parts if part]

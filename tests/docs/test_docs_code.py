@@ -13,6 +13,7 @@ from helpers_docs import PAGES, ROOT, blocks
 # Pages whose Python is not a program, and why.
 NO_PROGRAM = {
     "CONTRIBUTING.md": "a method that is to stand in a class",
+    "docs/demonstrations.md": "it trains with TRL, as tests/trl/test_demonstrations.py does",
 }
 WITH_PYTHON = [page for page in PAGES if blocks(page, "python") and page not in NO_PROGRAM]
 

@@ -36,6 +36,7 @@ ELSEWHERE = {
 }
 # Programs of others, and words of a shell. A new one belongs here once somebody has run its command by hand.
 OTHERS = {
+    "python",
     "python3",
     "inspect",
     "pip",
