@@ -14,6 +14,7 @@ import pytest
 from helpers_models import saved
 
 from agents import Comparison, Evaluation, evaluate, presets
+from agents.board.verify import verify
 from agents.tasks import held_out_seeds
 
 ROOT = Path(__file__).parents[1]
@@ -72,6 +73,8 @@ def test_the_wheel_holds_two_packages(wheel: Path) -> None:
     held = {path.relative_to(presets()).as_posix() for path in presets().rglob("*.toml")}
     assert {name.removeprefix(f"{COMMAND}/configs/") for name in names if name.endswith(".toml")} == held
     assert {"metric_tracker_env/py.typed", f"{COMMAND}/py.typed"} <= names
+    models = {path.relative_to(ROOT / "agents").as_posix() for path in (ROOT / "agents" / "pretrained").glob("*/*.*")}
+    assert {f"{COMMAND}/{file}" for file in models if "__pycache__" not in file} <= names
 
 
 def test_the_tree_and_the_source_distribution_give_one_wheel(built: Path, wheel: Path, tmp_path: Path) -> None:
@@ -108,6 +111,17 @@ def test_a_model_of_a_clone_plays(python: Path, tmp_path: Path) -> None:
     options = ["--agent", folder, "--task", TASK, "--episodes", "4", "--output", output]
     run(python, "-m", COMMAND, "run", *options, cwd=tmp_path)
     assert Evaluation.from_json(output) == evaluate(folder, held_out_seeds(TASK, 4), TASK)
+
+
+def test_a_model_of_the_package_plays_at_once(python: Path, tmp_path: Path) -> None:
+    """It needs nothing but the extra ``agents``, and what it played is submitted and verified there."""
+    name, output, file = f"pretrained/{TASK}", tmp_path / "run.json", tmp_path / "a.zip"
+    options = ["--task", TASK, "--episodes", "20"]
+    run(python, "-m", COMMAND, "run", "--agent", name, *options, "--output", output, cwd=tmp_path)
+    assert Evaluation.from_json(output).mean("score") > 0.9
+    run(python, "-m", COMMAND, "submit", name, "--tasks", TASK, "--episodes", "20", "--output", file, cwd=tmp_path)
+    assert "verified: " in run(python, "-m", COMMAND, "verify", file, cwd=tmp_path)
+    assert verify(file).right
 
 
 def test_nothing_is_called_agents(python: Path, tmp_path: Path) -> None:

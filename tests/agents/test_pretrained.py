@@ -97,8 +97,11 @@ def test_the_page_tells_the_figures() -> None:
 
 PROGRAM = """
 import sys
-for name in ("torch", "stable_baselines3", "sb3_contrib"):
-    sys.modules[name] = None
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "stable_baselines3", "sb3_contrib"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Absent())
 from agents.cli import main
 main(["run", "--agent", "pretrained/realistic_medium", "--task", "realistic_medium", "--episodes", "20"])
 """
