@@ -294,7 +294,7 @@ class EpisodeSupply:
     def _specials(self, lanes: np.ndarray, special: EpisodeSource) -> tuple[LaneData, slice]:
         """The next episodes of lanes from another source, in company; and where they are among these."""
         numbers = self._next[lanes]
-        beside = np.arange(COMPANY if drawn(special) and len(lanes) < COMPANY else 1)[:, None]
+        beside = np.arange(-(-COMPANY // len(lanes)) if drawn(special) else 1)[:, None]
         keys = self._streams.keys(np.tile(lanes, len(beside)), (numbers + beside).ravel())
         try:
             made = LaneData.of(special, special.generate(keys, hourly=False))
