@@ -242,9 +242,14 @@ def rates_table(lines: Sequence[Line], title: str) -> Table:
             *(_share(share) for share in (rates.exact_set, rates.any_root, rates.grounded)),
             f"{rates.false_alarms.mean:.2f}",
             f"{rates.units_wasted.mean:.1f}",
-            ", ".join(f"{name.replace('_', ' ')} {-number * each:.0f}" for number, name in faults),
+            ", ".join(f"{name.replace('_', ' ')} {_hundredth(-number * each)}" for number, name in faults),
         )
     return table
+
+
+def _hundredth(number: float) -> str:
+    """A number of a hundred, as short as it may be."""
+    return f"{number:.0f}" if number >= 1 else f"{number:.1f}"
 
 
 def _difference(pair: Pair) -> str:

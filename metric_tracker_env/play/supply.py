@@ -24,6 +24,7 @@ SHARE_SCALE = 32_000  # steps of int16 that the whole of a day's traffic has
 LEVEL_COLUMNS = 8  # one for each family, and padding: the families of a date are one 64-bit word
 ALL = slice(None)
 AHEAD = 4096  # episodes that are kept ahead at most, spread over the lanes; at least one a lane
+COMPANY = 8  # episodes that are made together at least, so that the time that takes tells little of the one played
 
 
 NO_EVENT = 0  # family code of a date for which nothing was announced
@@ -126,6 +127,11 @@ class LaneData:
             mine[rows] = theirs[others]
 
 
+def drawn(source: EpisodeSource) -> bool:
+    """Whether the incidents of episodes are drawn, and so may be told by the time that drawing them takes."""
+    return not source.episode.anomaly_generators
+
+
 def _by_date(cells: np.ndarray) -> np.ndarray:
     """(E, n, D) -> (n x D, E)."""
     return cells.reshape(len(cells), -1).T.copy()
@@ -152,7 +158,8 @@ class Played(NamedTuple):
 
     def episode(self, place: int) -> EpisodeData:
         """One of them, made again, with its truth."""
-        return make_episode(self.made_by[place], self.name(place), self.seal)
+        source: EpisodeSource = self.made_by[place]
+        return make_episode(source, self.name(place), self.seal, COMPANY if drawn(source) else 1)
 
 
 class SupplyState(NamedTuple):
@@ -261,8 +268,7 @@ class EpisodeSupply:
             self._restart(given)
         try:
             if special is not None:
-                keys = self._streams.keys(lanes, self._next[lanes])
-                self.data.put(lanes, LaneData.of(special, special.generate(keys, hourly=False)))
+                self.data.put(lanes, *self._specials(lanes, special))
                 self._left[lanes] = np.maximum(self._left[lanes], 1)  # the configured one is passed over
             else:
                 if not self._left[at].all():
@@ -283,28 +289,53 @@ class EpisodeSupply:
         self._streams.reseed(anew, [seed for _, seed in given])
         self._next[anew] = 0
         self._left[anew] = 0
-        self._batch = 0  # a lane that is seeded anew for each episode never pays for more than it plays
+        self._batch = 0  # a lane that is seeded anew for each episode pays for little more than it plays
+
+    def _specials(self, lanes: np.ndarray, special: EpisodeSource) -> tuple[LaneData, slice]:
+        """The next episodes of lanes from another source, in company; and where they are among these."""
+        numbers = self._next[lanes]
+        beside = np.arange(-(-COMPANY // len(lanes)) if drawn(special) else 1)[:, None]
+        keys = self._streams.keys(np.tile(lanes, len(beside)), (numbers + beside).ravel())
+        try:
+            made = LaneData.of(special, special.generate(keys, hourly=False))
+        except GenerationError:
+            if len(keys) == len(lanes):
+                raise
+            # It may be of one that is not wanted.
+            made = LaneData.of(special, special.generate(keys[: len(lanes)], hourly=False))
+        return made, slice(0, len(lanes))
 
     def _places(self, lanes: np.ndarray | int, numbers: np.ndarray) -> np.ndarray:
         """Places among those made ahead for episodes ``numbers`` of lanes."""
         return lanes * self._ring + numbers % self._ring
 
-    def _refill(self, wanted: np.ndarray) -> None:
-        """Make an episode for those ``wanted`` that have none ahead; later whole batches, the emptiest lanes first."""
+    def _refill(self, wanted: np.ndarray, least: int = COMPANY) -> None:
+        """Make an episode for those ``wanted`` that have none ahead; later whole batches, the emptiest lanes first.
+
+        Where those are few, further ones of theirs are made with them, ``least`` in all.
+        """
         if self._batch:
             ahead, lanes = np.nonzero(np.arange(self._ring)[:, None] >= self._left)
             count = -(-np.count_nonzero(self._left == 0) // self._batch) * self._batch
             ahead, lanes = ahead[:count], lanes[:count]
         else:
             lanes = wanted[self._left[wanted] == 0]
-            ahead = np.zeros_like(lanes)
+            each = min(-(-least // len(lanes)), self._ring) if drawn(self._source) else 1
+            lanes, ahead = np.tile(lanes, each), np.repeat(np.arange(each), len(lanes))
         keys = self._streams.keys(lanes, self._next[lanes] + ahead)
         places = self._places(lanes, self._next[lanes] + ahead)  # free until they are counted as left
         if self._ahead is self._none:
             self._ahead = self._room(self._lanes * self._ring)
-        for first in range(0, len(keys), CHUNK):
-            part = slice(first, first + CHUNK)
-            self._ahead.put(places[part], LaneData.of(self._source, self._source.generate(keys[part], hourly=False)))
+        try:
+            for first in range(0, len(keys), CHUNK):
+                part = slice(first, first + CHUNK)
+                made = self._source.generate(keys[part], hourly=False)
+                self._ahead.put(places[part], LaneData.of(self._source, made))
+        except GenerationError:
+            if self._batch or not ahead.any():
+                raise
+            self._refill(wanted, 1)  # it may be of one that is not wanted yet
+            return
         self._left += np.bincount(lanes, minlength=self._lanes)
         self._batch = min(CHUNK, 2 * len(keys))
 

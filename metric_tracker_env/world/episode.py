@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from metric_tracker_env import measure
-from metric_tracker_env.config import EpisodeConfig, GeneratorConfig
+from metric_tracker_env.config import EpisodeConfig, GenerationError, GeneratorConfig
 from metric_tracker_env.measure import Deviations
 from metric_tracker_env.schema import (
     ANOMALY_TYPES,
@@ -307,7 +307,24 @@ class MetricDataGenerator:
         return self._sources[request]
 
 
-def make_episode(source: EpisodeSource, config: EpisodeConfig, seal: Seal | None = None) -> EpisodeData:
-    """The episode that ``config`` names, from the source of its options."""
+def make_episode(
+    source: EpisodeSource, config: EpisodeConfig, seal: Seal | None = None, company: int = 1
+) -> EpisodeData:
+    """The episode that ``config`` names, from the source of its options.
+
+    Args:
+        source: Of episodes with these options.
+        config: Names the episode.
+        seal: Of the episodes; None for public ones.
+        company: Episodes to make together with it, itself included: the time that this takes then tells little of it.
+    """
+    if company > 1:
+        keys = rng.episode_keys([config.seed], config.number, seal)
+        beside = [rng.episode_keys([config.seed], config.number + further, seal) for further in range(1, company)]
+        try:
+            batch = source.generate(np.concatenate([keys, *beside])).take(np.zeros(1, np.int64))
+        except GenerationError:  # it may be of one that is not wanted
+            return make_episode(source, config, seal)
+        return EpisodeData(source.config, config, batch, [])
     batch, applications = source.generate_with_records(rng.episode_keys([config.seed], config.number, seal))
     return EpisodeData(source.config, config, batch, applications)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from metric_tracker_env.config import EnvConfig, GenerationError
-from metric_tracker_env.play.supply import AHEAD, EpisodeSupply, LaneData
+from metric_tracker_env.play.supply import AHEAD, COMPANY, EpisodeSupply, LaneData
+from metric_tracker_env.world.episode import MetricDataGenerator
 from metric_tracker_env.world.rng import KeyStream
 from metric_tracker_env.world.source import EpisodeBatch, EpisodeSource
 
@@ -114,3 +115,64 @@ def test_an_episode_is_made_again_as_it_was_played() -> None:
             episode = supply.played(np.array([lane])).episode(0)
             days = WEEK.generator.num_days
             assert np.array_equal(supply.data.classes[lane * days : (lane + 1) * days], episode.classes)
+
+
+SHIFTED = EnvConfig.model_validate({"anomaly_generators": [{"metric_name": "app_opens", "stddev_factor": 8.0}]})
+
+
+def recorded(monkeypatch: pytest.MonkeyPatch, most: int = 10_000) -> list[int]:
+    """How many episodes were generated together, from now on; more than ``most`` fail."""
+    generate, made = EpisodeSource.generate, list[int]()
+
+    def noting(source: EpisodeSource, keys: np.ndarray, hourly: bool = True) -> EpisodeBatch:
+        made.append(len(keys))
+        if len(keys) > most:
+            raise GenerationError("one of them cannot be made")
+        return generate(source, keys, hourly)
+
+    monkeypatch.setattr(EpisodeSource, "generate", noting)
+    return made
+
+
+@pytest.mark.parametrize("config", [WEEK, WORLD], ids=["clean", "world"])
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_few_episodes_are_made_in_company(monkeypatch: pytest.MonkeyPatch, config: EnvConfig, lanes: int) -> None:
+    """No episode is made alone, whose time would tell what is in it: begun, with options, or with its truth."""
+    supply, every = EpisodeSupply(config, lanes), np.arange(lanes)
+    made = recorded(monkeypatch)
+    for seed in (5, 50):
+        supply.deal(every, None, (every + seed).tolist())
+        supply.deal(every, supply.source(EASIER))
+        supply.played(every).episode(0)
+    supply.deal(every, None, every.tolist())
+    assert len(made) == 7
+    assert min(made) >= COMPANY
+    supply.deal(every)
+    supply.deal(every)
+    assert len(made) == 7  # the company is what the lanes play next
+
+
+def test_company_that_cannot_be_made_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one of the company cannot be made, the episode that is played is the same as ever."""
+    supply, every = EpisodeSupply(WEEK, 2), np.arange(2)
+    special = supply.source(EASIER)
+    assert special is not None
+    plain = Expected(EpisodeSource(WEEK.generator, WEEK.episode_config()), 2, 2)
+    easier = Expected(EpisodeSource(WEEK.generator, special.episode), 2, 2)
+    truth = MetricDataGenerator(WEEK.generator).generate_episode(special.episode.model_copy(update={"number": 1}))
+    made = recorded(monkeypatch, most=2)
+    supply.deal(every, None, every.tolist())
+    assert_plays(supply, plain.of(every, every * 0), every)
+    supply.deal(every, special)
+    assert_plays(supply, easier.of(every, every * 0 + 1), every)
+    assert np.array_equal(supply.played(every).episode(0).hourly, truth.hourly)
+    assert made == [8, 2, 8, 2, 8, 1]
+
+
+def test_explicit_generators_are_applied_to_no_company(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the configuration says is no secret, so that such an episode is made alone."""
+    supply = EpisodeSupply(SHIFTED, 1)
+    made = recorded(monkeypatch)
+    supply.deal(np.zeros(1, np.int64), None, [3])
+    supply.played(np.zeros(1, np.int64)).episode(0)
+    assert made == [1]
