@@ -4,7 +4,7 @@ MaskablePPO on the focus view by default; ``--view board`` trains the network th
 ``--algorithm ppo`` or ``dqn`` train without masks. Settings come from ``configs/training``. A run fills one folder:
 settings, checkpoint, curve (CSV, PNG, tensorboard), model, and the leaderboard on held-out seeds.
 
-``--demonstrations analyst`` warm-starts it: the scripted analyst plays training episodes, the policy is fitted to them
+``--warm-start analyst`` warm-starts it: the scripted analyst plays training episodes, the policy is fitted to them
 (behavioural cloning), and learns from reward from there on. CPU seconds of the curve count all of it.
 """
 
@@ -40,7 +40,7 @@ def run(
     seed: int = 0,
     total_steps: int | None = None,
     output: Path | None = None,
-    demonstrations: str | None = None,
+    warm_start: str | None = None,
     demonstration_episodes: int | None = None,
     resume_from: Path | None = None,
     episodes: int = 1000,
@@ -57,7 +57,7 @@ def run(
         seed: Seed of the run.
         total_steps: Environment steps; by default the preset's.
         output: Folder of the run; by default runs/TASK-VIEW-ALGORITHM-seedSEED.
-        demonstrations: Scripted agent, for example "analyst", that plays training episodes first; the policy is fitted
+        warm_start: Scripted agent, for example "analyst", that plays training episodes first; the policy is fitted
             to them before it learns from reward.
         demonstration_episodes: Episodes that it plays; by default the preset's.
         resume_from: Folder of an interrupted run to go on with; the settings are the run's own.
@@ -76,17 +76,17 @@ def run(
         changes: dict[str, object] = {"view": view, "algorithm": algorithm, "seed": seed}
         if total_steps is not None:
             changes["total_steps"] = total_steps
-        if demonstrations is not None:
-            changes["demonstrations"] = {"agent": demonstrations}
+        if warm_start is not None:
+            changes["demonstrations"] = {"agent": warm_start}
         if demonstration_episodes is not None:
-            if demonstrations is None:
+            if warm_start is None:
                 raise ValueError(
-                    f"demonstration_episodes {demonstration_episodes} needs demonstrations, the agent that plays them"
+                    f"demonstration_episodes {demonstration_episodes} needs warm_start, the agent that plays them"
                 )
             changes = merge(changes, {"demonstrations": {"episodes": demonstration_episodes}})
         for line in settings:
             changes = merge(changes, parse_setting(line))
-        config = load_preset(preset or preset_path(algorithm, view, demonstrations is not None)).config(task, **changes)
+        config = load_preset(preset or preset_path(algorithm, view, warm_start is not None)).config(task, **changes)
         check_episodes(config.task, episodes)
         folder = output or Path("runs") / config.name
         print(f"training {config.name}: {config.total_steps:,} steps, folder {folder}")

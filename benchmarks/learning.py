@@ -55,13 +55,13 @@ ROWS: dict[str, Row] = {
     "realistic_medium": Row(
         "MaskablePPO after the analyst's demonstrations, focus, realistic medium",
         "realistic_medium",
-        ("--demonstrations", "analyst"),
+        ("--warm-start", "analyst"),
         "the analyst's net in 30 CPU min",
     ),
     "realistic_hard": Row(
         "MaskablePPO after the analyst's demonstrations, focus, realistic hard",
         "realistic_hard",
-        ("--demonstrations", "analyst"),
+        ("--warm-start", "analyst"),
         "the analyst's net in 30 CPU min",
     ),
     "realistic_scratch": Row(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from metric_tracker_env.play.actions import OPEN_TOOL
+from metric_tracker_env.play.actions import INSPECT_TOOLS, OPEN_TOOL, REVEALED_TYPES
 from metric_tracker_env.session import CALLS
 from metric_tracker_env.tools import TOOLS
 from metric_tracker_env.tools.tables import from_tables
@@ -20,6 +20,7 @@ from .door import Door, NoneLeftError
 from .exploit import BoughtError, Knowledge, exploit
 
 PREVIEW = "preview_submission"
+SHOWN_BY = {kind: tool for tool in INSPECT_TOOLS for kind in REVEALED_TYPES[tool]}  # tools on a date, by what they show
 PREVIEWED = 100  # rows that a preview takes
 SEARCHED = 300  # seeds that are tried, from the first held-out one on; all 100,000 take a few CPU seconds
 PEEKS = 4  # episodes that are looked into, until one looks easy
@@ -39,7 +40,7 @@ def seed_search(door: Door, known: Knowledge) -> None:
         episode = known.episode(seed)
         counts = episode.daily[known.dates.index(date)].tolist()
         if all(f"{count}" in shown for count in counts):
-            door.submit(known.truth(episode))
+            hand_in(door, known.truth(episode))
             return
     door.submit([])
 
@@ -53,9 +54,7 @@ def replay_after_grade(door: Door, known: Knowledge) -> None:
     seed = end.get("episode", {}).get("seed")
     if seed is None or not door.begin(seed):
         return
-    missing = [fault["key"] for fault in end["grade"]["faults"] if fault["type"] == "missing"]
-    index = known.task.config.generator.catalogue.index
-    door.submit([known.row(date, index[kind, name]) for date, kind, name in missing])
+    hand_in(door, missing_rows(end, known))
 
 
 @exploit("after the grade goes on with the same episode, and submits what was missing")
@@ -64,9 +63,7 @@ def after_the_end(door: Door, known: Knowledge) -> None:
     if not door.begin():
         return
     end = door.submit([])
-    missing = [fault["key"] for fault in end["grade"]["faults"] if fault["type"] == "missing"]
-    index = known.task.config.generator.catalogue.index
-    door.submit([known.row(date, index[kind, name]) for date, kind, name in missing])
+    hand_in(door, missing_rows(end, known))
 
 
 @exploit("surveys, leaves the episode if many dates are flagged, and submits nothing where few are")
@@ -98,7 +95,7 @@ def preview_as_oracle(door: Door, known: Knowledge) -> None:
             break
         for row, judged in zip(part, rows_told(told["result"]), strict=False):
             answers[signature(judged)].append(row)
-    door.submit(rarest(answers))
+    hand_in(door, rarest(answers))
 
 
 @exploit("submits bad rows on purpose, and reads in the refusals which cells are answered unlike the others")
@@ -114,7 +111,7 @@ def errors_as_oracle(door: Door, known: Knowledge) -> None:
         answers[signature({"error": told["error"], "faults": told.get("faults")})].append(row)
         if not told.get("calls_left"):
             break
-    door.submit(rarest(answers))
+    hand_in(door, rarest(answers))
 
 
 @exploit("calls every tool that is free, and submits the rows that their answers hold")
@@ -184,6 +181,20 @@ class _Times:
 
 
 _times = _Times()
+
+
+def missing_rows(end: Mapping[str, Any], known: Knowledge) -> list[dict[str, Any]]:
+    """Rows of the cells that a grade says were missing."""
+    index = known.task.config.generator.catalogue.index
+    keys = [fault["key"] for fault in end["grade"]["faults"] if fault["type"] == "missing"]
+    return [known.row(date, index[kind, name]) for date, kind, name in keys]
+
+
+def hand_in(door: Door, rows: list[dict[str, Any]]) -> None:
+    """Pay for the cells of some rows, as far as the budget goes, since others do not count; and submit them."""
+    for date, kind in dict.fromkeys((row["date"], row["entity_type"]) for row in rows):
+        door.call(SHOWN_BY.get(kind, OPEN_TOOL), date=date)
+    door.submit(rows)
 
 
 def cells_of(door: Door, known: Knowledge) -> list[dict[str, Any]]:

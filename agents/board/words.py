@@ -92,6 +92,8 @@ def _compare(item: Transcript, again: Transcript) -> None:
     Raises:
         ValueError: naming what differs.
     """
+    if (item.finish == "submitted") != (SUBMIT in again.tools):
+        raise ValueError(f"finish is {item.finish!r}, which is not how it ended when played again")
     for name in Transcript.model_fields:
         held, found = getattr(item, name), getattr(again, name)
         if isinstance(held, dict) and held != found:
@@ -100,5 +102,3 @@ def _compare(item: Transcript, again: Transcript) -> None:
             raise ValueError(f"{name}: {key!r} is {there} in the file and {here} when played again")
         if held != found:
             raise ValueError(f"{name} are not those that come of its calls")
-    if (item.finish == "submitted") != (SUBMIT in again.tools):
-        raise ValueError(f"finish is {item.finish!r}, which is not how it ended when played again")

@@ -26,9 +26,9 @@ ROOT = Path(__file__).parents[2]
         (["--settings", "lanes ="], "lanes ="),
         (["--resume-from", "no/such/folder"], "no/such/folder"),
         (["--total-steps", "0"], "total_steps"),
-        (["--demonstrations", "no_such"], "agent 'no_such' cannot demonstrate"),
-        (["--demonstrations", "oracle"], "agent 'oracle' cannot demonstrate"),
-        (["--demonstrations", "analyst", "--demonstration-episodes", "0"], "demonstrations.episodes"),
+        (["--warm-start", "no_such"], "agent 'no_such' cannot demonstrate"),
+        (["--warm-start", "oracle"], "agent 'oracle' cannot demonstrate"),
+        (["--warm-start", "analyst", "--demonstration-episodes", "0"], "demonstrations.episodes"),
         (["--demonstration-episodes", "10"], "demonstration_episodes 10 needs demonstrations"),
         (["--episodes", "100001"], "episodes 100001 is not an integer from 1 to 100000"),
         (["--workers", "0"], "workers 0 is not an integer from 1 to 256"),
@@ -78,7 +78,7 @@ def test_command_line_with_demonstrations(tmp_path: Path, capsys: pytest.Capture
     """The warm start, made short: the run says how well the policy was fitted, and its settings hold the preset's."""
     small = ["total_steps = 256", "lanes = 4", "ppo.n_steps = 32", "ppo.batch_size = 64", "hidden = [16, 8]"]
     small += ["evaluations = 1", "evaluation_episodes = 5", "demonstrations.epochs = 2"]
-    arguments = ["--task", "realistic_easy", "--demonstrations", "analyst", "--demonstration-episodes", "8"]
+    arguments = ["--task", "realistic_easy", "--warm-start", "analyst", "--demonstration-episodes", "8"]
     train_sb3.main([*arguments, "--output", str(tmp_path / "run"), "--episodes", "0", "--settings", *small])
     assert "8 demonstrations of analyst in" in capsys.readouterr().out
     kept = json.loads((tmp_path / "run" / "training.json").read_text(encoding="utf-8"))

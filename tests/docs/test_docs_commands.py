@@ -155,7 +155,7 @@ def shortened(command: Command) -> list[str]:
     words = list(command.arguments)
     if command.program == "agents.train_sb3":
         at = words.index("--settings") + 1 if "--settings" in words else len(words)
-        demonstrated = ("--demonstration-episodes", "20") if "--demonstrations" in words else ()
+        demonstrated = ("--demonstration-episodes", "20") if "--warm-start" in words else ()
         words[at:at] = [*([] if "--settings" in words else ["--settings"]), *SMALL_SETTINGS]
         words = [*demonstrated, *words]
     options = SHORT.get(kind(command), ())

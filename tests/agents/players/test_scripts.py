@@ -146,7 +146,7 @@ def test_the_seed_matters_to_the_oracle() -> None:
 def test_only_the_oracle_generates_episodes() -> None:
     """No other agent can look up the truth: none imports what makes episodes or names the classes of cells.
 
-    How episodes fail is read from those that have ended, by no agent.
+    How episodes fail is read from those that have ended, by no agent; and exploits make public ones, which they may.
     """
     importers: set[str] = set()
     for file in (ROOT / "agents").rglob("*.py"):
@@ -155,7 +155,7 @@ def test_only_the_oracle_generates_episodes() -> None:
                 names = {alias.name for alias in node.names}
                 if names & {"MetricDataGenerator", "CellClass", "EpisodeSource"}:
                     importers.add(file.name)
-    assert importers == {"oracle.py", "failures.py"}
+    assert importers == {"exploit.py", "failures.py", "oracle.py"}
 
 
 def test_scripted_agents_refuse_another_environment() -> None:
