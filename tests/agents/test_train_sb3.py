@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
         (["--warm-start", "no_such"], "agent 'no_such' cannot demonstrate"),
         (["--warm-start", "oracle"], "agent 'oracle' cannot demonstrate"),
         (["--warm-start", "analyst", "--demonstration-episodes", "0"], "demonstrations.episodes"),
-        (["--demonstration-episodes", "10"], "demonstration_episodes 10 needs demonstrations"),
+        (["--demonstration-episodes", "10"], "demonstration_episodes 10 needs warm_start"),
         (["--episodes", "100001"], "episodes 100001 is not an integer from 1 to 100000"),
         (["--workers", "0"], "workers 0 is not an integer from 1 to 256"),
     ],

@@ -19,13 +19,16 @@ ALL = [command for page in PAGES for command in commands(page)]
 SHORT: dict[str, tuple[str, ...]] = {
     "agents run": ("--episodes", "2"),
     "agents compare": ("--episodes", "2", "--workers", "1"),
+    "agents submit": ("--episodes", "2", "--workers", "1"),
     "agents.train_sb3": ("--total-steps", "256", "--episodes", "0"),
     "agents.train_ppo": ("--total-steps", "256", "--episodes", "0"),
     "agents.train_torchrl": ("--total-steps", "256", "--episodes", "0"),
 }
 # What makes the settings of a training small; its own settings come first.
 SMALL_SETTINGS = ("lanes = 4", "evaluations = 0", "ppo.n_steps = 32", "ppo.batch_size = 64")
-AS_PRINTED = {"agents fit", "agents watch", "agents export-html", "agents seal", "agents reveal", "docs/flights.py"}
+AS_PRINTED = {"agents fit", "agents watch", "agents export-html", "agents seal", "agents reveal", "docs/flights.py"} | {
+    *("agents verify", "agents leaderboard", "agents export-model"),
+}
 SOMETHING_TO_LOOK_AT = 3  # exit code of ``agents watch``
 # Programs of other virtual environments, and the tests that run them there.
 ELSEWHERE = {
