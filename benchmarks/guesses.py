@@ -7,6 +7,9 @@ last column is what submitting nothing gets: the share of episodes that are quie
     python benchmarks/guesses.py [--episodes 300]
 """
 
+# pyright: reportMissingImports=false
+# The player is a helper of the tests, whose folder the program puts on its path.
+
 from __future__ import annotations
 
 import argparse
