@@ -219,4 +219,5 @@ def _entry(head: Head, names: Sequence[str]) -> Entry:
         refused=line.illegal,
         rows=fates_of(head.rows, names),
         end="" if head.finish == "submitted" else head.finish,
+        failure=line.failure,
     )
