@@ -42,7 +42,7 @@ INSIDE = {
         *("__init__", "faults", "stream", "reply", "messages", "schemas", "card", "adapt", "client"),  # one request
         *("transcript", "journal", "episode", "run", "summary", "command", "__main__"),
     ),
-    "audit": ("__init__", "door", "exploit", "blind", "cheats", "owner", "command"),
+    "audit": ("__init__", "door", "guesser", "exploit", "blind", "cheats", "owner", "command"),
     "terminal": ("__init__", "lines", "screen", "game", "command"),
     "demonstrate": ("__init__", "expert", "chat", "atif", "offline", "command"),
     "page": ("__init__", "entries", "retelling", "transcripts", "boards", "collection", "command"),
