@@ -111,7 +111,7 @@ def draw_recall(comparison: Comparison, path: str | Path) -> None:
 
 
 def _row_names(every: dict[str, list[Line]]) -> list[tuple[str, str]]:
-    """("family", name) and ("entity", name) of the groups with expected rows in some task; of all, if there are none."""
+    """("family", name) and ("entity", name) of the groups with expected rows in some task; all if none has."""
     found: dict[tuple[str, str], bool] = {}
     for kind in ("family", "entity"):
         for line in (line for lines in every.values() for line in lines):
