@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-TIMES, ROUND = "MUTANT_TIMES", "MUTANT_ROUND"  # the file of times; "first", or "all"
+# The file of times; "first", or "all"; CPU seconds after which no test begins.
+TIMES, ROUND, SECONDS = "MUTANT_TIMES", "MUTANT_ROUND", "MUTANT_SECONDS"
 UNKNOWN = 1.0  # seconds that a test is thought to take before it was run
 LONG = 4.0  # seconds of a test that the first round leaves out
 
@@ -40,10 +41,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Note the CPU time of a test."""
     begun = time.process_time()
     result = yield
     with Path(os.environ[TIMES]).open("a", encoding="utf-8") as file:
         file.write(f"{item.nodeid}\t{time.process_time() - begun:.3f}\n")
     return result
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol() -> bool | None:
+    """Begin no test when time is up."""
+    return True if time.process_time() > float(os.environ[SECONDS]) else None

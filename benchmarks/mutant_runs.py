@@ -20,21 +20,17 @@ import pytest
 
 PASSED = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 QUIET = ("-p", "no:cacheprovider", "-p", "mutant_limits", "-W", "ignore::pytest.PytestAssertRewriteWarning")
-TOGETHER = 6  # files of a run of pytest
 FORKED = ("--dist=no", "-n", "0", "-x", "--tb=line", *QUIET)
 
 
-def nearest_first(module: Path, files: Sequence[Path]) -> list[Path]:
-    """Files of tests by how near they are to a module: named like it, of its folder or importing it, the others."""
+def nearest_first(module: Path, files: Sequence[Path]) -> list[list[Path]]:
+    """Files of tests in groups: of the module's folder, named like it or importing it; then the others."""
     name = ".".join(module.with_suffix("").parts)
 
-    def distance(file: Path) -> tuple[int, int, str]:
-        named = module.stem in file.stem
-        near = file.parent.name == module.parent.name
-        imports = name in imported(file)
-        return -2 * named - near - imports, file.stat().st_size, str(file)
+    def is_near(file: Path) -> bool:
+        return file.parent.name == module.parent.name or module.stem in file.stem or name in imported(file)
 
-    return sorted(files, key=distance)
+    return [[file for file in files if is_near(file) is near] for near in (True, False)]
 
 
 def imported(file: Path) -> set[str]:
@@ -126,14 +122,11 @@ def forget(tree: Path) -> None:
             del sys.modules[name]
 
 
-def run_files(files: Sequence[Path], seconds: float) -> int:
-    """Run files of tests, the nearest first, until one fails or so much CPU time is spent."""
-    for number in range(0, len(files), TOGETHER):
-        if time.process_time() > seconds:
-            break
-        some = [str(file) for file in files[number : number + TOGETHER]]
-        print(f"after {time.process_time():.1f} s: {' '.join(some)}", flush=True)
-        if (code := pytest.main([*FORKED, "-p", "mutant_order", *some])) not in PASSED:
+def run_files(groups: Sequence[Sequence[Path]]) -> int:
+    """Run groups of files of tests, one after the other, until a test fails."""
+    for files in groups:
+        print(f"after {time.process_time():.1f} s: {len(files)} files", flush=True)
+        if (code := pytest.main([*FORKED, "-p", "mutant_order", *map(str, files)])) not in PASSED:
             return code
     return 0
 

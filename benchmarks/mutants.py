@@ -192,18 +192,18 @@ def run(spec: MutationSpec, tests: list[str], listed: Path) -> WorkResult:
     return result
 
 
-def attempt_near(spec: MutationSpec, files: list[Path], seconds: float, log: Path) -> WorkResult:
+def attempt_near(spec: MutationSpec, files: list[Path], log: Path) -> WorkResult:
     """Try one change with the files of tests that are nearest to its module."""
     operator = get_operator(spec.operator_name)(**spec.operator_args)
     times = spec.module_path.stat()
     with use_mutation(spec.module_path, operator, spec.occurrence) as (before, after):
         Path(cache_from_source(str(spec.module_path))).unlink(missing_ok=True)
-        order = nearest_first(spec.module_path, files)
+        groups = nearest_first(spec.module_path, files)
 
         def work() -> int:
             if os.environ[mutant_order.ROUND] == "all" or not replaced_in_place(spec.module_path, before, after):
                 forget(Path.cwd())
-            return run_files(order, seconds)
+            return run_files(groups)
 
         status = in_fork(work, log)
     os.utime(spec.module_path, ns=(times.st_atime_ns, times.st_mtime_ns))
@@ -227,8 +227,9 @@ def prepared(options: argparse.Namespace, data: Path) -> Callable[[MutationSpec]
         log, files = data.with_name("tests.log"), files_of_tests()
         sys.path[:0] = [str(Path.cwd())]
         os.environ |= {mutant_order.TIMES: str(data.with_name("tests.seconds")), mutant_order.ROUND: options.round}
+        os.environ[mutant_order.SECONDS] = str(options.seconds)
         load_tests(files, log)
-        return lambda spec: attempt_near(spec, files, options.seconds, log)
+        return lambda spec: attempt_near(spec, files, log)
     if not data.exists():
         print("which tests run which lines ...", flush=True)
         measure_reach(data)

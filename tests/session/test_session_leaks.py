@@ -16,7 +16,7 @@ from metric_tracker_env.tools import TOOLS
 from metric_tracker_env.world.labels import CellClass
 
 TELLTALE = re.compile(
-    r"seed|expected(?!_change")|twin|consequence|natural|explained|effect|incident_of|anomaly_schedule",
+    r"seed|expected(?!_change)|twin|consequence|natural|explained|effect|incident_of|anomaly_schedule",
     re.IGNORECASE,
 )
 BAD_ROWS = [{"date": DATE}, 3, {"seed": 1}]
