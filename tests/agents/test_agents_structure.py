@@ -48,7 +48,7 @@ INSIDE = {
     "page": ("__init__", "entries", "retelling", "transcripts", "boards", "collection", "command"),
     "pretrained": ("__init__", "figures"),
     "board": ("__init__", "manifest", "words", "evidence", "differences", "submit", "verify", "command"),
-    "own_data": ("__init__", "files", "picture", "fit", "report", "watch", "command"),
+    "own_data": ("__init__", "options", "files", "picture", "fit", "inject", "report", "watch", "command"),
     "training": (
         *("__init__", "settings", "curve", "held_out", "recorder", "demonstrations", "checkpoint"),
         *("sb3_run", "export"),
