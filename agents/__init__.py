@@ -6,6 +6,7 @@ from .evaluation.evaluate import Evaluation, evaluate
 from .evaluation.intervals import Interval
 from .evaluation.leaderboard import leaderboard
 from .evaluation.report import Comparison
+from .chat_model.player import ChatModel
 from .llm.run import LlmRun
 from .players.agent import Agent, AgentFactory, AgentPlayer
 from .players.books import BooksRun
