@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from .chat_model.player import ChatModel
 from .evaluation.evaluate import Evaluation, evaluate
 from .evaluation.intervals import Interval
 from .evaluation.leaderboard import leaderboard
 from .evaluation.report import Comparison
-from .chat_model.player import ChatModel
 from .llm.run import LlmRun
 from .players.agent import Agent, AgentFactory, AgentPlayer
 from .players.books import BooksRun
@@ -33,6 +33,7 @@ __all__ = [
     "AgentPlayer",
     "Assignment",
     "BooksRun",
+    "ChatModel",
     "Comparison",
     "Desk",
     "Evaluation",

@@ -1,18 +1,17 @@
 """Fit a small language model of your own to demonstrations in words: ``python -m agents.train_chat`` (extra ``torch``).
 
-It begins with random weights and learns nothing but to go on as the conversations of ``agents demonstrate --format
-chat`` do: the loss is that of the expert's calls, token by token; no reward, no mask, no grammar. The brief is left
-out, as it is the same in all of them. What comes of it is a player: ``python -m agents run --agent runs/chat``.
+It begins with random weights and learns to go on as the conversations of ``agents demonstrate --format chat`` do, from
+nothing else: the loss is that of the expert's calls, token by token, without reward, mask or grammar. The brief is left
+out, as it is the same in all of them. The folder that it leaves plays: ``python -m agents run --agent runs/chat``.
 """
 
 from __future__ import annotations
 
-import json
+import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from .command_line import check_number, check_whole, command, described, need, told_in_one_line
 
@@ -23,16 +22,18 @@ import numpy as np
 import torch
 from torch import nn
 
+from .chat_model.fitting import Batch, batches, loss_of
 from .chat_model.network import Network
-from .chat_model.player import call_text
-from .chat_model.saved import CARD_FILE, ChatCard, save_chat_model
+from .chat_model.saved import CARD_FILE, ChatCard, read_chat_card, save_chat_model
 from .chat_model.shape import Shape
-from .chat_model.tokens import PAD, Tape, Vocabulary
+from .chat_model.shown import Shown
 from .evaluation.evaluate import evaluate
 from .tasks import held_out_seeds, task_of, validation_seeds
+from .training.curve import Curve, Point
 
-NOWHERE = -1  # what is no target
-SORTED = 64  # batches of episodes that are sorted by length together
+TOLD_EVERY = 50  # batches
+WARM_UP = 0.05  # of a run, over which the learning rate rises
+LIMIT = 2  # calls and episodes may be so many times as long as the longest that was shown
 
 
 @dataclass
@@ -40,178 +41,159 @@ class Options:
     """Options of a run."""
 
     demonstrations: tuple[Path, ...]
-    """Files of conversations, as ``agents demonstrate --format chat`` writes them."""
-    output: Path
+    """Files of conversations, as ``demonstrate --format chat`` writes them."""
+    output: Path = Path("runs/chat")
     """Folder for the model."""
     epochs: int = 2
     """How often each conversation is gone through."""
+    seed: int = 0
+    """Of the first weights and the order of the conversations."""
     episodes: int = 300
     """Held-out episodes of each task that the model plays at the end."""
     evaluations: int = 0
-    """Evaluations during training, evenly spread, of 100 episodes of each task that the report does not use."""
-    width: int = 96
-    """Numbers that a token is."""
+    """Evaluations during training, evenly spread, on seeds that the last one does not use; curve-TASK.csv has them."""
+    evaluation_episodes: int = 100
+    """Episodes of each task in such an evaluation."""
+    width: int = 64
+    """Numbers that a token is, a multiple of 2 x heads."""
     layers: int = 3
-    """Of attention."""
+    """Layers of attention."""
     heads: int = 4
-    """Of each layer."""
+    """Of a layer."""
     merges: int = 768
-    """Pairs of tokens that become one, at most."""
-    batch_tokens: int = 6000
+    """Pairs of tokens that become one in the vocabulary, at most."""
+    batch_tokens: int = 2000
     """Tokens of a batch."""
-    learning_rate: float = 2e-3
-    """Of AdamW: rises over the first 5 %, then falls along a cosine to nothing."""
-    seed: int = 0
-    """Of the weights and the order of the conversations."""
+    learning_rate: float = 3e-3
+    """Of AdamW: rises over the first twentieth, then falls along a cosine to nothing."""
+    max_grad_norm: float = 1.0
+    """Norm at which gradients are cut."""
     threads: int = 1
     """CPU threads."""
 
 
-class Batch(NamedTuple):
-    """Conversations of about one length; B of them, T tokens, P of them said by the model."""
+class Clock:
+    """CPU seconds of training; what is done while it is stopped is left out."""
 
-    tokens: torch.Tensor  # (B, T) int64
-    ids: torch.Tensor  # (B, T) int64
-    values: torch.Tensor  # (B, T) float64
-    places: torch.Tensor  # (B, P) int64, after which the model speaks
-    targets: torch.Tensor  # (B, P) int64 ids, NOWHERE where a conversation has fewer
+    def __init__(self) -> None:
+        self._start = time.process_time()
 
-    @classmethod
-    def of(cls, tapes: Sequence[Tape]) -> Batch:
-        """The conversations side by side."""
-        own = [np.flatnonzero(tape.own) for tape in tapes]
-        shape, spoken = (len(tapes), max(map(len, tapes))), (len(tapes), max(map(len, own)))
-        tokens, ids, values = np.full(shape, PAD), np.full(shape, PAD), np.zeros(shape)
-        places, targets = np.zeros(spoken, np.int64), np.full(spoken, NOWHERE)
-        for row, (tape, at) in enumerate(zip(tapes, own, strict=True)):
-            here = row, slice(len(tape))
-            tokens[here], ids[here], values[here] = tape.tokens, tape.ids, tape.values
-            said = row, slice(len(at))
-            places[said], targets[said] = at - 1, np.array(tape.ids)[at]
-        return cls(*map(torch.from_numpy, (tokens, ids, values, places, targets)))
+    @property
+    def seconds(self) -> float:
+        """So far."""
+        return time.process_time() - self._start
 
-
-def loss_of(network: Network, batch: Batch) -> torch.Tensor:
-    """Mean of -log p of what the model is to say."""
-    after, _ = network(batch.tokens, batch.values)
-    here = after.gather(1, batch.places[..., None].expand(-1, -1, after.shape[-1]))
-    spoken, pointed = network.scores(here, after)
-    later = torch.arange(batch.ids.shape[1]) > batch.places[..., None]
-    pointed = pointed.masked_fill(later, -torch.inf)
-    every = torch.logsumexp(torch.cat([spoken, pointed], dim=-1), dim=-1)
-    word = batch.targets.clamp(0, network.size - 1)
-    in_words = spoken.gather(-1, word[..., None])[..., 0].masked_fill(batch.targets != word, -torch.inf)
-    there = pointed.masked_fill(batch.ids[:, None] != batch.targets[..., None], -torch.inf)
-    right = torch.logsumexp(torch.cat([in_words[..., None], there], dim=-1), dim=-1)
-    wanted = batch.targets != NOWHERE
-    return (every - right)[wanted].mean()
-
-
-def conversations(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a file.
-
-    Raises:
-        ValueError: if it cannot be read, or a line is no conversation.
-    """
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                try:
-                    row = json.loads(line)
-                    yield {name: row[name] for name in ("messages", "task", "agent")}
-                except (ValueError, TypeError, LookupError):
-                    raise ValueError(f"{str(path)!r}, line {number}, is no conversation of 'chat'") from None
-    except OSError as error:
-        raise ValueError(f"demonstrations {str(path)!r} cannot be read: {error.strerror}") from error
-
-
-def turns_of(messages: Sequence[Any]) -> list[tuple[str, str]]:
-    """The expert's calls, and what each was answered; nothing comes after the last."""
-    calls = [call_text(*each["tool_calls"][0]["function"].values()) for each in messages if each["role"] == "assistant"]
-    answers = [each["content"] for each in messages if each["role"] == "tool"]
-    return list(zip(calls, [*answers[: len(calls) - 1], ""], strict=True))
-
-
-def taped(vocabulary: Vocabulary, turns: Sequence[tuple[str, str]]) -> Tape:
-    """A conversation as tokens."""
-    tape = Tape(vocabulary)
-    for call, answer in turns:
-        tape.say(call)
-        if answer:
-            tape.hear(answer)
-    return tape
-
-
-def longest_call(tape: Tape) -> int:
-    """Tokens of the longest call of a conversation."""
-    others = np.flatnonzero(~np.array(tape.own + [False]))
-    return int(np.diff(others, prepend=-1).max()) - 1
-
-
-def batches(tapes: Sequence[Tape], most: int, draw: np.random.Generator) -> Iterator[list[Tape]]:
-    """Each conversation once, those of about one length together, in random order."""
-    order = draw.permutation(len(tapes))
-    mean = max(1, most // max(1, sum(map(len, tapes)) // len(tapes)))
-    found: list[list[Tape]] = []
-    for first in range(0, len(order), SORTED * mean):
-        part: list[Tape] = []
-        for tape in sorted((tapes[i] for i in order[first : first + SORTED * mean]), key=len):
-            if part and (len(part) + 1) * len(tape) > most:
-                found.append(part)
-                part = []
-            part.append(tape)
-        found.append(part)
-    return (found[i] for i in draw.permutation(len(found)))
+    def leave_out(self, since: float) -> None:
+        """Leave out what was spent since it told that many seconds."""
+        self._start += self.seconds - since
 
 
 def train(options: Options) -> Path:
-    """Train, save, and return the folder of the model."""
+    """Train, save, and return the folder of the model.
+
+    Raises:
+        ValueError: for a number out of range, demonstrations that cannot be read or are of no registered task, or a
+            folder that is in use.
+    """
+    check(options)
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    draw = np.random.default_rng(options.seed)
-    start = time.process_time()
-    rows = [row for path in options.demonstrations for row in conversations(path)]
-    talks = [turns_of(row["messages"]) for row in rows]
-    texts = (text for talk in talks[:1000] for turn in talk for text in turn)
-    vocabulary = Vocabulary.of(texts, options.merges)
-    tapes = [taped(vocabulary, talk) for talk in talks]
-    network = Network(vocabulary.size, Shape(width=options.width, layers=options.layers, heads=options.heads))
-    parameters = sum(p.numel() for p in network.parameters())
-    print(f"{len(tapes):,} conversations of {np.mean([len(t) for t in tapes]):.0f} tokens, "
-          f"{np.mean([sum(t.own) for t in tapes]):.0f} of them said; {vocabulary.size} words, {parameters:,} weights, {time.process_time()-start:.0f} CPU s")
-    total = sum(len(list(batches(tapes, options.batch_tokens, np.random.default_rng(0)))) for _ in range(1)) * options.epochs
-    optimizer = torch.optim.AdamW(network.parameters(), lr=options.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
-    step, shown = 0, 0
-    mean = 0.0
-    spent_eval = 0.0
-    tasks = sorted({row["task"] for row in rows})
-    def save():
-        card = ChatCard(name=options.output.name, tasks=tuple(tasks), agents=tuple(sorted({row["agent"] for row in rows})),
-            episodes=len(tapes), shown=shown, seed=options.seed, longest_call=2 * max(longest_call(t) for t in tapes), longest_episode=2*max(map(len, tapes)), shape=network.shape, vocabulary=vocabulary)
-        save_chat_model(options.output, card, network)
-    due = [round(total * (k + 1) / options.evaluations) for k in range(options.evaluations)]
-    for epoch in range(options.epochs):
-        for part in batches(tapes, options.batch_tokens, draw):
-            done = min(1.0, step / total)
-            optimizer.param_groups[0]["lr"] = options.learning_rate * min(1, done / 0.05 + 1e-3) * 0.5 * (1 + np.cos(np.pi * done))
-            loss = loss_of(network, Batch.of(part))
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimizer.step()
-            step += 1
-            shown += len(part)
-            mean += (loss.item() - mean) * max(0.02, 1 / step)
-            if step % 20 == 0:
-                print(f"step {step}/{total} {shown:,} episodes {time.process_time()-start-spent_eval:.0f} CPU s loss {mean:.4f}", flush=True)
-            if step in due:
-                b = time.process_time()
-                save()
-                for task in tasks:
-                    print(f"AT {b-start-spent_eval:.0f} CPU s: {task} {evaluate(options.output, validation_seeds(task, 100), task).interval()}", flush=True)
-                spent_eval += time.process_time() - b
-    save()
+    draw, clock = np.random.default_rng(options.seed), Clock()
+    shown = Shown.of(options.demonstrations, options.merges)
+    for task in shown.tasks:
+        held_out_seeds(task, max(options.episodes, 1))
+    shape = Shape(width=options.width, layers=options.layers, heads=options.heads)
+    network = Network(shown.vocabulary.size, shape)
+    print(
+        f"{len(shown.tapes):,} conversations of {np.mean([len(tape) for tape in shown.tapes]):.0f} tokens, "
+        f"{np.mean([sum(tape.own) for tape in shown.tapes]):.0f} of them said; {shown.vocabulary.size:,} words, "
+        f"{sum(each.numel() for each in network.parameters()):,} weights; {clock.seconds:.0f} CPU s",
+        flush=True,
+    )
+    rate = options.learning_rate
+    optimizer = torch.optim.AdamW(network.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
+    parts = [part for _ in range(options.epochs) for part in batches(shown.tapes, options.batch_tokens, draw)]
+    due = {math.ceil(len(parts) * (number + 1) / options.evaluations) for number in range(options.evaluations)}
+    options.output.mkdir(parents=True, exist_ok=True)
+    curves = {task: Curve.fresh(options.output / f"curve-{task}.csv") for task in shown.tasks if options.evaluations}
+    episodes, losses = 0, list[float]()
+    for number, part in enumerate(parts, 1):
+        optimizer.param_groups[0]["lr"] = rate * schedule((number - 0.5) / len(parts))
+        loss = loss_of(network, Batch.of(part))
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), options.max_grad_norm)
+        optimizer.step()
+        episodes += len(part)
+        losses.append(loss.item())
+        if number % TOLD_EVERY == 0 or number == len(parts):
+            print(
+                f"{episodes:>9,} conversations {clock.seconds:>6.0f} CPU s   loss {np.mean(losses[-TOLD_EVERY:]):.4f}",
+                flush=True,
+            )
+        if number in due:
+            spent = clock.seconds
+            save(options, shown, network, episodes)
+            for task, curve in curves.items():
+                curve.add(point(options, task, episodes, spent))
+                print(f"{task}: {curve.points[-1]}", flush=True)
+            clock.leave_out(spent)
+    save(options, shown, network, episodes)
     return options.output
+
+
+def schedule(done: float) -> float:
+    """The learning rate when a share of training is done, as a share of the highest."""
+    return min(1.0, done / WARM_UP) * 0.5 * (1.0 + math.cos(math.pi * done))
+
+
+def save(options: Options, shown: Shown, network: Network, episodes: int) -> None:
+    """Save the model as it is after so many conversations."""
+    card = ChatCard(
+        name=options.output.resolve().name,
+        tasks=shown.tasks,
+        agents=shown.agents,
+        conversations=len(shown.tapes),
+        fitted=episodes,
+        seed=options.seed,
+        longest_call=LIMIT * shown.longest_call,
+        longest_episode=LIMIT * shown.longest_episode,
+        shape=network.shape,
+        vocabulary=shown.vocabulary,
+    )
+    save_chat_model(options.output, card, network)
+
+
+def point(options: Options, task: str, episodes: int, spent: float) -> Point:
+    """How the model that was saved last plays a task."""
+    played = evaluate(options.output, validation_seeds(task, options.evaluation_episodes), task_of(task))
+    score = played.interval("score")
+    return Point(
+        steps=episodes,
+        cpu_seconds=round(spent, 2),
+        environment_seconds=0.0,  # it learns from a file
+        score=score.mean,
+        low=score.low,
+        high=score.high,
+        **{name: played.mean(name) for name in ("precision", "recall", "net", "cost")},
+    )
+
+
+def check(options: Options) -> None:
+    """Refuse what cannot be trained, before anything is.
+
+    Raises:
+        ValueError: naming the option, its value and what is allowed.
+    """
+    least = {"epochs": 1, "seed": 0, "episodes": 0, "evaluations": 0, "evaluation_episodes": 1, "merges": 0}
+    for name, lowest in (least | {"batch_tokens": 1, "threads": 1}).items():
+        check_whole(name, getattr(options, name), lowest, 256 if name == "threads" else 10**9)
+    for name in ("learning_rate", "max_grad_norm"):
+        check_number(name, getattr(options, name), 0, 1e6)
+    folder = options.output
+    if (folder / CARD_FILE).exists() or (folder.exists() and not folder.is_dir()):
+        raise ValueError(f"output {str(folder)!r} {'holds a model already' if folder.is_dir() else 'is a file'}")
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train with options from the command line, then play held-out episodes."""
@@ -220,10 +202,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with told_in_one_line():
         options = tyro.cli(Options, prog=command("train_chat"), description=described(__doc__), args=arguments)
         folder = train(options)
-        card_tasks = ChatCard.model_validate_json((folder / CARD_FILE).read_text()).tasks
-        for task in card_tasks:
-            played = evaluate(folder, held_out_seeds(task, options.episodes), task)
-            print(f"{task}: score on {options.episodes} held-out episodes: {played.interval()}; the model is in {folder}")
+        for task in read_chat_card(folder).tasks if options.episodes else ():
+            played = evaluate(folder, held_out_seeds(task, options.episodes), task_of(task))
+            print(f"{task}: score on {options.episodes:,} held-out episodes {played.interval()}")
+        print(f"the model is in {folder}")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from torch.nn import functional
 from .shape import Shape
 from .tokens import FIRST_NUMBER, NEXT_NUMBER
 
-
 KNOTS = 128  # learned vectors of numbers, evenly spaced on the scale of ``asinh``
 FINEST = 4.0  # numbers of less than a quarter are told apart evenly, larger ones by their ratio
 LARGEST = 14.0  # of the scale: 300,000

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from metric_tracker_env import EnvConfig, Seal, Session
 from metric_tracker_env.play.actions import SUBMIT
@@ -19,28 +17,19 @@ from ..players.outcome import EpisodeLine, InWords, Played, Progress, Row, submi
 from ..players.player import Assignment, PlaysAnything, PlaysForNothing
 from ..players.registry import register_folder
 from .saved import CARD_FILE, ChatCard, read_chat_card, read_network
+from .shown import call_of
+
+if TYPE_CHECKING:
+    from .network import Network
 
 CHUNK = 25  # episodes that a process plays at a time
 
 
-def call_text(tool: str, arguments: Any) -> str:
-    """A call as the model writes it."""
-    return json.dumps({"name": tool, "arguments": arguments}, separators=(",", ":"))
-
-
-def call_of(text: str) -> tuple[str, Any]:
-    """Tool and arguments of what the model wrote; what is no call has the whole text for a tool, which there is not."""
-    try:
-        found = json.loads(text)
-        return found["name"], found["arguments"]
-    except (ValueError, TypeError, LookupError, RecursionError):
-        return text, {}
-
-
 @register_folder(CARD_FILE)
-@dataclass(frozen=True)
 class ChatModel(PlaysForNothing, PlaysAnything):
     """A folder of ``agents.train_chat`` as a player.
+
+    It plays any configuration, as it is not told which one it plays; one that it was not shown it plays badly.
 
     Args:
         folder: With a card and weights.
@@ -50,16 +39,15 @@ class ChatModel(PlaysForNothing, PlaysAnything):
         ImportError: naming the extra, if torch is not installed.
     """
 
-    folder: Path
     kind = "small language model"
 
-    def __post_init__(self) -> None:
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.card = read_chat_card(self.folder)
         read_network(self.folder, self.card)
 
-    @property
-    def card(self) -> ChatCard:
-        """What it says of itself."""
-        return read_chat_card(self.folder)
+    def __repr__(self) -> str:
+        return f"<ChatModel {self.name!r}>"
 
     @property
     def name(self) -> str:
@@ -70,36 +58,42 @@ class ChatModel(PlaysForNothing, PlaysAnything):
         """Play in this process, or ``CHUNK`` episodes at a time in those of the pool."""
         chunks = [asked.seeds[i : i + CHUNK] for i in range(0, len(asked.seeds), CHUNK)]
         run = map if pool is None else pool.map
-        parts = run(play_words, repeat(self.folder), repeat(asked.config), chunks, repeat(asked.seal))
+        parts = run(play_in_words, repeat(self.folder), repeat(asked.config), chunks, repeat(asked.seal))
         return Played.collected(parts, progress)
 
 
-def play_words(folder: Path, config: EnvConfig, seeds: Sequence[int], seal: Seal | None = None) -> Played:
-    """Play one episode a seed, call by call."""
-    from .reply import Speaker
-
+def play_in_words(folder: Path, config: EnvConfig, seeds: Sequence[int], seal: Seal | None = None) -> Played:
+    """Play one episode a seed."""
     card = read_chat_card(folder)
     network, session = read_network(folder, card), Session(config=config, seal=seal)
     lines, rows, tools = list[EpisodeLine](), list[list[Row]](), Counter[str]()
     for seed in seeds:
         session.begin(seed)
-        speaker = Speaker(network, card.vocabulary)
-        refused, reported = 0, list[tuple[int, int]]()
-        end: End = "handed_in"
-        while not session.standing.done:
-            if len(speaker.tape) > card.longest_episode:
-                end = "spent"
-                break
-            tool, arguments = call_of(speaker.reply(card.longest_call))
-            answer = session.call(tool, arguments)
-            speaker.tape.hear(answer.text)
-            refused += not answer.ok
-            tools[tool] += answer.ok
-            if answer.ok and tool == SUBMIT:
-                reported = submitted_cells(arguments["rows"], config.generator)
-            elif answer.done:
-                end = "spent" if answer.ok else "refused"
-        line, found = InWords(reported, refused, end).ended(session, seed)
+        course = converse(card, network, session)
+        line, found = course.ended(session, seed)
         lines.append(line)
         rows.append(found)
-    return Played(lines, rows, +tools)
+        tools += course.tools
+    return Played(lines, rows, tools)
+
+
+def converse(card: ChatCard, network: Network, session: Session) -> InWords:
+    """Have a network make the calls of an episode that has begun, until it is over or the network has said too much."""
+    from .reply import Speaker
+
+    speaker, tools = Speaker(network, card.vocabulary), Counter[str]()
+    refused = 0
+    while len(speaker.tape) < card.longest_episode:
+        tool, arguments = call_of(speaker.reply(card.longest_call))
+        answer = session.call(tool, arguments)
+        speaker.tape.hear(answer.text)
+        if answer.ok:
+            tools[tool] += 1
+        else:
+            refused += 1
+        if answer.done:
+            handed_in = answer.ok and tool == SUBMIT
+            reported = submitted_cells(arguments["rows"], session.config.generator) if handed_in else ()
+            end: End = "handed_in" if handed_in else "spent" if answer.ok else "refused"
+            return InWords(reported, refused, end, tools)
+    return InWords((), refused, "spent", tools)

@@ -33,11 +33,11 @@ class ChatCard(StrictModel):
     version: str = Field(default=metric_tracker_env.__version__, description="Of metric_tracker_env, which saved it.")
     tasks: tuple[str, ...] = Field(description="That the demonstrations are of.")
     agents: tuple[str, ...] = Field(description="That demonstrated.")
-    episodes: StrictInt = Field(ge=0, description="Demonstrated, each of them once.")
-    shown: StrictInt = Field(ge=0, description="Episodes that it has been fitted to, each as often as it was.")
+    conversations: StrictInt = Field(ge=0, description="That it was shown.")
+    fitted: StrictInt = Field(ge=0, description="Conversations that it has gone through, as often as it has.")
     seed: StrictInt = Field(ge=0, description="Of the training run.")
-    longest_call: StrictInt = Field(ge=1, description="Tokens after which a call is cut off: twice those it has seen.")
-    longest_episode: StrictInt = Field(ge=1, description="Tokens after which an episode is, likewise.")
+    longest_call: StrictInt = Field(ge=1, description="Tokens after which a call is cut off.")
+    longest_episode: StrictInt = Field(ge=1, description="Tokens after which it makes no further call.")
     shape: Shape
     vocabulary: Vocabulary
     format: Literal[1] = FORMAT

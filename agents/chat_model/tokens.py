@@ -1,7 +1,8 @@
-"""How a conversation is read and written: a piece of JSON that recurs is one token, and so are a date and a number.
+"""How a conversation is read and written: a piece of JSON that recurs is one token, and so is a date or a number.
 
-The vocabulary is made from demonstrations: dates, words, and then the pairs of tokens that most often follow one another
-between numbers and dates (byte pair encoding). What it does not know is spelled in bytes, so that it reads any text.
+The vocabulary is made from demonstrations: dates, words, and then the pairs of tokens that most often follow one
+another between numbers and dates (byte pair encoding). What it does not know is spelled in bytes, so that it reads any
+text.
 
 A number has no place in the vocabulary. Each different one of a conversation is an id of its own, from the size of the
 vocabulary on; the network is given its value, and writes it by pointing at where it stood. A number in a call that
@@ -10,6 +11,7 @@ stood nowhere before is spelled.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -67,7 +69,7 @@ class Vocabulary(StrictModel):
                 token = self._tokens.get(atom)
                 known += [BYTES + byte for byte in atom.encode()] if token is None else [token]
             while len(known) > 1:
-                ranks = [self._ranks.get(pair, len(self._ranks)) for pair in zip(known, known[1:], strict=False)]
+                ranks = [self._ranks.get(pair, len(self._ranks)) for pair in itertools.pairwise(known)]
                 best = min(ranks)
                 if best == len(self._ranks):
                     break

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -94,7 +94,7 @@ class Expert:
         self._session.begin(seed)
         observations, masks = [observation], [info["action_mask"]]
         actions, rewards = list[int](), list[float]()
-        calls, cells, reported = list[Call](), dict[tuple[int, int], dict[str, Any]](), list[tuple[int, int]]()
+        calls, told, reported = list[Call](), dict[str, list[Mapping[str, Any]]](), list[tuple[int, int]]()
         over = False
         while not over:
             action = int(agent.act(observation, info))
@@ -115,24 +115,32 @@ class Expert:
             if tool == SURVEY_TOOL:
                 arguments["limit"] = env.config.generator.num_days  # the action tells all dates
             if tool != SUBMIT:
-                calls.append(self._call(tool, arguments, cells))
-        rows = [{field: cells[cell][field] for field in ROW_FIELDS} for cell in reported]
-        calls.append(self._call(SUBMIT, {"rows": rows}, cells))
+                calls.append(self._call(tool, arguments, told))
+        calls.append(self._call(SUBMIT, {"rows": self._rows(reported, told)}, told))
         grade, standing = self._session.grade(), self._session.standing
         if abs(grade.score - info["score"]) > ALIKE or standing.cost != info["cost"]:
             raise RuntimeError(f"seed {seed}: the calls score {grade.score}, the actions {info['score']}")
         steps = Steps(np.array(observations), np.array(masks), np.array(actions, np.int64), np.array(rewards))
         return Demonstration(seed, calls, grade, standing.reward, steps)
 
-    def _call(self, tool: str, arguments: dict[str, Any], cells: dict[tuple[int, int], dict[str, Any]]) -> Call:
-        """Make a call, and note the cells that it tells."""
+    def _call(self, tool: str, arguments: dict[str, Any], told: dict[str, list[Mapping[str, Any]]]) -> Call:
+        """Make a call, and keep what a tool on one date has told."""
         answer = self._session.call(tool, arguments)
-        if answer.result is not None:
-            generator = self._env.config.generator
-            for cell in cells_told(from_tables(answer.result)):
-                entity = generator.catalogue.index[cell["entity_type"], cell["entity_name"]]
-                cells[generator.day_index(cell["date"]), entity] = dict(cell)
+        if answer.result is not None and "date" in answer.result:
+            told.setdefault(answer.result["date"], []).append(answer.result)
         return Call(tool, arguments, answer.text, answer.reward)
+
+    def _rows(
+        self, reported: Sequence[tuple[int, int]], told: Mapping[str, Sequence[Mapping[str, Any]]]
+    ) -> list[dict[str, Any]]:
+        """The rows of (day, entity) of cells, as the tools on their dates told them."""
+        generator = self._env.config.generator
+        cells: dict[tuple[int, int], Mapping[str, Any]] = {}
+        for day in {day for day, _ in reported}:
+            for result in told[generator.date_names[day]]:
+                for cell in cells_told(from_tables(result)):
+                    cells[day, generator.catalogue.index[cell["entity_type"], cell["entity_name"]]] = cell
+        return [{field: cells[cell][field] for field in ROW_FIELDS} for cell in reported]
 
 
 def played(

@@ -120,7 +120,7 @@ class Conversation:
         times = {name: round(getattr(self.used, name), 3) for name in ("seconds", "waited")}
         session, used = self._session, self.used.model_copy(update=times)
         end = "refused" if finish == "calls_spent" and self._last_refused else ENDS[finish]
-        line, rows = InWords(self._reported, self._refused, end).ended(session, self._attempt.seed)
+        line, rows = InWords(self._reported, self._refused, end, self._tools).ended(session, self._attempt.seed)
         figures = line._asdict()
         del figures["seed"]
         return Transcript(

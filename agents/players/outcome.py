@@ -105,6 +105,7 @@ class InWords(NamedTuple):
     reported: Sequence[tuple[int, int]]  # (day, entity) of the rows that were handed in
     refused: int  # calls
     end: End
+    tools: Counter[str]  # calls that were not refused
 
     def ended(self, session: Session, seed: int) -> tuple[EpisodeLine, list[Row]]:
         """End the episode, if it goes on still, with nothing submitted; and say how it went."""
@@ -113,9 +114,7 @@ class InWords(NamedTuple):
             session.call(SUBMIT, {"rows": []})
         episode, told = session.episode(), session.grade().model_dump()
         told |= {"cost": before.cost, "tool_calls": before.tool_calls}
-        course = Course(
-            episode, session.config, self.reported, session.revealed, before.cost, before.wasted, self.end
-        )
+        course = Course(episode, session.config, self.reported, session.revealed, before.cost, before.wasted, self.end)
         counted = {"illegal": self.refused, "steps": before.steps, "episode_return": session.standing.reward}
         return EpisodeLine.of(seed, told, course, **counted), rows_of(episode, self.reported)
 
