@@ -22,9 +22,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from metric_tracker_env.tasks import Task
+
 from .chat_model.fitting import Batch, batches, loss_of
 from .chat_model.network import Network
-from .chat_model.saved import CARD_FILE, ChatCard, read_chat_card, save_chat_model
+from .chat_model.saved import CARD_FILE, ChatCard, save_chat_model
 from .chat_model.shape import Shape
 from .chat_model.shown import Shown
 from .evaluation.evaluate import evaluate
@@ -48,6 +50,8 @@ class Options:
     """How often each conversation is gone through."""
     seed: int = 0
     """Of the first weights and the order of the conversations."""
+    tasks: tuple[str, ...] = ()
+    """Named tasks, or presets' paths, that it is evaluated on; by default those that the demonstrations name."""
     episodes: int = 300
     """Held-out episodes of each task that the model plays at the end."""
     evaluations: int = 0
@@ -89,7 +93,7 @@ class Clock:
 
 
 def train(options: Options) -> Path:
-    """Train, save, and return the folder of the model.
+    """Train, save, play held-out episodes, and return the folder of the model.
 
     Raises:
         ValueError: for a number out of range, demonstrations that cannot be read or are of no registered task, or a
@@ -100,8 +104,7 @@ def train(options: Options) -> Path:
     torch.manual_seed(options.seed)
     draw, clock = np.random.default_rng(options.seed), Clock()
     shown = Shown.of(options.demonstrations, options.merges)
-    for task in shown.tasks:
-        held_out_seeds(task, max(options.episodes, 1))
+    tasks = evaluated_on(options, shown)
     shape = Shape(width=options.width, layers=options.layers, heads=options.heads)
     network = Network(shown.vocabulary.size, shape)
     print(
@@ -115,7 +118,7 @@ def train(options: Options) -> Path:
     parts = [part for _ in range(options.epochs) for part in batches(shown.tapes, options.batch_tokens, draw)]
     due = {math.ceil(len(parts) * (number + 1) / options.evaluations) for number in range(options.evaluations)}
     options.output.mkdir(parents=True, exist_ok=True)
-    curves = {task: Curve.fresh(options.output / f"curve-{task}.csv") for task in shown.tasks if options.evaluations}
+    curves = [(task, Curve.fresh(options.output / f"curve-{task.name}.csv")) for task in tasks if due]
     episodes, losses = 0, list[float]()
     for number, part in enumerate(parts, 1):
         optimizer.param_groups[0]["lr"] = rate * schedule((number - 0.5) / len(parts))
@@ -134,12 +137,29 @@ def train(options: Options) -> Path:
         if number in due:
             spent = clock.seconds
             save(options, shown, network, episodes)
-            for task, curve in curves.items():
+            for task, curve in curves:
                 curve.add(point(options, task, episodes, spent))
-                print(f"{task}: {curve.points[-1]}", flush=True)
+                print(f"{task.name}: {curve.points[-1]}", flush=True)
             clock.leave_out(spent)
     save(options, shown, network, episodes)
+    for task in tasks if options.episodes else ():
+        played = evaluate(options.output, held_out_seeds(task, options.episodes), task)
+        print(f"{task.name}: score on {options.episodes:,} held-out episodes {played.interval()}")
     return options.output
+
+
+def evaluated_on(options: Options, shown: Shown) -> list[Task]:
+    """The tasks that the model plays.
+
+    Raises:
+        ValueError: if there is none of a name, or it holds out too few episodes.
+    """
+    if not (options.episodes or options.evaluations):
+        return []
+    tasks = [task_of(name) for name in options.tasks or shown.tasks]
+    for task in tasks:
+        held_out_seeds(task, max(options.episodes, 1))
+    return tasks
 
 
 def schedule(done: float) -> float:
@@ -164,9 +184,9 @@ def save(options: Options, shown: Shown, network: Network, episodes: int) -> Non
     save_chat_model(options.output, card, network)
 
 
-def point(options: Options, task: str, episodes: int, spent: float) -> Point:
+def point(options: Options, task: Task, episodes: int, spent: float) -> Point:
     """How the model that was saved last plays a task."""
-    played = evaluate(options.output, validation_seeds(task, options.evaluation_episodes), task_of(task))
+    played = evaluate(options.output, validation_seeds(task, options.evaluation_episodes), task)
     score = played.interval("score")
     return Point(
         steps=episodes,
@@ -196,16 +216,12 @@ def check(options: Options) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train with options from the command line, then play held-out episodes."""
+    """Train with options from the command line."""
     import tyro
 
     with told_in_one_line():
         options = tyro.cli(Options, prog=command("train_chat"), description=described(__doc__), args=arguments)
-        folder = train(options)
-        for task in read_chat_card(folder).tasks if options.episodes else ():
-            played = evaluate(folder, held_out_seeds(task, options.episodes), task_of(task))
-            print(f"{task}: score on {options.episodes:,} held-out episodes {played.interval()}")
-        print(f"the model is in {folder}")
+        print(f"the model is in {train(options)}")
 
 
 if __name__ == "__main__":

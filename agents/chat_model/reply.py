@@ -40,7 +40,7 @@ class Speaker:
             tape.add(int(mass.argmax()))
             if tape.ids[-1] == END:
                 break
-        return tape.text(first)
+        return tape.text(slice(first, None))
 
     def _take_in(self) -> None:
         """Read what was said since."""

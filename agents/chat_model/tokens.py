@@ -154,12 +154,12 @@ class Tape:
         else:
             self._number(self._numbers[chosen - self._vocabulary.size], FIRST_NUMBER, own=True)
 
-    def text(self, first: int) -> str:
-        """What stands from a place on."""
+    def text(self, places: slice) -> str:
+        """What stands in some places."""
         size = self._vocabulary.size
         parts = [
             self._vocabulary.spelled(item) if item < size else self._numbers[item - size].encode()
-            for item in self.ids[first:]
+            for item in self.ids[places]
         ]
         return b"".join(parts).decode("utf-8", "replace")
 
