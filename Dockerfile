@@ -3,7 +3,7 @@ FROM python:3.11-slim
 
 LABEL org.opencontainers.image.title="metric_tracker_env" \
       org.opencontainers.image.description="An analyst's investigation of funnel metrics, as an OpenEnv server" \
-      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.version="0.2.0" \
       org.opencontainers.image.licenses="MIT"
 
 ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1

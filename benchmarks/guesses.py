@@ -1,29 +1,30 @@
 """What guessing is worth: the strongest player that opens no date, if its guesses counted, and as they are graded.
 
-The player of ``tests/helpers_guess.py`` has learned from 3,000 training episodes of the task how likely each root is
+The audit's ``scans_only`` has learned from 3,000 training episodes of the task how likely each root is
 where a date has certain flags, spends the whole budget on the survey and scans, and reports the likeliest cells. The
 last column is what submitting nothing gets: the share of episodes that are quiet.
 
     python benchmarks/guesses.py [--episodes 300]
 """
 
-# pyright: reportMissingImports=false
-# The player is a helper of the tests, whose folder the program puts on its path.
-
 from __future__ import annotations
 
 import argparse
-import sys
-from pathlib import Path
+import json
+from functools import partial
+from typing import Any
 
 import numpy as np
 
+from agents.audit.guesser import Guesser
 from metric_tracker_env import Session, score_submission
 from metric_tracker_env.tasks import HELD_OUT_SEEDS, TASKS
+from metric_tracker_env.tools.tables import from_tables
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from helpers_guess import Guesser
-from helpers_session import told
+
+def told(session: Session, tool: str, **arguments: Any) -> dict[str, Any]:
+    """The result of a call."""
+    return from_tables(json.loads(session.call(tool, arguments).text)["result"])
 
 
 def main() -> None:
@@ -38,8 +39,9 @@ def main() -> None:
         counted, graded, quiet = np.zeros((3, episodes))
         for place, seed in enumerate(HELD_OUT_SEEDS[:episodes]):
             session.begin(seed)
-            rows = guesser.play(lambda tool, session=session, **arguments: told(session, tool, **arguments))
-            graded[place] = told(session, "submit", rows=rows)["grade"]["f1"]
+            rows = guesser.play(partial(told, session))
+            session.call("submit", {"rows": rows})
+            graded[place] = session.grade().f1
             counted[place] = score_submission(rows, session.episode()).f1
             quiet[place] = not session.episode().expected_rows
         print(f"{task:20} {counted.mean():18.3f} {graded.mean():10.3f} {quiet.mean():6.3f}", flush=True)

@@ -23,17 +23,21 @@ import shutil
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from difflib import unified_diff
+from importlib.util import cache_from_source
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+import mutant_order
 from cosmic_ray.commands import init
-from cosmic_ray.mutating import mutate_and_test, mutate_code
+from cosmic_ray.mutating import mutate_and_test, mutate_code, use_mutation
 from cosmic_ray.plugins import get_operator
 from cosmic_ray.work_db import use_db
-from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkItem, WorkResult
+from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkerOutcome, WorkItem, WorkResult
 from coverage import CoverageData
+from mutant_runs import forget, in_fork, load_tests, nearest_first, replaced_in_place, run_files
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "metric_tracker_env"
@@ -145,10 +149,14 @@ def copy_of_tree(target: Path) -> str:
     return digest.hexdigest()
 
 
+def files_of_tests() -> list[Path]:
+    """The tests to try a change with."""
+    return sorted(path for pattern in TESTS for path in Path("tests").glob(pattern) if path.name not in LEFT_OUT)
+
+
 def measure_reach(data: Path) -> None:
     """Run the tests once on the code as it is, and note which lines each runs."""
-    files = sorted(str(path) for pattern in TESTS for path in Path("tests").glob(pattern) if path.name not in LEFT_OUT)
-    command = [*PYTEST, f"--cov={PACKAGE}", "--cov-context=test", "--cov-report=", *files]
+    command = [*PYTEST, f"--cov={PACKAGE}", "--cov-context=test", "--cov-report=", *map(str, files_of_tests())]
     done = subprocess.run(command, env={**os.environ, "COVERAGE_FILE": str(data)}, capture_output=True, text=True)
     if done.returncode:
         data.unlink(missing_ok=True)
@@ -184,11 +192,49 @@ def run(spec: MutationSpec, tests: list[str], listed: Path) -> WorkResult:
     return result
 
 
+def attempt_near(spec: MutationSpec, files: list[Path], log: Path) -> WorkResult:
+    """Try one change with the files of tests that are nearest to its module."""
+    operator = get_operator(spec.operator_name)(**spec.operator_args)
+    times = spec.module_path.stat()
+    with use_mutation(spec.module_path, operator, spec.occurrence) as (before, after):
+        Path(cache_from_source(str(spec.module_path))).unlink(missing_ok=True)
+        groups = nearest_first(spec.module_path, files)
+
+        def work() -> int:
+            if os.environ[mutant_order.ROUND] == "all" or not replaced_in_place(spec.module_path, before, after):
+                forget(Path.cwd())
+            return run_files(groups)
+
+        status = in_fork(work, log)
+    os.utime(spec.module_path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    Path(cache_from_source(str(spec.module_path))).unlink(missing_ok=True)
+    path = str(spec.module_path)
+    diff = "\n".join(unified_diff(before.split("\n"), after.split("\n"), path, path, lineterm="", n=2))
+    found = TestOutcome.KILLED if status else TestOutcome.SURVIVED
+    return WorkResult(WorkerOutcome.NORMAL, log.read_text("utf-8", "replace"), found, diff)
+
+
 def outcome(result: WorkResult) -> str:
     """``stopped`` stands for the limits of time and memory, and for a crash."""
     if result.test_outcome == TestOutcome.SURVIVED:
         return "survived"
     return "caught" if FINISHED.search(result.output or "") else "stopped"
+
+
+def prepared(options: argparse.Namespace, data: Path) -> Callable[[MutationSpec], WorkResult]:
+    """The way in which a change is tried."""
+    if options.seconds:
+        log, files = data.with_name("tests.log"), files_of_tests()
+        sys.path[:0] = [str(Path.cwd())]
+        os.environ |= {mutant_order.TIMES: str(data.with_name("tests.seconds")), mutant_order.ROUND: options.round}
+        os.environ[mutant_order.SECONDS] = str(options.seconds)
+        load_tests(files, log)
+        return lambda spec: attempt_near(spec, files, log)
+    if not data.exists():
+        print("which tests run which lines ...", flush=True)
+        measure_reach(data)
+    reach, listed = read_reach(data), data.with_name("tests.txt")
+    return lambda spec: attempt(spec, reach, listed, options.all_tests)
 
 
 def report(items: list[WorkItem], results: dict[str, WorkResult]) -> None:
@@ -211,6 +257,10 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=200, help="number of changes")
     parser.add_argument("--seed", type=int, default=0, help="which sample")
     parser.add_argument("--all-tests", action="store_true", help="try survivors with the tests that do not reach them")
+    parser.add_argument(
+        "--seconds", type=float, help="of CPU time a change, with the files of tests nearest to its module"
+    )
+    parser.add_argument("--round", choices=("first", "all"), default="first")
     parser.add_argument("--output", type=Path, default=Path("runs/mutants"), help="folder of the sessions")
     options = parser.parse_args()
     folder = options.output.resolve() / f"{options.sample}-{options.seed}"
@@ -221,14 +271,12 @@ def main() -> None:
     stamp.write_text(made_from, "utf-8")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(tree), str(Path(__file__).parent)])
     with contextlib.chdir(tree), use_db(str(folder / "session.sqlite")) as session:
-        if not data.exists():
-            print("which tests run which lines ...", flush=True)
-            measure_reach(data)
+        attempt_one = prepared(options, data)
         if not session.num_work_items:
             session.add_work_items(draw(options.sample, options.seed))
-        reach = read_reach(data)
         for item in session.pending_work_items:
-            spec, result = item.mutations[0], attempt(item.mutations[0], reach, folder / "tests.txt", options.all_tests)
+            spec = item.mutations[0]
+            result = attempt_one(spec)
             session.set_result(item.job_id, result)
             done = f"{session.num_results} of {session.num_work_items}"
             print(f"{done}: {spec.module_path}:{spec.start_pos[0]} {outcome(result)}", flush=True)

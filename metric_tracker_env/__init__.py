@@ -38,7 +38,7 @@ from metric_tracker_env.vector_env import MetricTrackerVectorEnv
 from metric_tracker_env.world.episode import EpisodeData, MetricDataGenerator
 from metric_tracker_env.world.explicit import available_synthetic_generator_methods
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 ENV_ID = "MetricTracker-v0"
 

@@ -146,11 +146,16 @@ def in_one_line(error: Exception) -> str:
     """Each fault of a config as ``path.of.the.key: what is wrong``, with the value once; another error as it is."""
     if not isinstance(error, ValidationError):
         return str(error)
-    return "; ".join(_fault(item["loc"], item["type"], item["msg"], item["input"]) for item in error.errors())
+    return "; ".join(f"{'.'.join(map(str, place))}: {told}" if place else told for place, told in faults_in(error))
 
 
-def _fault(place: tuple[int | str, ...], kind: str, message: str, given: object) -> str:
+def faults_in(error: ValidationError) -> list[tuple[tuple[int | str, ...], str]]:
+    """The faults of a config: the path of the key, empty for the config as a whole, and what is wrong there."""
+    return [(item["loc"], _fault(item["type"], item["msg"], item["input"])) for item in error.errors()]
+
+
+def _fault(kind: str, message: str, given: object) -> str:
     told = message.removeprefix("Value error, ")
-    if kind not in {"value_error", "missing"}:  # those name the value themselves, or there is none
-        told = f"{told}, given {shown(given)}"
-    return f"{'.'.join(map(str, place))}: {told}" if place else told
+    if kind in {"value_error", "missing"}:  # those name the value themselves, or there is none
+        return told
+    return f"{told}, given {shown(given)}"

@@ -152,7 +152,15 @@ def test_the_readme_names_what_exists() -> None:
     assert "<!--" not in README
 
 
-def test_the_citation_has_the_version_of_the_package() -> None:
-    """A release changes both."""
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("CITATION.cff", "\nversion: {}\n"),
+        ("Dockerfile", 'image.version="{}"'),
+        ("CHANGELOG.md", "\n## {} ("),
+    ],
+)
+def test_a_release_changes_every_version(path: str, line: str) -> None:
+    """What states the version states that of the package."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert line.format(version) in (ROOT / path).read_text(encoding="utf-8")

@@ -67,7 +67,9 @@ INSIDE = {
         *("board", "focus", "engine", "single"),
     ),
     "render": ("sheet", "layout", "scene", "calendar", "frame", "text", "png", "__init__"),
-    "ui": ("visitor", "snapshot", "html", "library", "watching", "app", "__init__", "__main__"),
+    "ui": (
+        *("options", "visitor", "snapshot", "html", "library", "choosing", "watching", "app", "__init__", "__main__"),
+    ),
     "session": ("answers", "schemas", "evidence", "brief", "round", "session", "scored", "__init__"),
     "inspect_task": ("outcome", "play", "scores", "task", "__init__"),
 }

@@ -51,6 +51,17 @@ def one_entity(door: Door, known: Knowledge) -> None:
         door.submit([known.row(date, entity) for date in flagged_dates(door)])
 
 
+@exploit("buys flags for the whole budget, opens no date, and names the roots that are likeliest where those flags are")
+def scans_only(door: Door, known: Knowledge) -> None:
+    """The strongest player that opens no date."""
+
+    def told(tool: str, **arguments: Any) -> dict[str, Any]:
+        return from_tables(door.call(tool, **arguments)["result"])
+
+    if door.begin():
+        door.submit(known.guesser.play(told))
+
+
 @exploit("opens flagged dates and names every flagged cell", most=NAMES_ALL)
 def report_all(door: Door, known: Knowledge) -> None:
     """No choice of roots at all."""

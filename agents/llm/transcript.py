@@ -21,6 +21,20 @@ from .reply import Reply
 from .schemas import Mode, schemas_for
 
 CHARACTERS = 4  # of a token, where an endpoint does not tell tokens
+Figures = dict[str, StrictInt | float | Failure]  # of an episode, by their names; the seed is apart
+
+
+def line_of(seed: int, figures: Figures) -> EpisodeLine:
+    """The figures of an episode as a line of an evaluation.
+
+    Raises:
+        ValueError: if one is missing, or there is one too many.
+    """
+    names = sorted(set(EpisodeLine._fields) - {"seed"})
+    if sorted(figures) != names:
+        raise ValueError(f"figures {sorted(figures)} must be {names}")
+    values: dict[str, Any] = dict(figures)
+    return EpisodeLine(seed=seed, **values)
 
 
 class Tokens(StrictModel):
@@ -97,22 +111,20 @@ class Transcript(Attempt, Used):
     finish: Finish
     error: str | None = Field(description="In the endpoint's words, when that ended the attempt.")
     adapted: tuple[str, ...] = Field(default=(), description="What of the requests the endpoint had refused.")
-    figures: dict[str, StrictInt | float | Failure] = Field(description="As on the leaderboard.")
+    figures: Figures = Field(description="As on the leaderboard.")
     rows: tuple[Row, ...] = Field(description="As in an evaluation.")
     tools: dict[str, StrictInt] = Field(description="Calls of each tool that were not refused.")
     messages: tuple[Record, ...]
 
     @model_validator(mode="after")
     def _check_figures(self) -> Self:
-        if {"seed", *self.figures} != set(EpisodeLine._fields):
-            raise ValueError(f"figures {sorted(self.figures)} must be {sorted(set(EpisodeLine._fields) - {'seed'})}")
+        line_of(self.seed, self.figures)
         return self
 
     @property
     def line(self) -> EpisodeLine:
         """The figures of an evaluation."""
-        figures: dict[str, Any] = self.figures
-        return EpisodeLine(seed=self.seed, **figures)
+        return line_of(self.seed, self.figures)
 
     @property
     def used(self) -> Used:

@@ -20,6 +20,7 @@ from metric_tracker_env.ui.snapshot import replay
 from ..evaluation.evaluate import Evaluation, evaluate
 from ..evaluation.report import Comparison
 from ..llm.card import is_llm_run
+from ..players.failures import WORDS
 from ..players.models.card import is_model
 from ..players.models.saved import load_model
 from ..players.outcome import Progress
@@ -92,6 +93,11 @@ class Collection:
     def faults(self) -> Sequence[str]:
         """What could not be read, each in one line."""
         return self._faults
+
+    @property
+    def failures(self) -> Mapping[str, str]:
+        """The classes of failure, see ``players.failures``."""
+        return {**WORDS}
 
     def open(self, run: str, seed: int, trial: int) -> Opened:
         """Play an episode again, and say so if another score comes of it.

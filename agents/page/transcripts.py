@@ -22,7 +22,7 @@ from ..llm.card import LlmCard, read_card
 from ..llm.faults import Finish
 from ..llm.journal import JOURNALS, read_journal
 from ..llm.run import TRANSCRIPTS_FILE
-from ..llm.transcript import Briefing, Transcript
+from ..llm.transcript import Briefing, Figures, Transcript, line_of
 from ..players.outcome import EpisodeLine, Row
 from .entries import entity_names, fates_of, title_of
 from .retelling import Played, Teller
@@ -41,9 +41,14 @@ class Head(BaseModel):
     task: str | None
     finish: Finish
     error: str | None
-    figures: dict[str, StrictInt | float]
+    figures: Figures
     rows: tuple[Row, ...]
     tools: dict[str, StrictInt]
+
+    @property
+    def line(self) -> EpisodeLine:
+        """The figures of an evaluation."""
+        return line_of(self.seed, self.figures)
 
 
 class Placed(NamedTuple):
@@ -111,7 +116,7 @@ class TranscriptFolder:
         heads = [group.finished[key].head for key in sorted(group.finished)]
         if not heads:
             return None
-        lines = [EpisodeLine(seed=head.seed, **head.figures) for head in heads]  # pyright: ignore[reportArgumentType] - checked below
+        lines = [head.line for head in heads]
         columns = dict(zip(EpisodeLine._fields, zip(*lines, strict=True), strict=True))
         return Evaluation(
             agent=self.card.name,
@@ -198,21 +203,21 @@ def _head(line: bytes) -> Head:
     """
     head = Head.model_validate_json(line)
     fates_of(head.rows, ())  # refuses a family that there is not
-    if {"seed", *head.figures} != set(EpisodeLine._fields):
-        raise ValueError(f"figures {sorted(head.figures)} must be {sorted(set(EpisodeLine._fields) - {'seed'})}")
+    line_of(head.seed, head.figures)
     return head
 
 
 def _entry(head: Head, names: Sequence[str]) -> Entry:
-    figures = head.figures
+    line = head.line
     return Entry(
         seed=head.seed,
         trial=head.trial,
-        score=float(figures["score"]),
-        f1=float(figures["f1"]),
-        cost=int(figures["cost"]),
-        calls=int(figures["steps"]),
-        refused=int(figures["illegal"]),
+        score=line.score,
+        f1=line.f1,
+        cost=line.cost,
+        calls=line.steps,
+        refused=line.illegal,
         rows=fates_of(head.rows, names),
         end="" if head.finish == "submitted" else head.finish,
+        failure=line.failure,
     )

@@ -61,9 +61,10 @@ class ExplicitAnomaly(ConfigModel):
         """Directions that the anomaly may take; of two, one is drawn."""
         return self.ways
 
-    def choices(self, catalogue: Catalogue) -> dict[str, Entity]:
+    @classmethod
+    def choices(cls, catalogue: Catalogue) -> dict[str, Entity]:
         """The entities that the method can move, by the name that a user gives."""
-        return {e.entity_name: e for e in catalogue.entities if e.entity_type in self.entity_types}
+        return {e.entity_name: e for e in catalogue.entities if e.entity_type in cls.entity_types}
 
     def entities(self, catalogue: Catalogue) -> tuple[Entity, ...]:
         """The entities that are asked for, in order; all of the choices if none is named.
@@ -87,7 +88,8 @@ class OfSteps(ExplicitAnomaly):
 
     named = ("step_name", "step_names")
 
-    def choices(self, catalogue: Catalogue) -> dict[str, Entity]:
+    @classmethod
+    def choices(cls, catalogue: Catalogue) -> dict[str, Entity]:
         """The entities of the steps, by the name of the step."""
         return dict(zip(catalogue.count_metrics[1:], super().choices(catalogue).values(), strict=True))
 

@@ -24,6 +24,7 @@ from metric_tracker_env.serve.gate import Gate
 from metric_tracker_env.serve.limits import App, LimitsMiddleware, ServeLimits
 from metric_tracker_env.serve.ready import readiness
 from metric_tracker_env.ui.library import Library
+from metric_tracker_env.ui.options import RefusedError, options_form
 from metric_tracker_env.ui.snapshot import snapshot
 from metric_tracker_env.ui.visitor import Visitor
 from metric_tracker_env.ui.watching import VIEWS, library_routes
@@ -123,14 +124,14 @@ def page_app(
     views = {"Play": "/", **({} if library is None else VIEWS)}
     visitors = Visitors(task, limits)
 
-    def answer(request: Request, now: float, act: Callable[[Visitor], object]) -> Response:
+    def answer(request: Request, now: float, tell: Callable[[Visitor], dict[str, Any]]) -> Response:
         cookie, visitor, lock = visitors.of(request.cookies.get(COOKIE), now)
         try:
             with lock:
-                act(visitor)
-                response: Response = JSONResponse(snapshot(visitor))
+                response: Response = JSONResponse(tell(visitor))
         except ValueError as error:
-            response = JSONResponse({"error": in_one_line(error)}, 400)
+            faults = [fault._asdict() for fault in error.faults] if isinstance(error, RefusedError) else []
+            response = JSONResponse({"error": in_one_line(error), "faults": faults}, 400)
         response.set_cookie(COOKIE, cookie, httponly=True, samesite="strict")
         response.headers["cache-control"] = "no-store"
         return response
@@ -141,7 +142,12 @@ def page_app(
                 asked = model.model_validate_json(await request.body() or b"{}")
             except ValidationError as error:
                 return JSONResponse({"error": in_one_line(error)}, 400)
-            return await run_in_threadpool(answer, request, loop_time(), lambda visitor: act(visitor, asked))
+
+            def tell(visitor: Visitor) -> dict[str, Any]:
+                act(visitor, asked)
+                return snapshot(visitor)
+
+            return await run_in_threadpool(answer, request, loop_time(), tell)
 
         return endpoint
 
@@ -152,7 +158,11 @@ def page_app(
         return JSONResponse(views)
 
     async def state(request: Request) -> Response:
-        return await run_in_threadpool(answer, request, loop_time(), lambda _: None)
+        return await run_in_threadpool(answer, request, loop_time(), snapshot)
+
+    async def form(request: Request) -> Response:
+        task = request.query_params.get("task")
+        return await run_in_threadpool(answer, request, loop_time(), lambda v: options_form(v.config_of(task)))
 
     async def ready(_: Request) -> Response:
         return readiness(len(visitors), limits)
@@ -162,6 +172,7 @@ def page_app(
         Route("/ready", ready),
         Route("/api/views", told_views),
         Route("/api/state", state),
+        Route("/api/options", form),
         Route("/api/begin", acting(Begin, lambda v, a: v.begin(a.task, a.seed, a.options)), methods=["POST"]),
         Route("/api/call", acting(Call, lambda v, a: v.call(a.tool, a.arguments)), methods=["POST"]),
         Route(

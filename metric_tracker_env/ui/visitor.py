@@ -7,12 +7,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from metric_tracker_env.config import EpisodeConfig, check_seed
+from metric_tracker_env.config import EnvConfig, EpisodeConfig, check_seed
+from metric_tracker_env.model import in_one_line
 from metric_tracker_env.play.actions import SUBMIT
 from metric_tracker_env.render.scene import Scene
 from metric_tracker_env.schema import MetricSubmissionRow
 from metric_tracker_env.session import Answer, ScoredSession, Session
+from metric_tracker_env.tasks import get_task
 from metric_tracker_env.tools.tables import from_tables
+from metric_tracker_env.ui.options import ANOMALIES, RefusedError, check_names, faults_of
 from metric_tracker_env.world.episode import EpisodeData, MetricDataGenerator
 
 
@@ -39,7 +42,7 @@ class Visitor:
         options: Of this episode, as a reset takes them.
         steps: The calls so far.
         draft: (day, entity) of the rows to submit, in the order in which they were added.
-        counted: False once the truth was looked at before the end.
+        counted: False once the truth was looked at before the end, or if the visitor has chosen the anomalies.
         shown_at: (D, E) int64: number of the call that first showed each cell, 0 for none.
     """
 
@@ -54,19 +57,33 @@ class Visitor:
         """Begin an episode; of scored ones the next, whose seed nobody chooses.
 
         Raises:
-            ValueError: for a bad task, seed or option, or no seed; the episode under way goes on then.
+            ValueError: for a bad task, seed or option, or no seed; the episode under way goes on then. Of a bad option
+                it is ``RefusedError``, which has its place in the form.
         """
         if not self.scored and seed is None:
             raise ValueError("seed None: an episode that counts for nothing has a seed of the visitor's choice")
         check_seed(seed)
-        self.session.begin(seed, task, **options)
+        check_names(options)
+        config = self.config_of(task)
+        try:
+            self.session.begin(seed, task, **options)
+        except ValueError as error:
+            raise RefusedError(in_one_line(error), faults_of(error, config, seed or 0, options)) from error
         self.seed, self.options = seed, dict(options)
         self.steps: list[Step] = []
         self.draft: list[tuple[int, int]] = []
-        self.counted = True
+        self.counted = not options.get(ANOMALIES)
         generator = self.session.config.generator
         self.shown_at = np.zeros((generator.num_days, generator.catalogue.num_entities), np.int64)
         self._truth: EpisodeData | None = None
+
+    def config_of(self, task: str | None) -> EnvConfig:
+        """The configuration of a registered task; of the one that is played for None.
+
+        Raises:
+            ValueError: for an unknown task.
+        """
+        return self.session.config if task in (None, self.session.task) else get_task(task).config
 
     def call(self, tool: str, arguments: Mapping[str, Any]) -> Answer:
         """Call a tool as an agent does; a bad call is an answer that says why."""

@@ -44,7 +44,7 @@ INSIDE = {
         *("transcript", "journal", "episode", "run", "summary", "command", "__main__"),
     ),
     "chat_model": ("__init__", "shape", "tokens", "shown", "network", "fitting", "saved", "reply", "player"),
-    "audit": ("__init__", "door", "exploit", "blind", "cheats", "owner", "command"),
+    "audit": ("__init__", "door", "guesser", "exploit", "blind", "cheats", "owner", "command"),
     "terminal": ("__init__", "lines", "screen", "game", "command"),
     "demonstrate": ("__init__", "expert", "chat", "atif", "offline", "command"),
     "page": ("__init__", "entries", "retelling", "transcripts", "boards", "collection", "command"),

@@ -216,7 +216,7 @@ def test_text_lists_the_calendar_and_at_the_end_what_came_of_it() -> None:
     explained = np.argwhere(data.classes == CellClass.EXPLAINED)
     for cell in (explained[0], explained[-1], np.argwhere(data.classes == CellClass.EXPECTED)[0]):
         reported[tuple(cell)] = True
-    scene = scene_of(config, True, reported=reported)
+    scene = scene_of(config, True, reported=reported, revealed=reported)
     lines = plain(scene)
     first = lines.index("Calendar") + 1
     fates = ["came true" if effect else "changed nothing" for effect in data.event_effects]

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers_guess import Guesser
 from helpers_session import DATES, SEED, begun, told, truth
 
+from agents.audit.guesser import Guesser
 from metric_tracker_env import MetricTrackerEnv, Session, score_submission
 from metric_tracker_env.config import EnvConfig
 from metric_tracker_env.measure import SCAN_MULTIPLIERS, flagged
@@ -34,7 +34,7 @@ def test_who_opens_no_date_scores_nothing(task: str) -> None:
     quiet = 0
     for seed in range(SEED, SEED + EPISODES):
         session.begin(seed)
-        rows = guesser.play(lambda tool, **arguments: told(session, tool, **arguments))
+        rows = guesser.play(lambda tool, **arguments: told(session, tool, **arguments)["result"])
         assert session.standing.cost > guesser.config.budget - 2
         assert not session.revealed.any()
         grade = told(session, "submit", rows=rows)["grade"]

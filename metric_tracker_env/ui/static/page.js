@@ -6,6 +6,7 @@ import { drawResult } from "./result.js";
 import { Timeline } from "./timeline.js";
 
 const view = { state: null, day: 5, entity: 0, tab: "Day", step: null, blind: false };
+let options = null; // the form of an episode's options; a replay has none
 
 function say(text) {
   byId("status").textContent = text;
@@ -22,13 +23,14 @@ function ask(route, body) {
 
 async function send(route, body) {
   try {
-    const options = body === undefined ? {} : {
+    const sent = body === undefined ? {} : {
       method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body),
     };
-    const answer = await fetch(`/api/${route}`, options);
+    const answer = await fetch(`/api/${route}`, sent);
     const told = await answer.json();
     if (!answer.ok) {
-      say(typeof told.error === "string" ? told.error : told.error?.message ?? "the server refused this");
+      if (route === "begin" && options.tell(told.faults ?? [])) say("not begun: the options say what is wrong");
+      else say(typeof told.error === "string" ? told.error : told.error?.message ?? "the server refused this");
       return false;
     }
     view.state = told;
@@ -46,8 +48,7 @@ function address() {
   const place = new URL(location.href);
   place.searchParams.set("task", view.state.task);
   place.searchParams.set("seed", view.state.seed);
-  const chosen = view.state.options.difficulty;
-  if (chosen) place.searchParams.set("difficulty", chosen); else place.searchParams.delete("difficulty");
+  options.toAddress(place.searchParams, view.state.options);
   history.replaceState(null, "", place);
 }
 
@@ -70,11 +71,14 @@ async function report() {
   if (!view.state.over) await ask("draft", { day, entity, report: !inDraft(day, entity) });
 }
 
-function begin(seed, task = byId("task").value) {
-  const difficulty = byId("difficulty").value;
+async function begin(seed, task = byId("task").value, chosen = options.read()) {
   const number = Number(seed);
-  if (!Number.isInteger(number) || number < 0) { say(`seed ${seed} is not a whole number from 0`); return; }
-  ask("begin", { task, seed: number, options: difficulty ? { difficulty } : {} }).then((done) => done && address());
+  if (!Number.isSafeInteger(number) || number < 0) { say(`seed ${seed} is not a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`); return; }
+  if (!await ask("begin", { task, seed: number, options: chosen })) return;
+  options.tell([]);
+  options.show(false);
+  await options.load(view.state.task, view.state.options, say);
+  address();
 }
 
 function button(text, units, act, attributes = {}) {
@@ -89,15 +93,9 @@ function drawHeader() {
   if (!task.options.length) for (const name of state.tasks) task.append(make("option", {}, name));
   task.value = state.task;
   byId("seed").value = state.seed;
-  const difficulty = byId("difficulty");
-  if (!difficulty.options.length) {
-    difficulty.append(make("option", { value: "" }, "the task's"));
-    for (const name of ["easy", "medium", "hard"]) difficulty.append(make("option", {}, name));
-  }
-  difficulty.value = state.options.difficulty ?? "";
   byId("budget").textContent = `${state.budget.left} of ${state.budget.all}`;
   byId("calls").textContent = `${state.calls.left} of ${state.calls.all}`;
-  byId("counted").textContent = state.counted ? "" : "does not count: truth shown";
+  byId("counted").textContent = state.counted ? "" : `does not count: ${state.options.anomaly_generators?.length ? "anomalies chosen" : "truth shown"}`;
   byId("truth").setAttribute("aria-pressed", String(Boolean(state.truth) && !view.blind));
   byId("truth").textContent = state.truth && !view.blind ? "Truth ●" : "Truth ○";
   byId("truth").disabled = Boolean(state.truth) && !state.over;
@@ -238,6 +236,10 @@ byId("cells").addEventListener("keydown", (event) => {
   else return;
   event.preventDefault();
 });
+byId("task").addEventListener("change", () => {
+  const { [options.name]: _, ...chosen } = options.read(); // names and dates of another funnel are none of this one
+  options.load(byId("task").value, chosen, say);
+});
 byId("begin").addEventListener("click", () => begin(byId("seed").value));
 byId("seed").addEventListener("keydown", (event) => { if (event.key === "Enter") begin(byId("seed").value); });
 byId("previous").addEventListener("click", () => begin(Math.max(0, view.state.seed - 1)));
@@ -249,7 +251,7 @@ byId("truth").addEventListener("click", () => {
 
 function showReplay(state) {
   document.body.classList.add("replay");
-  for (const id of ["previous", "next", "begin"]) byId(id).remove();
+  for (const id of ["previous", "next", "begin", "options", "choices"]) byId(id).remove();
   for (const id of ["task", "seed", "difficulty"]) byId(id).disabled = true;
   byId("more").remove();
   view.state = state;
@@ -259,18 +261,19 @@ function showReplay(state) {
   document.body.dataset.ready = "yes";
 }
 
-async function start() {
+async function enter() {
   const replay = byId("replay");
   if (replay) { showReplay(JSON.parse(replay.textContent)); return; }
+  const { Options } = await import("./options.js");
+  options = new Options(byId("choices"), byId("options"));
   if (!await ask("state")) return;
-  const wanted = new URL(location.href).searchParams;
-  const task = wanted.get("task"), seed = wanted.get("seed"), difficulty = wanted.get("difficulty");
-  const other = (task && task !== view.state.task) || (seed && Number(seed) !== view.state.seed) || (difficulty ?? "") !== (view.state.options.difficulty ?? "");
-  if (other && (task || seed)) {
-    await ask("begin", { task: task ?? view.state.task, seed: Number(seed ?? view.state.seed), options: difficulty ? { difficulty } : {} });
-  }
+  const { state } = view, wanted = new URL(location.href).searchParams;
+  if (!await options.load(state.task, state.options, say)) return;
+  const task = wanted.get("task") ?? state.task, seed = wanted.get("seed") ?? String(state.seed), chosen = options.fromAddress(wanted);
+  const other = task !== state.task || Number(seed) !== state.seed || JSON.stringify(chosen) !== JSON.stringify(state.options);
+  if (other && (wanted.has("task") || wanted.has("seed")) && await options.load(task, chosen, say)) await begin(seed, task, chosen);
   address();
   byId("cells").focus({ preventScroll: true });
   document.body.dataset.ready = "yes";
 }
-start();
+enter();

@@ -91,11 +91,18 @@ function why(view, cellAt) {
   return make("table", {}, ...lines.map(([name, value]) => make("tr", {}, make("td", { class: "soft" }, name), make("td", {}, value))));
 }
 
+function inPython(value) {
+  if (Array.isArray(value)) return `[${value.map(inPython).join(", ")}]`;
+  if (value !== null && typeof value === "object") return `{${Object.entries(value).map(([name, item]) => `${JSON.stringify(name)}: ${inPython(item)}`).join(", ")}}`;
+  return { null: "None", true: "True", false: "False" }[value] ?? JSON.stringify(value);
+}
+
+const named = (values) => Object.entries(values).map(([name, value]) => `${name}=${inPython(value)}`).join(", ");
+
 function calls(view) {
   const step = (view.step === null ? view.state.steps.at(-1) : view.state.steps[view.step - 1]) ?? null;
   if (!step) return hint("No call was made yet; the same call in Python, HTTP and MCP appears here.");
-  const given = Object.entries(step.arguments).map(([name, value]) => `${name}=${JSON.stringify(value)}`).join(", ");
-  const python = `from metric_tracker_env import Investigation\n\nplay = Investigation("${view.state.task}")\nplay.reset(seed=${view.state.seed})\nprint(play.${step.tool}(${given}))`;
+  const python = `from metric_tracker_env import Investigation\n\nplay = Investigation("${view.state.task}")\nplay.reset(${named({ seed: view.state.seed, ...view.state.options })})\nprint(play.${step.tool}(${named(step.arguments)}))`;
   const message = { jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: step.tool, arguments: step.arguments } };
   const http = `POST /api/call\n${JSON.stringify({ tool: step.tool, arguments: step.arguments })}`;
   return [["Python", python], ["HTTP, this server", http], ["MCP", JSON.stringify(message)]].flatMap(([name, text]) => [

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-import minari
 import numpy as np
 import pytest
 from pydantic import BaseModel, ConfigDict
@@ -151,6 +150,8 @@ def test_a_trajectory_is_atif_and_replays(tmp_path: Path) -> None:
 
 def test_a_minari_dataset_replays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Minari loads the data, whose actions, taken again in the environment that it recovers, give the same episodes."""
+    import minari  # slow to import
+
     folder = written(tmp_path, "minari", "realistic_medium", "fixed_order")
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(folder))
     data = minari.load_dataset(dataset_id("realistic_medium", "fixed_order"))

@@ -86,15 +86,19 @@ class Guesser:
         return float(np.mean(found))
 
     def play(self, call: Callable[..., dict[str, Any]]) -> list[dict[str, Any]]:
-        """Buy the flags through a door that answers with data; the rows to submit."""
+        """Buy the flags; the rows to submit.
+
+        Args:
+            call: Calls a tool by its name with arguments, and gives its result as data.
+        """
         dates = self.config.generator.date_names
         flags = dict.fromkeys(self._keys, frozenset[str]())
-        for item in call(SURVEY_TOOL, limit=366)["result"]["dates"]:
+        for item in call(SURVEY_TOOL, limit=len(dates))["dates"]:
             for name in item["anomaly_types"]:
                 flags[ANOMALY_TYPES.index(name), 1.0] |= {item["date"]}
         for family, level in self.scans:
             answer = call(SCAN_TOOLS[family], threshold_multiplier=level)
-            flags[family, level] = frozenset(answer["result"]["dates"])
+            flags[family, level] = frozenset(answer["dates"])
         rows: list[dict[str, Any]] = []
         for date in dates:
             pattern = tuple(int(date in flags[key]) for key in self._keys)
