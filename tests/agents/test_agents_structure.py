@@ -45,7 +45,9 @@ INSIDE = {
     "audit": ("__init__", "door", "exploit", "blind", "cheats", "owner", "command"),
     "terminal": ("__init__", "lines", "screen", "game", "command"),
     "demonstrate": ("__init__", "expert", "chat", "atif", "offline", "command"),
-    "page": ("__init__", "entries", "retelling", "transcripts", "boards", "collection", "command"),
+    "page": (
+        *("__init__", "entries", "calls", "retelling", "transcripts", "scored", "boards", "collection", "command"),
+    ),
     "pretrained": ("__init__", "figures"),
     "board": ("__init__", "manifest", "words", "evidence", "differences", "submit", "verify", "command"),
     "own_data": ("__init__", "files", "picture", "fit", "report", "watch", "command"),
