@@ -33,7 +33,8 @@ def page(
     """Serve the page: play, watch runs, compare them, their leaderboard, and a history of one's own.
 
     Args:
-        runs: Names of scripts; results files, as compare.json; folders of saved models and of language models.
+        runs: Names of scripts; results files, as compare.json; folders of saved models, of language models, and of
+            the books that servers keep.
         port: To listen on; 0 takes a free one.
         host: Address to listen on; 0.0.0.0 lets other machines in.
         allow_host: Further names by which browsers reach the server.
@@ -61,15 +62,17 @@ def page(
         held_out_seeds(task, episodes)
     limits, token = ServeLimits(max_sessions=max_sessions), gate.token_of(token_file)
     hosts = command_line.names_of(host, allow_host)
-    models = [run for run in runs if kind_of(run) == "model"]
+    models = [run for run in runs if kind_of(run) == "model"]  # what is nothing is refused before anything is played
     own = Workshop(max_upload_mb * MB, data, models)
-    playing = sum(kind_of(run) in ("script", "model") for run in runs)
-    with progress_bar(playing * len(chosen) * episodes) as advance:
+    with progress_bar(0) as advance:
         advance.describe("reading and playing")
         library = Collection(runs, Asked(chosen, episodes, Seal.of(seal)), advance)
     screen = console()
     for fault in library.faults:
         screen.print(f"not read: {fault}", markup=False, soft_wrap=True)
+    for run in library.runs:
+        for note in run.notes:
+            screen.print(f"{run.agent}, {run.task}: {note}", markup=False, soft_wrap=True)
     held = sum(len(run.entries) for run in library.runs)
     screen.print(f"{len(library.runs):,} runs with {held:,} episodes", markup=False)
     app = page_app(tasks[0], limits, hosts, token, library, own)

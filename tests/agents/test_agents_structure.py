@@ -47,7 +47,10 @@ INSIDE = {
     "audit": ("__init__", "door", "guesser", "exploit", "blind", "cheats", "owner", "command"),
     "terminal": ("__init__", "lines", "screen", "game", "command"),
     "demonstrate": ("__init__", "expert", "chat", "atif", "offline", "command"),
-    "page": ("__init__", "entries", "retelling", "transcripts", "boards", "collection", "plots", "my_data", "command"),
+    "page": (
+        *("__init__", "entries", "calls", "retelling", "transcripts", "scored", "boards", "collection"),
+        *("plots", "my_data", "command"),
+    ),
     "pretrained": ("__init__", "figures"),
     "board": ("__init__", "manifest", "words", "evidence", "differences", "submit", "verify", "command"),
     "own_data": ("__init__", "options", "files", "picture", "fit", "inject", "report", "watch", "command"),

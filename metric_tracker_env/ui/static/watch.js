@@ -46,7 +46,7 @@ function failed(failure) {
 
 function drawOutcome() {
   const { state } = view;
-  if (!state.truth) byId("draft").replaceChildren(make("p", { class: "soft" }, "This episode is still played; its truth is told when it has ended."));
+  if (!state.truth) byId("draft").replaceChildren(make("p", { class: "soft" }, byId("note").textContent || "This episode is still played; its truth is told when it has ended."));
   else if (told(view)) {
     const [heading, score, ...rows] = drawResult(view, select);
     byId("draft").replaceChildren(heading, score, ...failed(view.failure), ...rows);
