@@ -40,7 +40,7 @@ export function plot(view, place, cells) {
   for (const item of shown) drawn.append(svg("circle", { cx: x(item.d), cy: y(item.r), r: item.d === view.day ? 4 : shown.length > 14 ? 1.2 : 2, fill: item.d === view.day ? palette.wrong : palette.ink }));
   const now = shown.length > 14 ? null : expected.find((item) => item.d === view.day);
   if (now) drawn.append(svg("line", { class: "expected", x1: x(now.d) - 6, x2: x(now.d) + 6, y1: y(now.r), y2: y(now.r), stroke: palette.spend, "stroke-width": 2 }));
-  return make("div", {}, make("h3", { title: entity.name }, entity.short),
+  return make("div", {}, make("h2", { title: entity.name }, entity.short),
     make("p", {}, `${figure(cell.v, entity.unit)} · median ${figure(entity.median, entity.unit)} · `, make("b", { class: cell.f ? "wrong" : "" }, signed(cell.r))), drawn);
 }
 
