@@ -75,7 +75,7 @@ async function more() {
   if (!loaded) {
     last = null;
     byId("lines").replaceChildren(make("table", { class: "lines" }, make("thead", {}, make("tr", {},
-      ...[["seed", "text"], ["agent", "text"], ["task", "text wide"], ["score", ""], ["F1", "wide"], ["units", ""], ["calls", ""], ["what went wrong", "text"], ["", ""]].map(([text, kind]) => make("th", { class: kind, scope: "col" }, text)))), make("tbody")));
+      ...[["seed", "text"], ["agent", "text"], ["task", "text wide"], ["score", ""], ["F1", "wide"], ["units", ""], ["calls", ""], ["what went wrong", "text"], ["others", ""]].map(([text, kind]) => make("th", { class: kind, scope: "col" }, text)))), make("tbody")));
     byId("lines").scrollTop = 0;
     tellCounts(told.counts);
   }

@@ -1,6 +1,6 @@
 // My data: a history of the visitor's own, read, fitted, tried with incidents, and reported about.
 import { byId, make } from "./elements.js";
-import { plots } from "./plots.js";
+import { plots } from "./day_plots.js";
 import { query, remember, say } from "./request.js";
 
 const page = { state: null, busy: false };

@@ -1,69 +1,99 @@
-// Plots of measures over days: observed, expected, the band that noise stays in, and what stands out.
-import { make } from "./elements.js";
+// Small plots of what was shown of a date: each measure over the dates, the hours, the funnel.
 import { svg } from "./board.js";
+import { make, shows, told } from "./elements.js";
 
-const HEIGHT = 88, LEFT = 46, RIGHT = 8, TOP = 6, BOTTOM = 18;
-const told = (value, share) => (share ? `${(100 * value).toFixed(1)} %` : Math.round(value).toLocaleString("en"));
+export const figure = (value, unit) => unit === "percent" ? `${value.toFixed(1)} %` : Math.abs(value) < 10 ? value.toFixed(3) : value.toLocaleString("en", { maximumFractionDigits: 1 });
 
-// Numbers between which an axis has its lines: round ones, two to four.
-function ticks(low, high) {
-  const rough = (high - low) / 4 || 1, power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 2.5, 5, 10].map((times) => times * power).find((size) => size >= rough);
-  const found = [];
-  for (let at = Math.ceil(low / step) * step; at <= high + step / 1e6; at += step) found.push(at);
-  return found;
+export const signed = (ratio) => `${ratio > 0 ? "+" : ""}${ratio.toFixed(2)}`;
+
+// What weekday and trend lead one to expect of a count, on the dates where it was told: of the first step as it was
+// told, of the others in proportion to their medians.
+export function expectedOf(view, place) {
+  const { entities, seasonal } = view.state, entity = entities[place], first = entities[0];
+  if (entity.type !== "event_count" || entity.median === null || !first.median) return [];
+  return seasonal.filter((item) => shows(view, item.k)).map(({ d, v }) => ({ d, v: (v / first.median) * entity.median }));
 }
 
-function path(points, close = "") {
-  let drawn = "", on = false;
-  for (const [x, y] of points) {
-    if (y === null) { on = false; continue; }
-    drawn += `${on ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`;
-    on = true;
-  }
-  return drawn + close;
+// The values without incidents, once the truth is told.
+export function twinOf(view, place) {
+  const values = told(view) ? view.state.truth.twin[place] : null;
+  return (values ?? []).map((v, d) => ({ d, v }));
 }
 
-function plot(measure, dates, width) {
-  const { values, expected, room, share, marks } = measure;
-  const above = expected.map((value) => (value === null ? null : Math.min(value * (1 + room), share ? 1 : Infinity)));
-  const below = expected.map((value) => (value === null ? null : Math.max(value * (1 - room), 0)));
-  const all = [...values, ...above, ...below].filter((value) => value !== null);
-  const low = Math.min(...all), high = Math.max(...all), span = high - low || 1;
-  const x = (place) => LEFT + ((width - LEFT - RIGHT) * (place + 0.5)) / dates.length;
-  const y = (value) => (value === null ? null : TOP + (HEIGHT - TOP - BOTTOM) * (1 - (value - low) / span));
-  const line = (series) => series.map((value, place) => [x(place), y(value)]);
-  const known = expected.map((value, place) => [value, place]).filter(([value]) => value !== null).map(([, place]) => place);
-  const drawn = svg("svg", { width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", class: "small", "aria-label": `${measure.name} from ${dates[0]} to ${dates.at(-1)}; ${marks.length} days stand out` });
-  if (known.length) drawn.append(svg("path", { d: path([...known.map((place) => [x(place), y(above[place])]), ...[...known].reverse().map((place) => [x(place), y(below[place])])], "Z"), fill: "#e3e7ec" }));
-  for (const at of ticks(low, high)) {
-    drawn.append(svg("line", { x1: LEFT, x2: width - RIGHT, y1: y(at), y2: y(at), stroke: "#d4d9df", "stroke-width": 0.6 }));
-    const text = svg("text", { x: LEFT - 5, y: y(at) + 3.5, "text-anchor": "end", class: "soft" });
-    text.textContent = share ? `${+(100 * at).toPrecision(4)} %` : at.toLocaleString("en");
-    drawn.append(text);
-  }
-  const count = Math.max(2, Math.min(6, Math.floor(width / 130)));
-  for (let number = 0; number < count; number += 1) {
-    const place = Math.round((number * (dates.length - 1)) / (count - 1));
-    const text = svg("text", { x: x(place), y: HEIGHT - 4, "text-anchor": number === 0 ? "start" : number === count - 1 ? "end" : "middle", class: "soft" });
-    text.textContent = dates[place];
-    drawn.append(text);
-  }
-  drawn.append(svg("path", { d: path(line(expected)), fill: "none", stroke: "#566270", "stroke-width": 1, "stroke-dasharray": "4 3" }));
-  drawn.append(svg("path", { d: path(line(values)), fill: "none", stroke: "#1d2733", "stroke-width": 1.1 }));
-  for (const place of marks.filter((at) => values[at] !== null)) {
-    const dot = svg("circle", { cx: x(place), cy: y(values[place]), r: 3.6, fill: "#a3007d" }), title = svg("title", {});
-    title.textContent = `${dates[place]}: ${told(values[place], share)}${expected[place] === null ? "" : ` instead of ${told(expected[place], share)}`}`;
-    dot.append(title);
-    drawn.append(dot);
-  }
-  return drawn;
+export const KEY = ["band: median ± threshold · dotted: weekday, trend", " · dashed: clean twin"];
+
+export function plot(view, place, cells) {
+  const { state } = view, { palette } = state, entity = state.entities[place];
+  const width = 180, height = 52, shown = cells.filter((item) => item.e === place).sort((a, b) => a.d - b.d);
+  const cell = shown.find((item) => item.d === view.day);
+  const inThresholds = ({ d, v }) => ({ d, r: (v - entity.median) / entity.threshold });
+  const expected = expectedOf(view, place).map(inThresholds), twin = twinOf(view, place).map(inThresholds);
+  const reach = Math.max(1.3, ...[...shown, ...expected, ...twin].map((item) => Math.min(Math.abs(item.r), 4)));
+  const x = (d) => 4 + (d / (state.dates.length - 1)) * (width - 8);
+  const y = (r) => height / 2 - (Math.max(-4, Math.min(4, r)) / reach) * (height / 2 - 4);
+  const line = (points, attributes) => svg("polyline", { points: points.map((item) => `${x(item.d).toFixed(1)},${y(item.r).toFixed(1)}`).join(" "), fill: "none", ...attributes });
+  const drawn = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${entity.short}: ${signed(cell.r)} thresholds from its median` });
+  drawn.append(svg("rect", { x: 0, y: y(1), width, height: y(-1) - y(1), fill: palette.band }), svg("line", { x1: 0, x2: width, y1: y(0), y2: y(0), stroke: palette.twin }));
+  if (twin.length) drawn.append(line(twin, { class: "twin", stroke: palette.found, "stroke-width": 2, "stroke-dasharray": "4 2" }));
+  drawn.append(line(shown, { stroke: palette.ink, "stroke-width": 1.2 }));
+  if (expected.length > 1) drawn.append(line(expected, { class: "expected", stroke: palette.spend, "stroke-width": 1.6, "stroke-dasharray": "1.5 2.5" }));
+  for (const item of shown) drawn.append(svg("circle", { cx: x(item.d), cy: y(item.r), r: item.d === view.day ? 4 : shown.length > 14 ? 1.2 : 2, fill: item.d === view.day ? palette.wrong : palette.ink }));
+  const now = shown.length > 14 ? null : expected.find((item) => item.d === view.day);
+  if (now) drawn.append(svg("line", { class: "expected", x1: x(now.d) - 6, x2: x(now.d) + 6, y1: y(now.r), y2: y(now.r), stroke: palette.spend, "stroke-width": 2 }));
+  return make("div", {}, make("h2", { title: entity.name }, make("span", {}, entity.short), make("b", { class: cell.f ? "wrong" : "soft" }, signed(cell.r))),
+    make("p", {}, `${figure(cell.v, entity.unit)} · median ${figure(entity.median, entity.unit)}`), drawn);
 }
 
-// The plots of some measures, one below the other, or two beside each other where there is room.
-export function plots({ dates, measures }, room, marked) {
-  const two = room > 700 && measures.length > 1, width = two ? Math.floor((room - 14) / 2) : room;
-  return make("div", { class: two ? "series two" : "series" },
-    ...measures.map((measure) => make("figure", {}, make("figcaption", {}, measure.name, make("span", { class: "soft" }, measure.share ? "" : " · events a day")), plot(measure, dates, width))),
-    make("p", { class: "soft legend" }, `line: observed · dashes: expected · band: what noise leaves unseen · dots: ${marked}`));
+const median = (values) => {
+  const sorted = values.toSorted((a, b) => a - b), half = sorted.length / 2;
+  return Number.isInteger(half) ? (sorted[half - 1] + sorted[half]) / 2 : sorted[Math.floor(half)];
+};
+
+const FEWEST = 3; // dates whose hours were looked at, of which a median says something
+
+// The usual share of each hour, and of which dates: of those whose hours were looked at, and of all once the truth is told.
+function usualHours(view, profiles) {
+  if (told(view)) return { shares: view.state.truth.profile, of: "all dates" };
+  if (profiles.length < FEWEST) return { shares: null, of: "" };
+  return { shares: profiles[0].map((_, hour) => median(profiles.map((shares) => shares[hour]))), of: `the ${profiles.length} dates whose hours were looked at` };
+}
+
+export function hourPlot(view, found, all) {
+  const { palette, dates } = view.state, { records, lost_hours: lost = [] } = found;
+  const name = Object.keys(records[0]).find((key) => !["date", "hour", "counts"].includes(key));
+  const of = (result) => result.records.map((record) => record[name]);
+  const profiles = all.map((result) => { const values = of(result), sum = values.reduce((a, b) => a + b, 0) || 1; return values.map((value) => value / sum); });
+  const values = of(found), usual = usualHours(view, profiles);
+  const recorded = (_, hour) => !lost.includes(hour), total = (list) => list.filter(recorded).reduce((a, b) => a + b, 0);
+  const profile = usual.shares?.map((share) => (share / (total(usual.shares) || 1)) * total(values)) ?? [];
+  const width = 380, height = 130, step = width / values.length, most = Math.max(...values, ...profile, 1);
+  const drawn = svg("svg", { viewBox: `0 0 ${width} ${height + 16}`, role: "img", "aria-label": `${name} by hour` });
+  values.forEach((value, hour) => {
+    const tall = (value / most) * height;
+    const bar = svg("rect", { x: hour * step + 1.5, y: height - tall, width: step - 3, height: Math.max(tall, 1), fill: palette.spend });
+    bar.append(svg("title", {}, `${hour}:00 ${value}`));
+    drawn.append(bar);
+    if (lost.includes(hour)) drawn.append(svg("text", { x: (hour + 0.5) * step, y: height - 4, "text-anchor": "middle" }, "✕"));
+    if (hour % 3 === 0) drawn.append(svg("text", { x: (hour + 0.5) * step, y: height + 12, "text-anchor": "middle", class: "soft" }, String(hour)));
+  });
+  if (profile.length) drawn.append(svg("path", { class: "profile", fill: "none", stroke: palette.ink, "stroke-width": 1.5, d: profile.map((value, hour) => `${hour ? "L" : "M"}${hour * step} ${height - (value / most) * height}H${(hour + 1) * step}`).join("") }));
+  const share = found.daytime_share;
+  const words = [make("p", {}, `${name} by hour on ${dates[view.day]}; daytime share ${share.observed_value} of median ${share.baseline_value}`), drawn];
+  words.push(make("p", { class: "soft" }, profile.length ? `bars: this date · line: the median profile of ${usual.of}, for as many events` : `The median profile is drawn beside it once the hours of ${FEWEST} dates were looked at.`));
+  if (lost.length) words.push(make("p", {}, `✕ lost hours: ${lost.join(", ")} (${(100 * found.lost_share).toFixed(0)} % of a usual day)`));
+  return words;
+}
+
+export function funnelPlot(view, counts) {
+  const { palette } = view.state, width = 380, known = told(view), tall = known ? 40 : 34;
+  const rows = counts.map(([entity, cell, place]) => ({ entity, cell, twin: twinOf(view, place)[cell.d]?.v }));
+  const most = Math.max(...rows.flatMap(({ entity, cell, twin }) => [cell.v, entity.median, twin ?? 0]));
+  const drawn = svg("svg", { viewBox: `0 0 ${width} ${rows.length * tall}`, role: "img", "aria-label": "the funnel of this date beside the median funnel" });
+  rows.forEach(({ entity, cell, twin }, place) => {
+    const y = place * tall, bar = (value, top, height, fill, name) => svg("rect", { class: name, x: 0, y: y + top, width: Math.max(1, (value / most) * width), height, fill });
+    drawn.append(svg("text", { x: 0, y: y + 11 }, `${entity.short}: ${figure(cell.v, entity.unit)} · median ${figure(entity.median, entity.unit)}${known ? ` · clean ${figure(twin, entity.unit)}` : ""}`));
+    drawn.append(bar(cell.v, 15, 8, palette.spend), bar(entity.median, 24, 4, palette.twin));
+    if (known) drawn.append(bar(twin, 29, 4, palette.found, "twin"));
+  });
+  return [drawn, make("p", { class: "soft" }, `blue: this date · grey: the median of each count${known ? " · green, clean: this date without incidents" : ""}`)];
 }
