@@ -8,9 +8,10 @@ fitted on the 281 days before the last 84, at medium:
 - dates that show something without any incident, in the fitted world and in ordinary past weeks;
 - ``watch`` every week over 37 weeks in which nothing was injected, and every day through incidents of three weeks;
 - ``watch`` twice a day for a year, killed again and again: whether its state stays whole;
+- how long reading a log of a million events takes, beside what pandas and polars take for its columns alone;
 - what two usual detectors make of the same held-out weeks: a robust z by weekday, and STL.
 
-    python benchmarks/own_data.py [--episodes 1000] [--only weeks|watch|lasting|detectors|year] [--model FOLDER]
+    python benchmarks/own_data.py [--episodes 1000] [--only weeks|watch|lasting|detectors|year|events] [--model FOLDER]
 
 Sizes of injected incidents are set in this package's thresholds, which favours what was built on them.
 """
@@ -22,11 +23,13 @@ import multiprocessing
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import polars as pl
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from helpers_flights import flight_history, stormy_days  # pyright: ignore[reportMissingImports] - by the path above
@@ -36,7 +39,7 @@ from agents import evaluate
 from agents.own_data import files, fit, watch
 from metric_tracker_env import EpisodeConfig, MetricDataGenerator, load_config
 from metric_tracker_env.config import EnvConfig
-from metric_tracker_env.history import History, holiday_windows
+from metric_tracker_env.history import History, holiday_windows, read_history
 from metric_tracker_env.measure import Deviations
 from metric_tracker_env.schema import DAYS_PER_WEEK
 from metric_tracker_env.world.labels import CellClass
@@ -49,6 +52,8 @@ Z, MAD_TO_SD = 3.5, 1.4826
 FEW = 20  # events a day
 YEAR_START, YEAR_DAYS, KILLED = 210, 365, 0.33  # days before it, of it; share of the runs that are killed
 HELD_OUT_SEED = 1_000_000
+EVENTS, LOG_DAYS, TIMES_READ = 1_000_000, 182, 3
+LOG_STEPS, REACHED = ("visit", "cart", "order", "paid"), (0.5, 0.27, 0.14, 0.09)  # shares of all events
 
 
 def thinned(history: History, events: int, seed: int = 0) -> History:
@@ -248,6 +253,47 @@ def year(place: Path) -> None:
     )
 
 
+def event_log() -> pl.DataFrame:
+    """A million events in the order of their times: a unit's text, its step, and a time to the second."""
+    rng = np.random.default_rng(0)
+    numbers = np.rint(np.array(REACHED) * EVENTS).astype(int)
+    begin = rng.integers(0, LOG_DAYS * 86_400, numbers[0])
+    unit = np.concatenate([np.arange(number) for number in numbers])
+    step = np.repeat(np.arange(len(numbers)), numbers)
+    seconds = begin[unit] + step * rng.integers(20, 900, EVENTS)
+    order = np.argsort(seconds, kind="stable")
+    time_of = np.datetime64("2026-01-05T00:00:00", "us") + seconds[order] * np.timedelta64(1_000_000, "us")
+    names = np.array(LOG_STEPS)[step[order]]
+    return pl.DataFrame({"session_id": [f"s{number:06}" for number in unit[order]], "event": names, "time": time_of})
+
+
+def events(place: Path) -> None:
+    """CPU seconds of all threads to read a log of a million events, the least of three times."""
+    log = event_log()
+    log.write_parquet(place / "events.parquet")
+    log.with_columns(pl.col("time").dt.strftime("%Y-%m-%d %H:%M:%S")).write_csv(place / "events.csv")
+    ways: dict[str, dict[str, Callable[[Path], object]]] = {
+        "events.parquet": {"read_history": read_history, "pandas": pd.read_parquet, "polars": pl.read_parquet},
+        "events.csv": {
+            "read_history": read_history,
+            "pandas": lambda path: pd.read_csv(path, parse_dates=["time"]),
+            "polars": lambda path: pl.read_csv(path, try_parse_dates=True),
+        },
+    }
+    for name, readers in ways.items():
+        took = {way: min(cpu_seconds(read, place / name) for _ in range(TIMES_READ)) for way, read in readers.items()}
+        own = took["read_history"]
+        told = ", ".join(f"{way} {seconds:.2f} s ({own / seconds:.1f} x)" for way, seconds in took.items())
+        print(f"  {name}, {(place / name).stat().st_size / 1e6:.0f} MB: {told}")
+
+
+def cpu_seconds(read: Callable[[Path], object], path: Path) -> float:
+    """Of all threads of this process."""
+    began = time.process_time()
+    read(path)
+    return time.process_time() - began
+
+
 def histories() -> Iterator[tuple[str, History]]:
     """The flights by hour, by day, and few of them."""
     whole = flight_history()
@@ -260,11 +306,16 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--episodes", type=int, default=1000)
-    parser.add_argument("--only", choices=("weeks", "watch", "lasting", "detectors", "year"))
+    parser.add_argument("--only", choices=("weeks", "watch", "lasting", "detectors", "year", "events"))
     parser.add_argument("--model", help="folder of an agent that was trained on the fitted world")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         place, whole = Path(temporary), flight_history()
+        if given.only in {None, "events"}:
+            print(f"a log of {EVENTS:,} events, CPU seconds")
+            events(place)
+        if given.only == "events":
+            return
         folder = fitted(whole, place / "hours")
         if given.only in {None, "weeks"}:
             for number, (name, history) in enumerate(histories()):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from metric_tracker_env.history.sources import PARQUET, SQL, begins_with
 from metric_tracker_env.schema import Difficulty
 
 from ..command_line import command
 from ..evaluation.leaderboard import check_writable
 from ..evaluation.report import console
+from ..progress import file_bar
 from .files import AS_IS, FIT, FITTED, HELD_OUT, HISTORY, PICTURE, FitReport, write, write_model
 from .options import FitOptions
 from .picture import draw_report
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 DEFAULT_OPTIONS = FitOptions()
+LONG_FILE = 5_000_000  # bytes, from which on a bar shows how far reading is
 SOMETHING = 3  # exit code of a report with something to look at
 SHOWN_DAYS = 12  # unusual days that are printed; all are in the file
 
@@ -34,7 +40,8 @@ def fit(source: str, output: Path, options: FitOptions = DEFAULT_OPTIONS) -> Non
     """
     from .fit import fit_with
 
-    fitted = fit_with(options, source, output)
+    with shown_progress(source, "fitting") as opened:
+        fitted = fit_with(options, opened, output)
     report, out = fitted.report, console()
     out.print(normal_table(report))
     _print_unusual(report)
@@ -45,6 +52,18 @@ def fit(source: str, output: Path, options: FitOptions = DEFAULT_OPTIONS) -> Non
     out.print(f"next: {command('train_sb3')} --task {output / FITTED}", markup=False)
     if held:
         out.print(f"and:  {command()} compare --tasks {output / HELD_OUT} --agents analyst", markup=False)
+
+
+@contextmanager
+def shown_progress(source: str, then: str) -> Iterator[Any]:
+    """The source; where a person waits for a long text file, with a bar over it."""
+    path = Path(source).expanduser()
+    long = not SQL.match(source) and path.is_file() and path.stat().st_size >= LONG_FILE
+    if not long or begins_with(path, PARQUET) or not sys.stderr.isatty():
+        yield source
+        return
+    with file_bar(path, then) as stream:
+        yield stream
 
 
 def normal_table(report: FitReport) -> Table:
@@ -107,7 +126,8 @@ def watch(
     for path in (json, png):
         if path is not None:
             check_writable(path)
-    report, found = watch_folder(folder, source, agent, days, accept, until)
+    with shown_progress(source, "judging") as opened:
+        report, found = watch_folder(folder, opened, agent, days, accept, until)
     print_report(report)
     if json is not None:
         write_model(json, report)

@@ -37,6 +37,7 @@ class SignatureScript(Script):
         self.rule = SignatureRule(config, self.desk.config.difficulty)
         self.season = nominal_season(config)
         self.seasonal = config.num_days >= SEASONAL_MIN_DAYS
+        self.several = config.replay is not None  # causes on a date: drawn episodes have one at most
 
     def moves(self, day: int) -> Moves:
         """What is known of an opened date."""
@@ -79,6 +80,29 @@ class SignatureScript(Script):
         root = self.root(day)
         if root != NO_INCIDENT:
             yield from self.use(self.desk.report(day, root))
+            second = self.beside(day, root) if self.several else NO_INCIDENT
+            if second != NO_INCIDENT:
+                yield from self.use(self.desk.report(day, second))
+
+    def beside(self, day: int, root: int) -> int:
+        """A second cause on a date, that the first can neither lead to nor follow from; or ``NO_INCIDENT``.
+
+        First-step traffic and the rates move without each other, and so do the mix of the hours and the rates, so that
+        of a date on which both are beyond their thresholds one alone is no explanation. Traffic and the mix are taken
+        for one: a part of a day that is lost moves both.
+        """
+        rule, moves = self.rule, self.moves(day)
+        if root == rule.mix:
+            others = np.arange(len(moves.flagged))[:, None] != rule.mix
+            left = moves._replace(flagged=moves.flagged & others)
+        elif root == 0:
+            left = moves._replace(entry=np.ones(1))
+        elif root < rule.quality:
+            left = moves._replace(rates=np.ones_like(moves.rates))
+        else:
+            return NO_INCIDENT
+        second = int(rule.name(left)[0])
+        return NO_INCIDENT if second == root or {root, second} == {0, rule.mix} else second
 
 
 @register("analyst_blind")
@@ -97,11 +121,12 @@ class BlindAnalyst(SignatureScript):
             if not desk.may(desk.open(day)):
                 break
             yield desk.open(day)
-            if flags[QUALITY_FAMILY, day]:
+            quality, mix, funnel = (flags[family, day] for family in (QUALITY_FAMILY, MIX_FAMILY, FUNNEL_FAMILY))
+            if quality:
                 yield from self.use(desk.inspect(QUALITY_TOOL, day))
-            elif flags[MIX_FAMILY, day]:
+            elif mix:
                 yield from self.use(desk.inspect(HOURLY_TOOL, day))
-            elif flags[FUNNEL_FAMILY, day] and self.root(day) not in self.rule.inner_counts:
+            if funnel and not quality and (self.several or not mix) and self.root(day) not in self.rule.inner_counts:
                 # A tracking error that doubles a count also lowers the rate after it; such a date needs no look.
                 yield from self.use(desk.inspect(FUNNEL_TOOL, day))
             yield from self.conclude(day)

@@ -126,3 +126,28 @@ def test_daily_counts_are_enough(tmp_path: Path) -> None:
     assert after.daily[DAY, 0] == pytest.approx(0.5 * history.daily[DAY, 0], abs=1)
     with pytest.raises(HistoryError, match="is not one of"):
         inject(history, found, str(history.dates[DAY]), "visits:daytime_share", 0.1)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "named"),
+    [
+        (("visits", -0.4), ("visits_to_carts", -0.25), {"visits", "visits_to_carts"}),
+        (("visits:daytime_share", -0.25), ("carts_to_orders", 0.5), {"visits:daytime_share", "carts_to_orders"}),
+        (("visits", -0.4), ("visits:daytime_share", -0.25), {"visits:daytime_share"}),  # a part of the day is lost
+    ],
+)
+def test_two_causes_on_a_day(
+    fitted: Fitted,
+    folder: Path,
+    tmp_path: Path,
+    first: tuple[str, float],
+    second: tuple[str, float],
+    named: set[str],
+) -> None:
+    """Both are named where neither leads to the other, and nothing that only follows from them."""
+    report, history = read_model(folder / FIT, FitReport), shop_history()
+    last = str(history.dates[DAY])
+    for measure, change in (first, second):
+        history = inject(history, fitted.whole, last, measure, change)
+    told = judge(tmp_path, history.between(last=last), report, Reported(), find_player("analyst"), 1).report
+    assert {row.entity_name for row in told.rows} == named
