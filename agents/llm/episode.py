@@ -116,7 +116,7 @@ class Conversation:
         self.used = before.model_copy(update={"retries": retries, "waited": waited, "seconds": spent})
 
     def transcript(self, task: str | None, finish: Finish, error: str | None, adapted: tuple[str, ...]) -> Transcript:
-        """End the episode, if a limit has not let it end, with nothing submitted; and say how it went."""
+        """Say how the episode went; one that the conversation left before its end is ended, and scores 0."""
         times = {name: round(getattr(self.used, name), 3) for name in ("seconds", "waited")}
         session, used = self._session, self.used.model_copy(update=times)
         end = "refused" if finish == "calls_spent" and self._last_refused else ENDS[finish]

@@ -25,6 +25,8 @@ from metric_tracker_env.submission import check_rows
 from .failures import Course, End, Failure
 
 Progress = Callable[[int], None]  # called with the number of episodes just played
+# Of an episode in words that was left before its end, though there may have been nothing to find in it.
+NOTHING_SCORED = dict.fromkeys(("score", "f1", "precision", "recall"), 0.0)
 
 
 class Fate(IntEnum):
@@ -108,14 +110,17 @@ class InWords(NamedTuple):
     tools: Counter[str]  # calls that were not refused
 
     def ended(self, session: Session, seed: int) -> tuple[EpisodeLine, list[Row]]:
-        """End the episode, if it goes on still, with nothing submitted; and say how it went."""
+        """Say how the episode went; one that was left before its end is ended, and scores 0."""
         before = session.standing
         if not before.done:
             session.call(SUBMIT, {"rows": []})
         episode, told = session.episode(), session.grade().model_dump()
         told |= {"cost": before.cost, "tool_calls": before.tool_calls}
         course = Course(episode, session.config, self.reported, session.revealed, before.cost, before.wasted, self.end)
-        counted = {"illegal": self.refused, "steps": before.steps, "episode_return": session.standing.reward}
+        reward = session.standing.reward
+        if not before.done:
+            told, reward = told | NOTHING_SCORED, before.reward
+        counted = {"illegal": self.refused, "steps": before.steps, "episode_return": reward}
         return EpisodeLine.of(seed, told, course, **counted), rows_of(episode, self.reported)
 
 

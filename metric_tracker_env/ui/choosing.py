@@ -29,6 +29,11 @@ class Wanted(StrictModel):
     order: Order = "seed"
 
 
+def episode_of(run: Run, entry: Entry) -> tuple[str, str, int]:
+    """Which episode was played: task, seal and seed. Those of one seed under other seals have nothing in common."""
+    return run.task, run.seal or "", entry.seed
+
+
 class Codes:
     """Values as numbers, in the order in which they are first met."""
 
@@ -61,7 +66,7 @@ class Choice:
         self._seed, self._failure = Codes(entry.seed for entry in entries), Codes(entry.failure for entry in entries)
         self._refused = np.array([entry.refused > 0 for entry in entries], bool)
         self._unfinished = np.array([bool(entry.end) for entry in entries], bool)
-        self._scored = np.array([entry.score is not None for entry in entries], bool)
+        self._known = np.array([entry.score is not None and bool(entry.failure) for entry in entries], bool)
         # A line a row of an episode.
         rows = [row for entry in entries for row in entry.rows]
         self._owner = np.repeat(np.arange(len(entries)), [len(entry.rows) for entry in entries])
@@ -72,7 +77,7 @@ class Choice:
         """The episodes that are asked for, in the order that is asked for; by seed, those of one stand together."""
         found = [self._lines[place] for place in np.flatnonzero(self._fit(wanted))]
         if wanted.order == "seed":
-            found.sort(key=lambda item: (item[0].task, item[1].seed, self._place[item[0].name], item[1].trial))
+            found.sort(key=lambda item: (*episode_of(*item), self._place[item[0].name], item[1].trial))
         elif wanted.order == "dearest":
             found.sort(key=lambda item: -1 if item[1].cost is None else item[1].cost, reverse=True)
         else:
@@ -103,7 +108,7 @@ class Choice:
         if wanted.fate in ("missed", "extra"):
             fit &= self._with(rows & self._fate.are(wanted.fate))
         elif wanted.fate == "flawless":
-            fit &= self._scored & ~self._unfinished & ~self._with(rows & ~self._fate.are("matched"))
+            fit &= self._known & ~self._unfinished & ~self._with(rows & ~self._fate.are("matched"))
         elif wanted.fate is not None:
             fit &= self._refused if wanted.fate == "refused" else self._unfinished
         return fit

@@ -12,6 +12,7 @@ STATIC = Path(__file__).parent / "static"
 SCRIPTS = (
     "elements.js",
     "board.js",
+    "plots.js",
     "selection.js",
     "result.js",
     "timeline.js",

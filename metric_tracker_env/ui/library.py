@@ -60,6 +60,8 @@ class Run(NamedTuple):
     task: str
     source: str  # as it was named to the command
     entries: Sequence[Entry]
+    notes: Sequence[str] = ()  # what a reader should be told besides, each in one line
+    seal: str | None = None  # hash of the seal that made the episodes; None for public ones
 
 
 class Said(NamedTuple):

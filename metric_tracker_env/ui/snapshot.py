@@ -131,6 +131,7 @@ def drawn(
         "entities": entities(scene),
         "over": scene.over,
         "cells": cells(scene, shown_at),
+        "seasonal": seasonal(generator.date_names, steps, episode),
         "events": [
             {**known.event.model_dump(mode="json"), "first": known.first, "last": known.last, "mark": known.mark}
             | {"k": listed}
@@ -209,6 +210,19 @@ def cells(scene: Scene, shown_at: np.ndarray) -> list[dict[str, Any]]:
     ]
 
 
+def seasonal(names: Sequence[str], steps: Sequence[Step], episode: EpisodeData | None) -> list[dict[str, Any]]:
+    """What weekday and trend lead one to expect of the first step, and which call told it (0: none, but the truth)."""
+    found: dict[str, dict[str, Any]] = {}
+    for number, step in enumerate(steps, 1):
+        if step.ok and step.tool == OPEN_TOOL and step.result is not None:
+            date = step.arguments["date"]
+            told = step.result["seasonal"]["seasonal_baseline"]
+            found.setdefault(date, {"d": names.index(date), "v": told, "k": number})
+    for day, value in enumerate([] if episode is None else episode.view.seasonal_baseline.tolist()):
+        found.setdefault(names[day], {"d": day, "v": measure.rounded(value), "k": 0})
+    return sorted(found.values(), key=lambda item: item["d"])
+
+
 def flags(steps: Sequence[Step], names: Sequence[str]) -> tuple[list[list[str]], list[int]]:
     """The families that scans have told of each date, by their names in a picture; and the call that was the first."""
     told: list[dict[str, None]] = [{} for _ in names]
@@ -266,9 +280,10 @@ def what_it_was(episode: EpisodeData, day: int, entity: int) -> dict[str, Any]:
 
 
 def truth(episode: EpisodeData) -> dict[str, Any]:
-    """The expected rows, the class of every flagged cell, and the counts without incidents."""
+    """The expected rows, the class of every flagged cell, the values without incidents, and the usual hours."""
     config = episode.generator_config
     day, entity = np.nonzero(episode.classes)
+    hours = episode.hourly[:, :, 0].astype(np.float64)
     return {
         "expected": [
             {
@@ -283,8 +298,21 @@ def truth(episode: EpisodeData) -> dict[str, Any]:
             [d, e, CellClass(int(episode.classes[d, e])).name.lower()]
             for d, e in zip(day.tolist(), entity.tolist(), strict=True)
         ],
-        "twin": episode.twin_daily.tolist(),
+        "twin": twin(episode),
+        "profile": np.median(measure.share(hours, hours.sum(axis=1, keepdims=True)), axis=0).round(5).tolist(),
     }
+
+
+def twin(episode: EpisodeData) -> list[list[float] | None]:
+    """Of each entity the values without incidents, by day; None for those that are not made of the counts of a day."""
+    catalogue = episode.generator_config.catalogue
+    daily = episode.twin_daily.T
+    nothing = np.zeros((len(daily) - 1, daily.shape[1]))
+    values = measure.measures(catalogue, daily, nothing[0], nothing)[catalogue.measure_of_entity]
+    return [
+        None if entity.entity_type in ("hourly_mix", "data_quality") else [measure.rounded(v) for v in row]
+        for entity, row in zip(catalogue.entities, values.tolist(), strict=True)
+    ]
 
 
 @lru_cache(maxsize=32)

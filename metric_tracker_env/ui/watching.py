@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from metric_tracker_env.model import in_one_line
 from metric_tracker_env.schema import FAMILIES, StrictModel
-from metric_tracker_env.ui.choosing import Choice, Counts, Wanted
+from metric_tracker_env.ui.choosing import Choice, Counts, Wanted, episode_of
 from metric_tracker_env.ui.library import Entry, Library, Opened, Run
 
 STATIC = Path(__file__).parent / "static"
@@ -68,7 +68,7 @@ class Chosen(NamedTuple):
     """What a filter leaves."""
 
     lines: list[tuple[Run, Entry]]
-    scores: dict[tuple[str, int], list[float | None]]  # of each seed of a task
+    scores: dict[tuple[str, str, int], list[float | None]]  # of each episode, see ``episode_of``
     counts: Counts
 
 
@@ -94,18 +94,19 @@ class Index:
             "total": len(found.lines),
             "seeds": len(found.scores),
             "counts": found.counts,
-            "lines": [line_of(run, entry, found.scores[run.task, entry.seed]) for run, entry in part],
+            "lines": [line_of(run, entry, found.scores[episode_of(run, entry)]) for run, entry in part],
         }
 
-    def alike(self, task: str, seed: int) -> list[tuple[Run, Entry]]:
-        """The episodes of a seed of a task."""
-        return self._choice.lines(Wanted(task=task, seed=seed))
+    def alike(self, run: Run, seed: int) -> list[tuple[Run, Entry]]:
+        """All who played the episode of a run."""
+        found = self._choice.lines(Wanted(task=run.task, seed=seed))
+        return [(other, entry) for other, entry in found if other.seal == run.seal]
 
     def _choose(self, wanted: Wanted) -> Chosen:
-        scores: dict[tuple[str, int], list[float | None]] = {}
+        scores: dict[tuple[str, str, int], list[float | None]] = {}
         lines = self._choice.lines(wanted)
         for run, entry in lines:
-            scores.setdefault((run.task, entry.seed), []).append(entry.score)
+            scores.setdefault(episode_of(run, entry), []).append(entry.score)
         return Chosen(lines, scores, self._choice.counts(wanted))
 
 
@@ -145,7 +146,7 @@ def library_routes(library: Library, headers: Mapping[str, str]) -> list[Route]:
         Route("/leaderboard", document("leaderboard.html")),
         Route("/api/runs", telling(StrictModel, lambda _: runs_of(library))),
         Route("/api/index", telling(Lines, index.part)),
-        Route("/api/episode", telling(Place, lambda place: episode_of(library, shelf, index, place))),
+        Route("/api/episode", telling(Place, lambda place: opened_of(library, shelf, index, place))),
         Route("/api/leaderboard", telling(StrictModel, lambda _: boards_of(library))),
     ]
 
@@ -175,7 +176,7 @@ def line_of(run: Run, entry: Entry, alike: Sequence[float | None]) -> dict[str, 
     """
     known = [score for score in alike if score is not None]
     return {
-        **{name: getattr(run, name) for name in ("agent", "kind", "task")},
+        **{name: getattr(run, name) for name in ("agent", "kind", "task", "seal")},
         **{name: getattr(entry, name) for name in ("trial", "score", "f1", "cost", "calls", "words", "failure")},
         "run": run.name,
         "seed": str(entry.seed),  # as text: a browser's numbers hold 53 bits of it
@@ -185,7 +186,7 @@ def line_of(run: Run, entry: Entry, alike: Sequence[float | None]) -> dict[str, 
     }
 
 
-def episode_of(library: Library, shelf: Shelf, index: Index, place: Place) -> dict[str, Any]:
+def opened_of(library: Library, shelf: Shelf, index: Index, place: Place) -> dict[str, Any]:
     """An episode played again, with those before and after it in its run, and those of the same seed in others.
 
     Raises:
@@ -195,7 +196,7 @@ def episode_of(library: Library, shelf: Shelf, index: Index, place: Place) -> di
     run = next(item for item in library.runs if item.name == place.run)
     keys = [(entry.seed, entry.trial) for entry in run.entries]
     at = keys.index((place.seed, place.trial))
-    others = index.alike(run.task, place.seed)
+    others = index.alike(run, place.seed)
     failure = run.entries[at].failure
     return {
         "run": run.name,

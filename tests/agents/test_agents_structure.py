@@ -47,10 +47,13 @@ INSIDE = {
     "audit": ("__init__", "door", "guesser", "exploit", "blind", "cheats", "owner", "command"),
     "terminal": ("__init__", "lines", "screen", "game", "command"),
     "demonstrate": ("__init__", "expert", "chat", "atif", "offline", "command"),
-    "page": ("__init__", "entries", "retelling", "transcripts", "boards", "collection", "command"),
+    "page": (
+        *("__init__", "entries", "calls", "retelling", "transcripts", "scored", "boards", "collection"),
+        *("plots", "my_data", "command"),
+    ),
     "pretrained": ("__init__", "figures"),
     "board": ("__init__", "manifest", "words", "evidence", "differences", "submit", "verify", "command"),
-    "own_data": ("__init__", "files", "picture", "fit", "report", "watch", "command"),
+    "own_data": ("__init__", "options", "files", "picture", "fit", "inject", "report", "watch", "command"),
     "training": (
         *("__init__", "settings", "curve", "held_out", "recorder", "demonstrations", "checkpoint"),
         *("sb3_run", "export"),

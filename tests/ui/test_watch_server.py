@@ -12,6 +12,7 @@ from metric_tracker_env.serve.limits import ServeLimits
 from metric_tracker_env.ui.app import page_app
 from metric_tracker_env.ui.choosing import Choice, Wanted
 from metric_tracker_env.ui.library import Board, Entry, Opened, RowFate, Run, Said
+from metric_tracker_env.ui.watching import Index, Lines, runs_of
 
 MISSED = RowFate("missed", "funnel_break", "funnel_step b_from_a")
 EXTRA = RowFate("extra", "rate_drop_from_median", "conversion_rate a_to_b")
@@ -37,6 +38,18 @@ TWO = Run(
         Entry(7, 0, 0.0, 0.0, cost=3, calls=4, refused=0, rows=(MISSED,), end="turn_limit", failure="silent"),
         Entry(7, 1, None, None, cost=None, calls=2, refused=0, rows=(), end="still played"),
     ],
+)
+
+
+SEALED = Run(
+    "shut.t",
+    "shut",
+    "scored by a server",
+    "t",
+    "kept",
+    [Entry(7, 0, 1.0, 1.0, cost=None, calls=3, refused=0, rows=())],
+    ("its scores are unchecked",),
+    "ab" * 32,
 )
 
 
@@ -90,7 +103,7 @@ def test_filters() -> None:
 
 
 def test_counts_are_what_a_filter_would_leave() -> None:
-    """Of each value: as many as are found if it is chosen and the other filters stay; its own value does not count."""
+    """Of each value: as many as are found when it is chosen and the other filters stay as they are."""
     choice = Choice(Shelved.runs)
     filters = ({}, {"seed": 7}, {"failure": "silent"}, {"fate": "missed", "agent": "one"}, {"entity": MISSED.entity})
     for given in filters:
@@ -104,6 +117,25 @@ def test_counts_are_what_a_filter_would_leave() -> None:
     assert choice.counts(Wanted(failure="silent"))["family"] == {"rate_drop_from_median": 0, "funnel_break": 1}
     assert choice.counts(Wanted())["fate"] == {"missed": 2, "extra": 1, "flawless": 1, "refused": 1, "unfinished": 2}
     assert Choice([]).counts(Wanted())["failure"] == {}
+
+
+def test_a_sealed_episode_is_no_public_one() -> None:
+    """One seed under a seal and without: other episodes, which do not stand together; and unchecked is not flawless."""
+    shelved = Shelved()
+    shelved.runs = (SEALED, ONE, TWO)
+    index = Index(shelved)
+    told = index.part(Lines(seed=7))
+    assert [(line["run"], line["seal"], line["alike"]) for line in told["lines"]] == [
+        ("one.t", None, 3),
+        ("two.t", None, 3),
+        ("two.t", None, 3),
+        ("shut.t", "ab" * 32, 1),
+    ]
+    assert told["seeds"] == 2
+    assert [run.name for run, _ in index.alike(SEALED, 7)] == ["shut.t"]
+    assert [run.name for run, _ in index.alike(ONE, 7)] == ["one.t", "two.t", "two.t"]
+    assert [line["run"] for line in index.part(Lines(seed=7, fate="flawless"))["lines"]] == ["one.t"]
+    assert runs_of(shelved)["runs"][0]["notes"] == ("its scores are unchecked",)
 
 
 def test_what_went_wrong_in_words() -> None:

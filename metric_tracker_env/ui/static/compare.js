@@ -66,7 +66,7 @@ function table(head, rows) {
 }
 
 function differences() {
-  const [one, two] = sides, names = ["", one.label, two.label];
+  const [one, two] = sides, names = [one.label, two.label];
   const first = [...unlike].sort((a, b) => a - b)[0];
   const both = (text, values, differ) => make("tr", {}, make("td", {}, text), ...values.map((value) => make("td", { class: differ ? "unlike" : "" }, value)));
   const told = sides.map(({ state }) => ({ state, step: Math.min(chosen.step, state.steps.length) }));
@@ -98,9 +98,9 @@ function differences() {
   byId("differences").replaceChildren(
     make("p", {}, first ? "the first call that differs: " : "all calls are the same", ...(first ? [make("button", { type: "button", id: "first-unlike", onclick: () => go(first) }, `call ${first}`)] : [])),
     make("h2", {}, `At call ${chosen.step}`),
-    table(names, figures.map(([text, values]) => both(text, values, values[0] !== values[1]))),
+    table(["figure", ...names], figures.map(([text, values]) => both(text, values, values[0] !== values[1]))),
     make("h2", {}, "Rows"),
-    lines.length ? table(names, lines) : make("p", { class: "soft" }, "none so far"),
+    lines.length ? table(["row", ...names], lines) : make("p", { class: "soft" }, "none so far"),
   );
 }
 

@@ -36,19 +36,19 @@ const bar = (score) => {
 const number = (value, digits) => (value === null ? "–" : value.toFixed(digits));
 export const classWords = (name) => name.replaceAll("_", " ");
 
-// Its class, and what went wrong.
+// Its class, and what went wrong; an episode without a class, as one that is still played, is neither right nor wrong.
 function fault(line) {
   const words = line.words.join(" · ");
-  if (line.failure && line.failure !== "solved") return [make("b", { title: `the episode ${classes[line.failure]}` }, classWords(line.failure)), words && ` · ${words}`];
-  const right = line.failure === "solved" || !words ? [make("span", { class: "right" }, "✓ all right")] : [];
-  return words ? [...right, right.length ? ` · ${words}` : words] : right;
+  if (!line.failure) return [words || "–"];
+  const name = line.failure === "solved" ? make("span", { class: "right" }, "✓ all right") : make("b", { title: `the episode ${classes[line.failure]}` }, classWords(line.failure));
+  return words ? [name, ` · ${words}`] : [name];
 }
 
 function drawLine(line, body) {
-  const key = `${line.task} ${line.seed}`, order = byId("by-order").value;
+  const key = `${line.task} ${line.seal} ${line.seed}`, order = byId("by-order").value;
   if (order === "seed" && key !== last && line.alike > 1) {
     const spread = line.low === null ? "" : ` · score ${line.low.toFixed(2)} to ${line.high.toFixed(2)}`;
-    body.append(make("tr", { class: "of-seed" }, make("td", { colspan: 9 }, make("b", {}, `seed ${line.seed}`), ` · ${line.task} · ${line.alike} episodes${spread}`)));
+    body.append(make("tr", { class: "of-seed" }, make("td", { colspan: 9 }, make("b", {}, `seed ${line.seed}`), ` · ${line.task}${line.seal ? " · sealed" : ""} · ${line.alike} episodes${spread}`)));
   }
   last = key;
   const place = { run: line.run, seed: line.seed, trial: line.trial };
@@ -75,7 +75,7 @@ async function more() {
   if (!loaded) {
     last = null;
     byId("lines").replaceChildren(make("table", { class: "lines" }, make("thead", {}, make("tr", {},
-      ...[["seed", "text"], ["agent", "text"], ["task", "text wide"], ["score", ""], ["F1", "wide"], ["units", ""], ["calls", ""], ["what went wrong", "text"], ["", ""]].map(([text, kind]) => make("th", { class: kind, scope: "col" }, text)))), make("tbody")));
+      ...[["seed", "text"], ["agent", "text"], ["task", "text wide"], ["score", ""], ["F1", "wide"], ["units", ""], ["calls", ""], ["what went wrong", "text"], ["others", ""]].map(([text, kind]) => make("th", { class: kind, scope: "col" }, text)))), make("tbody")));
     byId("lines").scrollTop = 0;
     tellCounts(told.counts);
   }
@@ -104,7 +104,10 @@ export async function showIndex() {
   byId("index").hidden = false;
   const told = await get("runs");
   if (!told) return;
-  byId("faults").replaceChildren(...told.faults.map((fault) => make("p", { role: "alert" }, `not read: ${fault}`)));
+  byId("faults").replaceChildren(
+    ...told.faults.map((fault) => make("p", { role: "alert" }, `not read: ${fault}`)),
+    ...told.runs.flatMap((run) => run.notes.map((note) => make("p", { class: "note" }, make("b", {}, run.agent), `, ${run.task}: ${note}`))),
+  );
   classes = told.failures;
   const names = (list) => [["", "all"], ...[...new Set(list)].map((name) => [name, name])];
   const wanted = query();

@@ -19,7 +19,7 @@ function whisker({ mean, low, high }, least, most, colour) {
 
 function scores(board) {
   const shown = FIGURES.filter(([name]) => board.lines.every((line) => line.figures[name]) && (name !== "illegal" || board.lines.some((line) => line.figures.illegal.high > 0)));
-  const head = [["agent", "text"], ["score", "text"], ...shown.map(([, text]) => [text, ""]), ["episodes", ""], ["", ""]];
+  const head = [["agent", "text"], ["score", "text"], ...shown.map(([, text]) => [text, ""]), ["episodes", ""], ["open", ""]];
   return make("table", { class: "lines" },
     make("thead", {}, make("tr", {}, ...head.map(([text, kind]) => make("th", { class: kind, scope: "col" }, text)))),
     make("tbody", {}, ...board.lines.map((line) => make("tr", {},
@@ -52,11 +52,11 @@ if (told) byId("board-page").replaceChildren(...told.boards.flatMap((board) => {
   const parts = [
     make("h2", {}, board.task, make("span", { class: "soft" }, ` · ${board.source}`)),
     make("p", { class: "soft" }, `means over ${board.lines[0].episodes.toLocaleString("en")} episodes, best score first; intervals of 95 %`),
-    make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `scores on ${board.task}` }, scores(board)),
+    make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `scores on ${board.task}, ${board.source}` }, scores(board)),
   ];
   if (board.differences.length) {
     parts.push(make("h2", {}, "F1 by family", make("span", { class: "soft" }, ` less that of ${board.differences[0].other} on the same episodes; * is no chance`)),
-      make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `differences on ${board.task}` }, differences(board, told.families)));
+      make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `differences on ${board.task}, ${board.source}` }, differences(board, told.families)));
   }
   return parts;
 }));

@@ -105,17 +105,18 @@ function drawActions() {
   const { state, day, entity } = view;
   const scans = byId("scans"), actions = byId("actions");
   scans.replaceChildren(); actions.replaceChildren();
+  byId("more")?.toggleAttribute("hidden", state.over);
+  if (state.over) return;
   for (const tool of state.tools) {
-    const free = { disabled: state.over || tool.units > state.budget.left };
+    const free = { disabled: tool.units > state.budget.left };
     if (tool.where === "all") scans.append(button(short(tool.name), tool.units, () => call(tool.name, {}), free));
     if (tool.where === "date") {
       actions.append(button(short(tool.name), tool.units, () => call(tool.name, { date: state.dates[day] }), free));
     }
   }
   const shown = cellAt(day, entity);
-  if (state.agent) return;
   const word = inDraft(day, entity) ? "take out" : "report";
-  actions.append(button(`${word} ${state.entities[entity].short}`, null, report, { disabled: state.over || !shown, id: "report" }));
+  actions.append(button(`${word} ${state.entities[entity].short}`, null, report, { disabled: !shown, id: "report" }));
 }
 
 function drawDraft() {
@@ -211,7 +212,7 @@ function draw() {
   byId("tabs").replaceChildren(...TABS.map((name) => make("button", {
     type: "button", role: "tab", "aria-selected": String(name === view.tab), onclick: () => { view.tab = name; draw(); },
   }, name === "Day" ? `${state.dates[view.day].slice(5)}, ${state.weekdays[view.day]}` : name)));
-  byId("view").replaceChildren(...drawTab(view, cellAt));
+  byId("view").replaceChildren(...drawTab(view));
   drawDraft();
   timeline.draw(view);
   if (byId("form")) drawForm();

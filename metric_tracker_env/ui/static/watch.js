@@ -11,12 +11,6 @@ import { classWords, showIndex } from "./index.js";
 const view = { state: null, failure: null, day: 0, entity: 0, tab: "Day", step: null, blind: false, beside: true };
 let timeline = null, words = null;
 
-// The state as it was known at the call: the cells that were shown then, and the calls so far.
-function moment() {
-  const { state } = view;
-  return { ...view, state: { ...state, cells: state.cells.filter((cell) => shows(view, cell.k)), steps: state.steps.slice(0, view.step) } };
-}
-
 function go(step) {
   view.step = Math.max(1, Math.min(view.state.steps.length, step));
   const day = dayOf(view.state, view.state.steps[view.step - 1] ?? { arguments: {} });
@@ -46,7 +40,7 @@ function failed(failure) {
 
 function drawOutcome() {
   const { state } = view;
-  if (!state.truth) byId("draft").replaceChildren(make("p", { class: "soft" }, "This episode is still played; its truth is told when it has ended."));
+  if (!state.truth) byId("draft").replaceChildren(make("p", { class: "soft" }, byId("note").textContent || "This episode is still played; its truth is told when it has ended."));
   else if (told(view)) {
     const [heading, score, ...rows] = drawResult(view, select);
     byId("draft").replaceChildren(heading, score, ...failed(view.failure), ...rows);
@@ -61,8 +55,7 @@ function drawOutcome() {
 }
 
 function draw() {
-  const { state } = view, now = moment();
-  const shown = new Map(now.state.cells.map((cell) => [`${cell.d},${cell.e}`, cell]));
+  const { state } = view;
   byId("truth").setAttribute("aria-pressed", String(told(view)));
   byId("truth").textContent = told(view) ? "Truth ●" : "Truth ○";
   byId("truth").disabled = !state.truth;
@@ -77,7 +70,7 @@ function draw() {
   }, name === "Day" ? `${state.dates[view.day].slice(5)} ${state.weekdays[view.day].slice(0, 3)}` : name)));
   if (view.tab === "Words") {
     if (byId("view").firstChild !== words.host) byId("view").replaceChildren(words.host);
-  } else byId("view").replaceChildren(...drawTab(now, (day, entity) => shown.get(`${day},${entity}`)));
+  } else byId("view").replaceChildren(...drawTab(view));
   drawOutcome();
   timeline.draw(view);
   if (view.tab === "Words") words.mark(view.step);
