@@ -53,17 +53,17 @@ class MetricView:
         """(E,) float64 baseline of every entity: its median over the dates, 0 for data quality."""
         return self.deviations.medians[self.catalogue.measure_of_entity, 0]
 
-    @property
+    @cached_property
     def thresholds(self) -> np.ndarray:
         """(E,) float64 smallest deviation that each detection method flags."""
         return self.deviations.thresholds[:, 0]
 
-    @property
+    @cached_property
     def ratios(self) -> np.ndarray:
         """(E, D) float64 signed deviation in thresholds."""
         return self.deviations.ratios[:, 0]
 
-    @property
+    @cached_property
     def flagged(self) -> np.ndarray:
         """(E, D) bool: cells that their detection method confirms."""
         return self.deviations.flagged[:, 0]

@@ -64,16 +64,19 @@ class ChatModel(PlaysForNothing, PlaysAnything):
 
 def play_in_words(folder: Path, config: EnvConfig, seeds: Sequence[int], seal: Seal | None = None) -> Played:
     """Play one episode a seed."""
+    from .reply import one_thread
+
     card = read_chat_card(folder)
     network, session = read_network(folder, card), Session(config=config, seal=seal)
     lines, rows, tools = list[EpisodeLine](), list[list[Row]](), Counter[str]()
-    for seed in seeds:
-        session.begin(seed)
-        course = converse(card, network, session)
-        line, found = course.ended(session, seed)
-        lines.append(line)
-        rows.append(found)
-        tools += course.tools
+    with one_thread():
+        for seed in seeds:
+            session.begin(seed)
+            course = converse(card, network, session)
+            line, found = course.ended(session, seed)
+            lines.append(line)
+            rows.append(found)
+            tools += course.tools
     return Played(lines, rows, tools)
 
 

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from .network import Cache, Network
 from .tokens import END, Tape, Vocabulary
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Have torch use one thread: tokens one by one gain nothing from more, whose number the bits would depend on."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class Speaker:

@@ -70,7 +70,7 @@ def write_minari(shown: Iterable[Demonstration], expert: Expert, agent: str, fol
     spec = copy.copy(gym.spec(ENV_ID))
     spec.kwargs = {"config": json.loads(expert.env.config.model_dump_json())}
     folder.mkdir(parents=True, exist_ok=True)
-    with _found_in(folder):
+    with _found_in(folder.resolve()):  # Minari joins a relative one to itself
         minari.create_dataset_from_buffers(
             name,
             buffers,

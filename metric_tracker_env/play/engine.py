@@ -382,6 +382,12 @@ class Engine:
         """(day, entity) of the reported cells of a lane, by date."""
         return cells(self._of_lane(self._play.reported, lane))
 
+    def counted(self, lane: int) -> Counted:
+        """What a lane's agent has left and used."""
+        play = self._play
+        steps = self.config.step_limit - play.steps_left.item(lane)
+        return Counted(play.budget.item(lane), steps, play.tool_calls.item(lane))
+
     def progress(self, lane: int) -> Progress:
         """What a lane's agent has seen and done, for rendering."""
         play = self._play
@@ -392,9 +398,7 @@ class Engine:
             known=play.known[lane, :, : len(ANOMALY_TYPES)].T.copy(),
             informed=bool(play.informed[lane]),
             focus=int(play.focus[lane]),
-            budget=int(play.budget[lane]),
-            steps=self.config.step_limit - int(play.steps_left[lane]),
-            tool_calls=int(play.tool_calls[lane]),
+            **self.counted(lane)._asdict(),
         )
 
     def _of_lane(self, rows: np.ndarray, lane: int) -> np.ndarray:
@@ -418,6 +422,14 @@ class Engine:
         if not len(place):
             return None
         return self._kept.played.episode(place[0]), cells(self._kept.reported[place[0]])
+
+
+class Counted(NamedTuple):
+    """What an agent has left and used in an episode."""
+
+    budget: int  # units left
+    steps: int
+    tool_calls: int  # that cost something
 
 
 class Progress(NamedTuple):

@@ -52,7 +52,7 @@ class Round:
     @property
     def standing(self) -> Standing:
         """Where the play stands."""
-        config, progress, over = self._engine.config, self._engine.progress(0), self._grade is not None
+        config, progress, over = self._engine.config, self._engine.counted(0), self._grade is not None
         return Standing(
             begun=True,
             done=over,
@@ -92,7 +92,7 @@ class Round:
         question = _question(spec.name, arguments) if units and "offset" in spec.parameters else None
         if question in self._paid and arguments.get("offset", 0):
             units = 0
-        left = self._engine.progress(0).budget
+        left = self._engine.counted(0).budget
         if units > left:
             return self._refuse(f"{spec.name} costs {units} units and {left} are left; free tools and submit go on", 0)
         try:
@@ -121,7 +121,7 @@ class Round:
 
     def _refuse(self, error: str, units: int = REFUSAL_COST, **more: object) -> dict[str, object]:
         """What there is to tell of a bad call, which costs a unit while there is one."""
-        units = min(units, self._engine.progress(0).budget)
+        units = min(units, self._engine.counted(0).budget)
         self._pay(units, refused=True)
         return self._told(units, {"error": error, **more})
 

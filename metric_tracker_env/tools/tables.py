@@ -79,7 +79,7 @@ def _told(value: object, inherited: Mapping[str, str]) -> Any:
     if isinstance(value, PLAIN):
         return value
     if isinstance(value, float):
-        return int(value) if value.is_integer() else value
+        return _number(value)
     if isinstance(value, StrictModel):
         return {name: _told(item, {}) for name, item in _said(value).items() if inherited.get(name) != item}
     if not isinstance(value, tuple):
@@ -89,6 +89,10 @@ def _told(value: object, inherited: Mapping[str, str]) -> Any:
     if isinstance(value[0], MetricRecord):
         return _series(value, inherited)
     return _table(value, inherited)
+
+
+def _number(value: float) -> float:
+    return int(value) if value.is_integer() else value
 
 
 def _series(records: Sequence[MetricRecord], inherited: Mapping[str, str]) -> dict[str, Any]:
@@ -122,6 +126,8 @@ def _flat(record: StrictModel) -> dict[str, Any]:
     for name, value in _said(record).items():
         if isinstance(value, PLAIN):
             found[name] = value
+        elif isinstance(value, float):
+            found[name] = _number(value)
         elif isinstance(value, StrictModel):
             found |= {f"{name}.{inner}": item for inner, item in _flat(value).items()}
         else:

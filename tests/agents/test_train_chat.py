@@ -167,6 +167,17 @@ def test_random_weights_play_and_cost_themselves(toy: Path, model: Path, tmp_pat
     assert set(played.episodes.failure) <= {"protocol_error", "budget_exhausted", "gave_up"}
 
 
+def test_the_number_of_threads_stays_the_callers(toy: Path, model: Path) -> None:
+    """An episode is played on one thread, and others go on with theirs."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        evaluate(model, [5000], find_task(toy))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_a_call_is_cut_off(model: Path) -> None:
     """What has no end after so many tokens is what was said."""
     card = read_chat_card(model)

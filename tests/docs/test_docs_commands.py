@@ -19,7 +19,9 @@ ALL = [command for page in PAGES for command in commands(page)]
 SHORT: dict[str, tuple[str, ...]] = {
     "agents run": ("--episodes", "2"),
     "agents compare": ("--episodes", "2", "--workers", "1"),
+    "agents demonstrate": ("--episodes", "2"),
     "agents submit": ("--episodes", "2", "--workers", "1"),
+    "agents.train_chat": ("--epochs", "1", "--episodes", "0", "--evaluations", "0"),
     "agents.train_sb3": ("--total-steps", "256", "--episodes", "0"),
     "agents.train_ppo": ("--total-steps", "256", "--episodes", "0"),
     "agents.train_torchrl": ("--total-steps", "256", "--episodes", "0"),

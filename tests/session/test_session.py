@@ -26,7 +26,7 @@ from metric_tracker_env.tools.tables import from_tables
 # Beginning
 
 
-def played_again(session: Session, seed: int) -> list[dict[str, Any]]:
+def played_again(session: Session, seed: int) -> list[Any]:
     """The answers to a scripted model."""
     session.begin(seed)
     return converse(investigate(session.config.generator), lambda tool, arguments: session.call(tool, arguments).text)
@@ -36,7 +36,7 @@ def test_what_was_prepared_is_played_the_same() -> None:
     """Seeds that were prepared are answered and graded word for word as ever, in any order; other seeds too."""
     asked = NAMED_TASKS[0]
     plain, ahead = Session(asked), Session(asked)
-    ahead.prepare([3, np.int64(1), 2])
+    ahead.prepare([3, 1, 2])
     for seed in (2, 1, 8, 1, 3):
         assert played_again(plain, seed) == played_again(ahead, seed)
         assert plain.grade() == ahead.grade()

@@ -184,6 +184,8 @@ class CalendarRule(SignatureRule):
         steps, change = self.catalogue.num_steps, scale * known.change / 100.0
         rates = np.ones((steps - 1, len(change)))
         ignored = np.zeros(rates.shape, bool)
+        if (known.entity == NO_INCIDENT).all():
+            return rates, np.ones(len(change)), np.zeros(len(change)), ignored
         # A change is announced in percent of the median, and it is a change of that many events on any date.
         of_count = np.maximum(1.0 + change / np.maximum(seen.level, LEAST_RELATIVE), LEAST_RELATIVE)
         entry = np.where(known.entity == 0, of_count, 1.0)
