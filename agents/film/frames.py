@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -52,8 +52,12 @@ def pictures_of(name: str, config: EnvConfig, seed: int, scale: float, seal: Sea
         yield Picture(_drawn(env), f"{number:>2}  {env.actions.text(action)}")
         observation, _, terminated, truncated, info = env.step(action)
         over = terminated or truncated
-    found = f"score {info['score']:.2f}, {info['matched']} of {info['expected']} rows found, {info['cost']} units spent"
-    yield Picture(_drawn(env), found)
+    yield Picture(_drawn(env), outcome(info, info["cost"]))
+
+
+def outcome(grade: Mapping[str, Any], spent: int) -> str:
+    """What came of an episode, in words."""
+    return f"score {grade['score']:.2f}, {grade['matched']} of {grade['expected']} rows found, {spent} units spent"
 
 
 def captioned(picture: Picture, scale: float) -> np.ndarray:

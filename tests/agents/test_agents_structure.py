@@ -26,7 +26,7 @@ ORDER = (
     "board",  # results that others can verify
     "training",
     "own_data",  # a history of one's own
-    *("train_ppo", "train_rllib", "train_sb3", "train_torchrl", "train_trl", "replay", "film", "page", "cli"),
+    *("train_ppo", "train_rllib", "train_sb3", "train_torchrl", "train_trl", "replay", "page", "film", "cli"),
     *("__init__", "__main__"),
 )
 # Inside the folders, likewise.
@@ -48,7 +48,7 @@ INSIDE = {
     "page": (
         *("__init__", "entries", "calls", "retelling", "transcripts", "scored", "boards", "collection", "command"),
     ),
-    "film": ("__init__", "files", "frames", "command"),
+    "film": ("__init__", "files", "frames", "told", "command"),
     "pretrained": ("__init__", "figures"),
     "board": ("__init__", "manifest", "words", "evidence", "differences", "submit", "verify", "command"),
     "own_data": ("__init__", "files", "picture", "fit", "report", "watch", "command"),

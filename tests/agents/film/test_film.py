@@ -99,7 +99,7 @@ def test_without_moviepy_the_extra_is_named(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nobody"], "agent 'nobody' is not one of"),
+        (["nobody"], "run 'nobody' is not one of"),
         (["analyst", "--output", "a.avi"], "'a.avi' must end in one of ['.gif', '.mp4']"),
         (["analyst", "--seconds", "0"], "seconds 0.0 is not a number from 0.05"),
         (["analyst", "--scale", "9"], "render_scale 9.0 is not a number"),
