@@ -2,8 +2,9 @@
 
 ``run`` plays one agent with any configuration, ``compare`` is the leaderboard of many, ``play`` lets you play yourself.
 ``page`` serves a page on which runs are watched and compared, ``export-html`` writes the replay of an episode as one
-file, ``demonstrate`` episodes of an expert as data to learn from, ``export-model`` a model of stable-baselines3 as
-plain arrays. ``fit`` reads a history of your own, and ``watch`` says what to look at in its last days.
+file, ``film`` a moving picture of it, ``demonstrate`` episodes of an expert as data to learn from, ``export-model`` a
+model of stable-baselines3 as plain arrays. ``fit`` reads a history of your own, and ``watch`` says what to look at in
+its last days.
 ``submit`` packs results into a file that others can play again, ``verify`` does so, and ``leaderboard`` ranks such
 files. ``seal`` makes a secret for episodes that nobody can make beforehand, ``reveal`` tells it afterwards, and
 ``audit`` lets exploits try to buy a score.
@@ -31,6 +32,7 @@ from .demonstrate.command import demonstrate
 from .evaluation.evaluate import MAX_WORKERS, check_seeds, config_of, evaluate
 from .evaluation.leaderboard import check_writable, leaderboard
 from .evaluation.report import Comparison, console, detail_table, print_notes, score_table
+from .film.command import film
 from .own_data.command import fit, watch
 from .page.command import page
 from .players.player import PlayerError
@@ -196,6 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "run": run,
         "compare": compare,
         "export-html": with_positional(export_html, "agent"),
+        "film": with_positional(film, "agent"),
         "audit": audit,
         "play": play,
         "demonstrate": demonstrate,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from metric_tracker_env.ui.library import Board, BoardLine, Difference, Estimate, Run
+from metric_tracker_env.ui.library import Board, BoardLine, Difference, Estimate, QuietLine, RatesLine, Run
 
 from ..evaluation.evaluate import Evaluation, Figure
 from ..evaluation.intervals import Interval
 from ..evaluation.paired import Pair
+from ..evaluation.quiet import Quiet
+from ..evaluation.rates import Rates
 from ..evaluation.report import Comparison, Line
 from .entries import title_of
 
@@ -41,6 +43,8 @@ def _boards(source: str, comparison: Comparison, runs: Sequence[Run]) -> list[Bo
             source=source,
             task=task,
             lines=tuple(_line(line, kinds, own.get((line.agent, task))) for line in lines),
+            quiet=tuple(_quiet(line.agent, line.quiet) for line in lines if line.quiet is not None),
+            rates=tuple(_rates(line.agent, line.rates) for line in lines),
             differences=tuple(_difference(pair) for pair in comparison.pairs if pair.title == task),
         )
         for task, lines in comparison.tasks.items()
@@ -50,6 +54,29 @@ def _boards(source: str, comparison: Comparison, runs: Sequence[Run]) -> list[Bo
 def _line(line: Line, kinds: Mapping[str, str], run: str | None) -> BoardLine:
     figures = {name: _estimate(line.figures[name]) for name in SHOWN if name in line.figures}
     return BoardLine(agent=line.agent, kind=kinds.get(line.agent, ""), run=run, episodes=line.episodes, figures=figures)
+
+
+def _quiet(agent: str, quiet: Quiet) -> QuietLine:
+    return QuietLine(
+        agent=agent,
+        episodes=quiet.episodes,
+        left_alone=_estimate(quiet.left_alone),
+        false_alarms=_estimate(quiet.false_alarms),
+        precision=None if quiet.precision is None else _estimate(quiet.precision),
+        recall=None if quiet.recall is None else _estimate(quiet.recall),
+    )
+
+
+def _rates(agent: str, rates: Rates) -> RatesLine:
+    return RatesLine(
+        agent=agent,
+        exact_set=_estimate(rates.exact_set),
+        any_root=None if rates.any_root is None else _estimate(rates.any_root),
+        grounded=None if rates.grounded is None else _estimate(rates.grounded),
+        false_alarms=_estimate(rates.false_alarms),
+        units_wasted=_estimate(rates.units_wasted),
+        failures={str(name): number for name, number in rates.failures.items()},
+    )
 
 
 def _difference(pair: Pair) -> Difference:

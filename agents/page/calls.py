@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from metric_tracker_env import EnvConfig, Seal, Session
 from metric_tracker_env.play.actions import SUBMIT
+from metric_tracker_env.render.scene import Scene
 from metric_tracker_env.scoring import Grade
 from metric_tracker_env.tools.tables import from_tables
 from metric_tracker_env.ui.snapshot import Replayed, flags
@@ -26,16 +28,20 @@ class Played(NamedTuple):
     seal: Seal | None
 
 
+Watcher = Callable[[Scene, str], None]  # told before each call what is known and the call in words; at last the end
+
+
 class Calls:
     """Makes calls again.
 
     Args:
         what: What was played.
         seed: Of the episode.
+        watcher: Told of each call before it is made, and of the end, with no words then.
     """
 
-    def __init__(self, what: Played, seed: int) -> None:
-        self._what, self._seed = what, seed
+    def __init__(self, what: Played, seed: int, watcher: Watcher | None = None) -> None:
+        self._what, self._seed, self._watcher = what, seed, watcher
         self._session = Session(config=what.config, seal=what.seal)
         self._session.begin(seed)
         self._steps: list[Step] = []
@@ -54,6 +60,8 @@ class Calls:
     def make(self, tool: Any, arguments: Any) -> str:
         """Make a call, whatever was sent, and note what came of it; the answer as it was sent back."""
         session = self._session
+        if self._watcher is not None:
+            self._watcher(session.scene(), f"{tool}({json.dumps(arguments, ensure_ascii=False)})")
         answer = session.call(tool, arguments)
         result = None if answer.result is None else from_tables(answer.result)
         given = dict(arguments) if isinstance(arguments, Mapping) else {}
@@ -77,6 +85,9 @@ class Calls:
             grade: That counted, where it is not that of what was submitted.
         """
         session, what = self._session, self._what
+        counted = session.standing.grade if grade is None else grade
+        if self._watcher is not None:
+            self._watcher(self._last_scene(counted), "")
         families, flagged_at = flags(self._steps, what.config.generator.date_names)
         return Replayed(
             agent=what.agent,
@@ -90,5 +101,15 @@ class Calls:
             shown_at=self._shown_at,
             flags=families,
             flagged_at=flagged_at,
-            grade=session.standing.grade if grade is None else grade,
+            grade=counted,
         )
+
+    def _last_scene(self, grade: Grade | None) -> Scene:
+        """The end with the rows that were handed in, and the grade that counted."""
+        reported = np.zeros(self._shown_at.shape, bool)
+        for cell in self._draft:
+            reported[cell] = True
+        scene = self._session.scene(reported)
+        if scene.truth is not None and grade is not None:
+            scene.truth = scene.truth._replace(grade=grade)
+        return scene

@@ -11,7 +11,7 @@ from metric_tracker_env.ui.snapshot import replay
 
 from ..llm.messages import Record, tool_of
 from ..llm.schemas import Mode, without_nulls
-from .calls import Calls, Played
+from .calls import Calls, Played, Watcher
 
 THOUGHTS = ("reasoning_content", "reasoning")  # what endpoints call what a model says to itself
 
@@ -23,12 +23,13 @@ class Teller:
         what: What was played.
         seed: Of the episode.
         mode: Of the schemas that the model was sent.
+        watcher: See ``Calls``.
     """
 
-    def __init__(self, what: Played, seed: int, mode: Mode) -> None:
+    def __init__(self, what: Played, seed: int, mode: Mode, watcher: Watcher | None = None) -> None:
         self._seed = seed
         self._mode: Mode = mode
-        self._calls = Calls(what, seed)
+        self._calls = Calls(what, seed, watcher)
         self._said: list[Said] = []
 
     def tell(self, messages: Sequence[Record], end: str | None) -> Opened:

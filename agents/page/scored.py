@@ -20,7 +20,7 @@ from ..evaluation.evaluate import Evaluation, card_of
 from ..players.books import NOTHING_SCORED, BooksRun
 from ..players.outcome import Progress
 from ..players.player import Assignment
-from .calls import Calls, Played
+from .calls import Calls, Played, Watcher
 from .entries import entries_of
 
 
@@ -109,8 +109,12 @@ class ScoredFolder:
             found.append(Entry(seed, 0, score, f1, None, calls, 0, (), "" if end is None else end.name))
         return found
 
-    def open(self, seed: int) -> Opened:
+    def open(self, seed: int, watcher: Watcher | None = None) -> Opened:
         """Make the calls of an episode again.
+
+        Args:
+            seed: Of the episode.
+            watcher: See ``Calls``.
 
         Raises:
             ValueError: if the episodes are sealed, and the secret is not at hand.
@@ -118,7 +122,7 @@ class ScoredFolder:
         if self.shut:
             raise ValueError(self.shut)
         terms, end = self.terms, self._end(seed)
-        calls = Calls(Played(terms.agent, terms.task, terms.config, self._seal), seed)
+        calls = Calls(Played(terms.agent, terms.task, terms.config, self._seal), seed, watcher)
         said: list[Said] = []
         for tool, arguments in self._calls_of(seed):
             name = tool if isinstance(tool, str) else json.dumps(tool)

@@ -24,7 +24,7 @@ from ..llm.journal import JOURNALS, read_journal
 from ..llm.run import TRANSCRIPTS_FILE
 from ..llm.transcript import Briefing, Figures, Transcript, line_of
 from ..players.outcome import EpisodeLine, Row
-from .calls import Played
+from .calls import Played, Watcher
 from .entries import entity_names, fates_of, title_of
 from .retelling import Teller
 
@@ -131,8 +131,14 @@ class TranscriptFolder:
             seal=None if played.seal is None else played.seal.hash,
         )
 
-    def open(self, group: Group, played: Known, key: Key) -> Opened:
+    def open(self, group: Group, played: Known, key: Key, watcher: Watcher | None = None) -> Opened:
         """Play an episode again from its transcript.
+
+        Args:
+            group: Of the episode.
+            played: What was played.
+            key: Of the episode.
+            watcher: See ``Calls``.
 
         Raises:
             ValueError: if there is none, it is damaged, or it is not what is answered today.
@@ -143,7 +149,7 @@ class TranscriptFolder:
             begun = read_journal(group.begun[key])
             if begun is None:
                 raise ValueError(f"seed {key[0]}: the episode has ended since the page was started; start it again")
-            return Teller(what, key[0], mode).tell(begun.messages, None)
+            return Teller(what, key[0], mode, watcher).tell(begun.messages, None)
         placed = group.finished[key]
         with self.path.open("rb") as file:
             file.seek(placed.offset)
@@ -152,7 +158,7 @@ class TranscriptFolder:
             transcript = Transcript.model_validate_json(line)
         except ValidationError as error:
             raise ValueError(f"{str(self.path)!r}: seed {key[0]} is no transcript: {in_one_line(error)}") from None
-        opened = Teller(what, key[0], mode).tell(transcript.messages, transcript.finish)
+        opened = Teller(what, key[0], mode, watcher).tell(transcript.messages, transcript.finish)
         return opened._replace(note="" if transcript.error is None else f"{transcript.finish}: {transcript.error}")
 
     @property

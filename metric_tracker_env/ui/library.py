@@ -100,6 +100,29 @@ class BoardLine(StrictModel):
     figures: dict[str, Estimate]
 
 
+class QuietLine(StrictModel):
+    """What an agent does where nothing happened, and what it is worth elsewhere."""
+
+    agent: str
+    episodes: int  # in which nothing happened
+    left_alone: Estimate  # share of them in which nothing was submitted
+    false_alarms: Estimate  # rows submitted, one of them
+    precision: Estimate | None  # of the others; None if there are none
+    recall: Estimate | None
+
+
+class RatesLine(StrictModel):
+    """Whole answers, evidence and waste of an agent."""
+
+    agent: str
+    exact_set: Estimate
+    any_root: Estimate | None  # None if no episode has a root
+    grounded: Estimate | None  # None without a row
+    false_alarms: Estimate
+    units_wasted: Estimate
+    failures: dict[str, int]  # episodes of each class
+
+
 class Difference(StrictModel):
     """F1 of one agent's rows of a family, less that of another's over the same episodes."""
 
@@ -119,6 +142,8 @@ class Board(StrictModel):
     source: str
     task: str
     lines: tuple[BoardLine, ...]
+    quiet: tuple[QuietLine, ...]  # of the agents that had episodes in which nothing happened
+    rates: tuple[RatesLine, ...]
     differences: tuple[Difference, ...]
 
 

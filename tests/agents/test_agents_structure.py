@@ -27,7 +27,8 @@ ORDER = (
     "board",  # results that others can verify
     "training",
     "own_data",  # a history of one's own
-    *("train_chat", "train_ppo", "train_rllib", "train_sb3", "train_torchrl", "train_trl", "replay", "page", "cli"),
+    *("train_chat", "train_ppo", "train_rllib", "train_sb3", "train_torchrl", "train_trl"),
+    *("replay", "page", "film", "cli"),
     *("__init__", "__main__"),
 )
 # Inside the folders, likewise.
@@ -51,6 +52,7 @@ INSIDE = {
         *("__init__", "entries", "calls", "retelling", "transcripts", "scored", "boards", "collection"),
         *("plots", "my_data", "command"),
     ),
+    "film": ("__init__", "files", "frames", "told", "command"),
     "pretrained": ("__init__", "figures"),
     "board": ("__init__", "manifest", "words", "evidence", "differences", "submit", "verify", "command"),
     "own_data": ("__init__", "options", "files", "picture", "fit", "inject", "report", "watch", "command"),

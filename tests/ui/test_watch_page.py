@@ -308,18 +308,30 @@ def test_compare_without_a_choice(browser: Browser, watched: str) -> None:
 
 
 def test_the_leaderboard(visit: Visit) -> None:
-    """Best first, with paired differences, and each line leads to its episodes, worst first."""
+    """Best first, with what quiet episodes, rates and paired differences say; lines and classes lead to episodes."""
     page = go(visit, "leaderboard", "table.lines")
-    first = page.locator("table.lines >> nth=0")
+    first, quiet, rates, paired = (page.locator(f"table.lines >> nth={place}") for place in range(4))
     agents = [text.split()[0] for text in first.locator("tbody td:first-child").all_inner_texts()]
     assert agents[:2] == ["oracle", "analyst"]
-    assert "all families" in page.locator("table.lines >> nth=1").inner_text()
-    assert "*" in page.locator("table.lines >> nth=1").inner_text()
+    assert quiet.locator("th").all_inner_texts() == [
+        *("agent", "quiet", "left alone", "false alarms", "precision of others", "recall of others"),
+    ]
+    assert quiet.locator("tbody td:first-child").all_inner_texts() == agents
+    assert "all families" in paired.inner_text()
+    assert "*" in paired.inner_text()
     assert page.evaluate(CONTRAST) == []
+    fault = rates.locator("tbody tr", has_text="one_by_one").locator("a >> nth=0")
+    name = fault.inner_text()
     first.locator("a >> nth=1").click()
     page.wait_for_selector("body[data-ready] #lines tbody tr")
     assert page.input_value("#by-agent") == "analyst"
     assert lines(page) == EPISODES
+    go(visit, "leaderboard", "table.lines")
+    fault.click()
+    page.wait_for_selector("body[data-ready] #lines tbody tr")
+    assert page.input_value("#by-agent") == "one_by_one"
+    assert page.input_value("#by-failure") == name.replace(" ", "_")
+    assert all(text.startswith(name) for text in page.locator("#lines td.words").all_inner_texts())
 
 
 def test_what_does_not_open_says_why(browser: Browser, watched: str) -> None:

@@ -30,6 +30,27 @@ function scores(board) {
       make("td", {}, line.run ? make("a", { href: link("/watch", { agent: line.agent, task: board.task, order: "worst" }) }, "watch") : "")))));
 }
 
+// A figure with half its interval; nothing where there is none.
+const figure = (value, digits) => (value ? make("td", { title: `${value.low.toFixed(digits)} to ${value.high.toFixed(digits)}` }, value.mean.toFixed(digits), make("span", { class: "soft" }, ` ±${half(value, digits)}`)) : make("td", {}, "–"));
+
+function table(head, rows) {
+  return make("table", { class: "lines" }, make("thead", {}, make("tr", {}, ...head.map(([text, kind]) => make("th", { class: kind, scope: "col" }, text)))), make("tbody", {}, ...rows.map((cells) => make("tr", {}, ...cells))));
+}
+
+function quiet(board) {
+  return table([["agent", "text"], ["quiet", ""], ["left alone", ""], ["false alarms", ""], ["precision of others", ""], ["recall of others", ""]], board.quiet.map((line) => [
+    make("td", { class: "text" }, line.agent), make("td", {}, line.episodes.toLocaleString("en")), figure(line.left_alone, 3), figure(line.false_alarms, 2), figure(line.precision, 3), figure(line.recall, 3)]));
+}
+
+// Each class of failure leads to its episodes.
+function rates(board) {
+  const watched = new Set(board.lines.filter((line) => line.run).map((line) => line.agent));
+  const faults = (line) => Object.entries(line.failures).filter(([name]) => name !== "solved").sort(([, one], [, other]) => other - one).flatMap(([name, number], place) => [
+    place ? ", " : "", watched.has(line.agent) ? make("a", { href: link("/watch", { agent: line.agent, task: board.task, failure: name }) }, name.replaceAll("_", " ")) : name.replaceAll("_", " "), ` ${number.toLocaleString("en")}`]);
+  return table([["agent", "text"], ["exact", ""], ["any root", ""], ["grounded", ""], ["false alarms", ""], ["wasted", ""], ["first fault of the other episodes", "text"]], board.rates.map((line) => [
+    make("td", { class: "text" }, line.agent), figure(line.exact_set, 3), figure(line.any_root, 3), figure(line.grounded, 3), figure(line.false_alarms, 2), figure(line.units_wasted, 1), make("td", { class: "text faults" }, ...faults(line))]));
+}
+
 function differences(board, families) {
   const agents = [...new Set(board.differences.map((pair) => pair.agent))];
   const names = [...new Set(board.differences.map((pair) => pair.family))];
@@ -54,6 +75,12 @@ if (told) byId("board-page").replaceChildren(...told.boards.flatMap((board) => {
     make("p", { class: "soft" }, `means over ${board.lines[0].episodes.toLocaleString("en")} episodes, best score first; intervals of 95 %`),
     make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `scores on ${board.task}, ${board.source}` }, scores(board)),
   ];
+  if (board.quiet.length) {
+    parts.push(make("h2", {}, "Episodes in which nothing happened", make("span", { class: "soft" }, " left alone: share without a row; false alarms: rows of one")),
+      make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `quiet episodes of ${board.task}` }, quiet(board)));
+  }
+  parts.push(make("h2", {}, "Whole answers, evidence and waste", make("span", { class: "soft" }, " exact: all rows and no other; grounded: rows whose cell was shown; wasted: units that told nothing new")),
+    make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `rates on ${board.task}` }, rates(board)));
   if (board.differences.length) {
     parts.push(make("h2", {}, "F1 by family", make("span", { class: "soft" }, ` less that of ${board.differences[0].other} on the same episodes; * is no chance`)),
       make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `differences on ${board.task}, ${board.source}` }, differences(board, told.families)));

@@ -235,6 +235,11 @@ def test_the_leaderboard_is_that_of_the_command(compared: Path, tmp_path: Path) 
     for line, told in zip(board.lines, held.tasks[TASK.name], strict=True):
         assert line.figures["score"].model_dump() == told.figures["score"].model_dump()
         assert line.run is not None
+    for rates, told in zip(board.rates, held.tasks[TASK.name], strict=True):
+        assert (rates.agent, rates.failures) == (told.agent, told.rates.failures)
+        assert rates.exact_set.model_dump() == told.rates.exact_set.model_dump()
+        assert (rates.grounded is None) == (told.rates.grounded is None)
+    assert board.quiet == ()  # something happens in every episode of this task
     pairs = {(pair.agent, pair.family): pair for pair in held.pairs}
     assert {(pair.agent, pair.family) for pair in board.differences} == set(pairs)
     assert any(pair.family == ALL and pair.apart for pair in board.differences)
@@ -249,6 +254,19 @@ def test_the_leaderboard_is_that_of_the_command(compared: Path, tmp_path: Path) 
     assert list(Collection([], ASKED).runs) == []
     with pytest.raises(ValueError, match="no finished episode to compare"):
         Collection([], ASKED).boards()
+
+
+def test_quiet_episodes_on_the_leaderboard(tmp_path: Path) -> None:
+    """The same figures as the command prints, of agents that leave such episodes alone and of those that do not."""
+    task = get_task("quiet_weeks")
+    leaderboard((), task, 8, tmp_path, ("analyst", "one_by_one"), 1, "compare")
+    held = Comparison.model_validate_json((tmp_path / "compare.json").read_bytes())
+    (board,) = Collection([str(tmp_path / "compare.json")], ASKED).boards()
+    assert {line.agent for line in board.quiet} == {"analyst", "one_by_one"}
+    for line, told in zip(board.quiet, held.tasks[task.name], strict=True):
+        assert told.quiet is not None
+        assert line.agent == told.agent
+        assert line.model_dump(exclude={"agent"}) == told.quiet.model_dump()
 
 
 def test_sealed_episodes_open_with_their_seal(tmp_path: Path) -> None:
