@@ -157,6 +157,8 @@ def test_every_tab_and_the_form(visit: Visit) -> None:
         page.click(f"#tabs >> text={tab}")
         assert told in page.inner_text("#view")
     page.click("#more summary")
+    click_cell(page, 9, 0)
+    assert page.input_value("#of-date") == get_task("realistic_easy").config.generator.date_names[9]
     page.select_option("#form select >> nth=0", "get_metric_median")
     page.click("#form >> text=call")
     settled(page, 3)

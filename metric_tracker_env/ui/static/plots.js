@@ -20,7 +20,7 @@ export function twinOf(view, place) {
   return (values ?? []).map((v, d) => ({ d, v }));
 }
 
-export const KEY = ["grey: median, and one threshold around it · dotted: weekday and trend", " · dashed: without incidents"];
+export const KEY = ["band: median ± threshold · dotted: weekday, trend", " · dashed: clean twin"];
 
 export function plot(view, place, cells) {
   const { state } = view, { palette } = state, entity = state.entities[place];
@@ -34,14 +34,14 @@ export function plot(view, place, cells) {
   const line = (points, attributes) => svg("polyline", { points: points.map((item) => `${x(item.d).toFixed(1)},${y(item.r).toFixed(1)}`).join(" "), fill: "none", ...attributes });
   const drawn = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${entity.short}: ${signed(cell.r)} thresholds from its median` });
   drawn.append(svg("rect", { x: 0, y: y(1), width, height: y(-1) - y(1), fill: palette.band }), svg("line", { x1: 0, x2: width, y1: y(0), y2: y(0), stroke: palette.twin }));
-  if (twin.length) drawn.append(line(twin, { class: "twin", stroke: palette.found, "stroke-width": 1.2, "stroke-dasharray": "5 3" }));
+  if (twin.length) drawn.append(line(twin, { class: "twin", stroke: palette.found, "stroke-width": 2, "stroke-dasharray": "4 2" }));
   drawn.append(line(shown, { stroke: palette.ink, "stroke-width": 1.2 }));
   if (expected.length > 1) drawn.append(line(expected, { class: "expected", stroke: palette.spend, "stroke-width": 1.6, "stroke-dasharray": "1.5 2.5" }));
   for (const item of shown) drawn.append(svg("circle", { cx: x(item.d), cy: y(item.r), r: item.d === view.day ? 4 : shown.length > 14 ? 1.2 : 2, fill: item.d === view.day ? palette.wrong : palette.ink }));
   const now = shown.length > 14 ? null : expected.find((item) => item.d === view.day);
   if (now) drawn.append(svg("line", { class: "expected", x1: x(now.d) - 6, x2: x(now.d) + 6, y1: y(now.r), y2: y(now.r), stroke: palette.spend, "stroke-width": 2 }));
-  return make("div", {}, make("h2", { title: entity.name }, entity.short),
-    make("p", {}, `${figure(cell.v, entity.unit)} · median ${figure(entity.median, entity.unit)} · `, make("b", { class: cell.f ? "wrong" : "" }, signed(cell.r))), drawn);
+  return make("div", {}, make("h2", { title: entity.name }, make("span", {}, entity.short), make("b", { class: cell.f ? "wrong" : "soft" }, signed(cell.r))),
+    make("p", {}, `${figure(cell.v, entity.unit)} · median ${figure(entity.median, entity.unit)}`), drawn);
 }
 
 const median = (values) => {
