@@ -133,7 +133,7 @@ def test_the_truth_costs_the_count(visit: Visit) -> None:
     assert visit.state()["truth"] is None
     page.on("dialog", lambda dialog: dialog.accept())
     page.click("#truth")
-    page.wait_for_selector("text=does not count")
+    page.wait_for_selector("#counted >> text=does not count: truth shown")
     assert visit.state()["counted"] is False
     assert page.locator("#cells svg text.missed").count() == len(expected("easy_single_spike", 7))
 
