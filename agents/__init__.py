@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .chat_model.player import ChatModel
 from .evaluation.evaluate import Evaluation, evaluate
 from .evaluation.intervals import Interval
 from .evaluation.leaderboard import leaderboard
@@ -32,6 +33,7 @@ __all__ = [
     "AgentPlayer",
     "Assignment",
     "BooksRun",
+    "ChatModel",
     "Comparison",
     "Desk",
     "Evaluation",

@@ -15,7 +15,9 @@ import functools
 import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
+
+from pydantic import BaseModel
 
 from metric_tracker_env import Seal
 from metric_tracker_env.config import Reward, View
@@ -160,7 +162,7 @@ def export_model(run: Path, output: Path, name: str | None = None, half: bool = 
 
 
 def with_positional(function: Callable[..., None], *names: str) -> Callable[..., None]:
-    """A command whose arguments of these names are given by their place."""
+    """A command whose arguments of these names are given by their place; the fields of a model are options each."""
     import tyro
 
     hints = get_type_hints(function)
@@ -169,10 +171,15 @@ def with_positional(function: Callable[..., None], *names: str) -> Callable[...,
     def placed(**given: Any) -> None:
         function(**given)
 
+    def flat(hint: Any) -> Any:
+        model = isinstance(hint, type) and issubclass(hint, BaseModel)
+        return Annotated[hint, tyro.conf.arg(name="")] if model else hint
+
     signature = inspect.signature(function)
+    placed_hints = [hints[name] for name in signature.parameters]
     annotated = [
-        parameter.replace(annotation=tyro.conf.Positional[hints[name]] if name in names else hints[name])
-        for name, parameter in signature.parameters.items()
+        parameter.replace(annotation=tyro.conf.Positional[hint] if name in names else flat(hint))
+        for (name, parameter), hint in zip(signature.parameters.items(), placed_hints, strict=True)
     ]
     del placed.__wrapped__  # pyright: ignore[reportAttributeAccessIssue] - its signature would be read instead
     placed.__signature__ = signature.replace(parameters=annotated)  # pyright: ignore[reportAttributeAccessIssue]

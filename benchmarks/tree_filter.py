@@ -1,6 +1,7 @@
 """Boosted trees that see everything but the calendar, and decide which roots of the blind rule to keep.
 
-They show that no statistic of the data tells announced events from incidents. scikit-learn does the learning
+They show that no statistic of the data tells announced events from incidents. The same trees are also told the
+calendar, which shows that they can learn what there is to learn. scikit-learn does the learning
 (``pip install scikit-learn``); nothing else needs it.
 """
 
@@ -19,8 +20,13 @@ NEIGHBOURS = (-2, -1, 1, 2)  # days
 CUTS = np.linspace(0.02, 0.6, 30)  # least probabilities that are tried
 
 
-def features(rule: CalendarRule, batch: EpisodeBatch, named: np.ndarray, lost: np.ndarray) -> np.ndarray:
-    """(F, B, D) what is seen of each date: its cells, season, lost hours, root, and the roots of the days around it."""
+def features(
+    rule: CalendarRule, batch: EpisodeBatch, named: np.ndarray, lost: np.ndarray, calendar: Known | None
+) -> np.ndarray:
+    """(F, B, D) what is seen of each date: its cells, season, lost hours, root, and the roots of the days around it.
+
+    With a calendar also for which entity what change was announced.
+    """
     final = batch.final
     entry = final.values[0]
     season = (entry - seasonal_baseline(entry)) / final.thresholds[0][:, None]
@@ -29,10 +35,11 @@ def features(rule: CalendarRule, batch: EpisodeBatch, named: np.ndarray, lost: n
     number = np.broadcast_to((named != NO_INCIDENT).sum(axis=1)[:, None], entry.shape)
     weekday = np.broadcast_to(rule.config.weekdays, entry.shape)
     cells = np.clip(final.ratios, -CLIP, CLIP)
-    return np.stack([*cells, season, lost, named, *(a[:, 2:-2] for a in around), number, days, weekday])
+    announced = [] if calendar is None else [calendar.entity, calendar.change]
+    return np.stack([*cells, season, lost, named, *(a[:, 2:-2] for a in around), number, days, weekday, *announced])
 
 
-def filtered_f1(rule: CalendarRule, batch: EpisodeBatch, known: Known) -> float:
+def filtered_f1(rule: CalendarRule, batch: EpisodeBatch, known: Known, calendar: Known | None = None) -> float:
     """Mean F1 of the roots that the trees keep, over a quarter of the episodes.
 
     They learn from half of the episodes; another quarter chooses how sure they have to be.
@@ -40,7 +47,8 @@ def filtered_f1(rule: CalendarRule, batch: EpisodeBatch, known: Known) -> float:
     Args:
         rule: Of the configuration.
         batch: Episodes with their hours.
-        known: What is known of their hours, and nothing of the calendar.
+        known: What is known of their hours, and nothing of the calendar: the roots to choose from follow from it.
+        calendar: What was announced, if the trees are told.
 
     Raises:
         ImportError: without scikit-learn.
@@ -52,7 +60,8 @@ def filtered_f1(rule: CalendarRule, batch: EpisodeBatch, known: Known) -> float:
     named = rule.root_of_all(batch.final, known)
     lane, day = np.nonzero(named != NO_INCIDENT)
     root = named[lane, day]
-    seen, right = features(rule, batch, named, known.lost)[:, lane, day].T, batch.expected[root, lane, day]
+    seen = features(rule, batch, named, known.lost, calendar)[:, lane, day].T
+    right = batch.expected[root, lane, day]
     episodes = named.shape[0]
     half, rest = episodes // 2, 3 * episodes // 4
     trees = HistGradientBoostingClassifier(max_iter=150, learning_rate=0.05, random_state=0)

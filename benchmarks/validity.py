@@ -5,7 +5,7 @@ the wrong way or that did not move from the clean twin; incidents that were lost
 signature rule and one-line detectors name the roots from the full data; what a submission without any tool can score;
 how dates, families and entities are spread. Then the table of the realistic world, see ``validity_world``.
 
-    python benchmarks/validity.py [--episodes 10000] [--only clean|realistic] [--trees]
+    python benchmarks/validity.py [--episodes 10000] [--only clean|realistic|trees] [--trees]
         [--json results/validity.json]
 """
 
@@ -158,7 +158,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--episodes", type=int, default=10_000, help="episodes of each difficulty")
     parser.add_argument("--seed", type=int, default=0, help="of the episode keys")
-    parser.add_argument("--only", choices=("clean", "realistic"), default=None, help="one of the two tables")
+    parser.add_argument("--only", choices=("clean", "realistic", "trees"), default=None, help="one of the tables")
     parser.add_argument("--trees", action="store_true", help="also the boosted trees, which need scikit-learn")
     parser.add_argument("--json", type=Path, default=None, help="write the figures to this file")
     options = parser.parse_args()
@@ -166,15 +166,17 @@ def main() -> None:
     figures: dict[str, dict[str, object]] = {}
     wrong = 0
     with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
-        for difficulty in DIFFICULTIES if options.only != "realistic" else ():
+        for difficulty in DIFFICULTIES if options.only in (None, "clean") else ():
             jobs: list[tuple[Difficulty, int, int]] = [(difficulty, options.seed + i, CHUNK) for i in range(chunks)]
             figures[difficulty] = report(difficulty, pool.map(work, jobs, chunksize=1), chunks * CHUNK)
             checks = figures[difficulty]["checks"]
             assert isinstance(checks, dict)
             wrong += sum(value for name, value in checks.items() if name != "expected")
-        if options.only != "clean":
+        if options.only in (None, "realistic"):
             figures["realistic"], more = validity_world.table(pool, options.episodes, options.seed, options.trees)
             wrong += more
+    if options.only == "trees":
+        figures["trees"] = validity_world.trees_alone(options.episodes, options.seed)
     if options.json is not None:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")

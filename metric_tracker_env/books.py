@@ -115,6 +115,7 @@ class ScoredEpisode:
     seed: int
     calls: list[tuple[JsonValue, JsonValue]] = field(default_factory=list)  # tool and arguments, as they were sent
     ended: Ended | None = None  # None: under way, or abandoned
+    left: bool = False  # whether its player was seen to leave it; a server that is stopped may have seen nothing
 
 
 @dataclass
@@ -176,6 +177,8 @@ def _enter(record: Record, event: Begun | Called | Ended | Abandoned) -> None:
         episode.calls.append((event.tool, event.arguments))
     elif isinstance(event, Ended):
         episode.ended = event
+    else:
+        episode.left = True
 
 
 class Books:

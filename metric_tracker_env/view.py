@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -87,31 +88,43 @@ class MetricView:
         """(E, D) bool: those of the cells whose values may be told."""
         return cells if self.visible is None else cells & self.visible
 
+    def fields(self, day: int, entity: int) -> dict[str, Any]:
+        """The fields of the row that says what the data show in one cell."""
+        return _described(self.config, self.deviations, day, entity)
+
     def row(self, day: int, entity: int) -> MetricSubmissionRow:
         """The row that says what the data show in one cell."""
-        return describe_cell(self.config, self.deviations, day, entity)
+        return MetricSubmissionRow(**self.fields(day, entity))
 
 
 def describe_cell(config: GeneratorConfig, deviations: Deviations, day: int, entity: int) -> MetricSubmissionRow:
     """The row of one cell of a one-episode batch, with values as reported: baseline, observed, delta."""
-    measure_row = config.catalogue.measure_of_entity[entity]
-    baseline = float(deviations.medians[measure_row, 0])
-    return row_of_cell(config, day, entity, baseline, float(deviations.values[measure_row, 0, day]))
+    return MetricSubmissionRow(**_described(config, deviations, day, entity))
 
 
 def row_of_cell(
     config: GeneratorConfig, day: int, entity: int, baseline: float, observed: float
 ) -> MetricSubmissionRow:
     """The row of a cell with these values."""
+    return MetricSubmissionRow(**_fields(config, day, entity, baseline, observed))
+
+
+def _described(config: GeneratorConfig, deviations: Deviations, day: int, entity: int) -> dict[str, Any]:
+    measure_row = config.catalogue.measure_of_entity[entity]
+    baseline = float(deviations.medians[measure_row, 0])
+    return _fields(config, day, entity, baseline, float(deviations.values[measure_row, 0, day]))
+
+
+def _fields(config: GeneratorConfig, day: int, entity: int, baseline: float, observed: float) -> dict[str, Any]:
     described, delta = config.catalogue.entities[entity], observed - baseline
-    return MetricSubmissionRow(
-        date=config.date_names[day],
-        entity_type=described.entity_type,
-        entity_name=described.entity_name,
-        anomaly_type=measure.anomaly_type(described.entity_type, delta),
-        detection_method=described.detection_method,
-        baseline_value=measure.rounded(baseline),
-        observed_value=measure.rounded(observed),
-        delta_value=measure.rounded(delta),
-        severity=measure.severity(described.entity_type, delta, baseline),
-    )
+    return {
+        "date": config.date_names[day],
+        "entity_type": described.entity_type,
+        "entity_name": described.entity_name,
+        "anomaly_type": measure.anomaly_type(described.entity_type, delta),
+        "detection_method": described.detection_method,
+        "baseline_value": measure.rounded(baseline),
+        "observed_value": measure.rounded(observed),
+        "delta_value": measure.rounded(delta),
+        "severity": measure.severity(described.entity_type, delta, baseline),
+    }

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 # The debugger puts the script in, which the page's own policy would refuse.
 RUN = """async () => (await axe.run(document, { resultTypes: ["violations"] })).violations.flatMap((found) =>
-  found.nodes.map((at) => `${found.id}: ${at.target.join(" ")}: ${at.failureSummary} ${at.html.slice(0, 200)}`))"""
+  found.nodes.map((node) =>
+    `${found.id}: ${node.target.join(" ")}: ${node.failureSummary} ${node.html.slice(0, 200)}`))"""
 
 
 def violations(page: Page) -> list[str]:

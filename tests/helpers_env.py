@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, get_args
 
 import gymnasium as gym
 import numpy as np
+import pytest
 from gymnasium.vector import VectorEnv
 from helpers_announced import expected_ratios, family_of, usual_shares
 from hypothesis import strategies as st
@@ -21,6 +22,9 @@ from metric_tracker_env.view import MetricView
 
 VIEWS: tuple[View, ...] = get_args(View)
 REWARDS: tuple[Reward, ...] = get_args(Reward)
+# Tasks of the clean and of the realistic world, and how many incidents their episodes have in tests that vary them.
+WORLDS = {"medium_mixed": (1, 5), "realistic_hard": (0, 4), "realistic_medium": (0, 4)}
+in_both_worlds = pytest.mark.parametrize("world", ["medium_mixed", "realistic_hard"])
 # Every environment that the package registers.
 ENV_IDS = sorted(
     spec.id for spec in gym.registry.values() if str(spec.entry_point).startswith(f"{MetricTrackerEnv.__module__}:")

@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import pytest
+
 from metric_tracker_env import EpisodeData, MetricDataGenerator, Session
 from metric_tracker_env.config import EnvConfig
 from metric_tracker_env.play.actions import SINGLE_TOOLS
@@ -17,6 +19,9 @@ SEED = HELD_OUT_SEEDS.start
 DATES = EnvConfig().generator.date_names
 DATE = DATES[9]
 NAMED_TASKS = ("easy_single_spike", "medium_mixed_pair", "hard_mixed_multi")
+# Options of sessions of the clean and of the realistic world; in these tests each episode has an incident.
+WORLDS: dict[str, dict[str, Any]] = {"clean": {}, "world": {"task": "realistic_hard", "anomaly_count": (1, 4)}}
+in_both_worlds = pytest.mark.parametrize("options", WORLDS.values(), ids=WORLDS)
 
 
 def begun(seed: int = SEED, **options: Any) -> Session:

@@ -38,6 +38,21 @@ def test_rates_of_nothing_are_nothing() -> None:
     ]
 
 
+def test_a_rate_that_is_always_nothing_is_not_flagged_for_staying_there() -> None:
+    """Where the median of a rate is 0, a date without the step is as usual, and a date with one event is flagged."""
+    shop = GeneratorConfig(
+        entry_step="visits", steps=(FunnelStep(name="carts", rate=0.2), FunnelStep(name="sales", rate=0.5))
+    )
+    daily = np.zeros((3, 1, 7))
+    daily[0], daily[1:, 0, 4] = 1000.0, 1.0
+    measured = measure.measures(shop.catalogue, daily, 0.5 * daily[0], np.zeros((2, 1, 7)))
+    found = measure.deviations(shop.catalogue, "hard", measured)
+    rates = [entity.index for entity in shop.catalogue.entities if entity.entity_type == "conversion_rate"]
+    assert found.flagged[rates].sum() == len(rates)
+    assert found.flagged[rates, 0, 4].all()
+    assert not found.flagged[shop.catalogue.slices["funnel_step"]].any()
+
+
 # Sizes from which a deviation is medium, high, critical, for a baseline of 200.
 SEVERITIES: dict[EntityType, tuple[float, float, float]] = {
     "event_count": (24.0, 44.0, 70.0),

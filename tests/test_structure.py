@@ -67,7 +67,10 @@ INSIDE = {
         *("board", "focus", "engine", "single"),
     ),
     "render": ("sheet", "layout", "scene", "calendar", "frame", "text", "png", "__init__"),
-    "ui": ("options", "visitor", "snapshot", "html", "library", "watching", "app", "__init__", "__main__"),
+    "ui": (
+        *("options", "visitor", "visitors", "snapshot", "html", "library", "choosing", "watching", "own_data"),
+        *("app", "__init__", "__main__"),
+    ),
     "session": ("answers", "schemas", "evidence", "brief", "round", "session", "scored", "__init__"),
     "inspect_task": ("outcome", "play", "scores", "task", "__init__"),
 }
@@ -83,7 +86,7 @@ ADAPTERS = {
     "inspect_task": {"inspect_ai"},
 }
 STANDS_ON = {"ui": {"serve"}}  # an adapter that another one may import
-UNGUESSABLE = {"ui.app", "seal"}  # a visitor's cookie, a secret
+UNGUESSABLE = {"ui.visitors", "seal"}  # a visitor's cookie, a secret
 CORE = {"gymnasium", "numpy", "pydantic", NAME}  # and pydantic_core, which pydantic is made of
 CLOCK_PLACES = {("config.generator", "today")}  # end_date=None, the one place that looks at the calendar
 RANDOM_ALLOWED = {"SeedSequence"}  # of numpy.random: a pure function of its argument

@@ -18,6 +18,7 @@ from helpers_env import (
     VIEWS,
     assert_same,
     bare,
+    in_both_worlds,
     make_lanes,
     make_sync,
     pick_lanes,
@@ -55,20 +56,26 @@ def compare(first: Vector, second: Vector, mode: AutoresetMode, seed: int, steps
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("view", VIEWS)
-@pytest.mark.parametrize(("num_envs", "steps"), [(1, 150), (3, 80), (300, 12)])
-def test_equal_to_gymnasiums_sync_environment(mode: AutoresetMode, view: View, num_envs: int, steps: int) -> None:
+@pytest.mark.parametrize(
+    ("world", "num_envs", "steps"),
+    [("medium_mixed", 1, 150), ("medium_mixed", 3, 80), ("medium_mixed", 300, 12), ("realistic_hard", 3, 80)],
+)
+def test_equal_to_gymnasiums_sync_environment(
+    mode: AutoresetMode, view: View, world: str, num_envs: int, steps: int
+) -> None:
     """Every array, info key, dtype and bit is that of SyncVectorEnv over single environments."""
-    native = make_lanes(num_envs, view=view, autoreset_mode=mode, **SHORT)
-    sync = make_sync(num_envs, mode.value, view=view, **SHORT)
+    native = make_lanes(num_envs, task=world, view=view, autoreset_mode=mode, **SHORT)
+    sync = make_sync(num_envs, mode.value, task=world, view=view, **SHORT)
     assert compare(native, sync, mode, seed=num_envs, steps=steps) >= 10
 
 
+@in_both_worlds
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("reward", REWARDS)
 @pytest.mark.parametrize("legal", [1.0, 0.3])
-def test_equal_with_either_reward(mode: AutoresetMode, reward: Reward, legal: float) -> None:
+def test_equal_with_either_reward(mode: AutoresetMode, reward: Reward, legal: float, world: str) -> None:
     """Rewards too are those of the single environments, for masked and for unmasked play."""
-    options: dict[str, Any] = {"reward": reward, "difficulty": "easy", "budget": 40}
+    options: dict[str, Any] = {"task": world, "reward": reward, "difficulty": "easy", "budget": 40}
     native = make_lanes(5, autoreset_mode=mode, **options)
     sync = make_sync(5, mode.value, **options)
     assert compare(native, sync, mode, seed=1, steps=120, legal=legal) > 10
@@ -89,13 +96,14 @@ def test_without_copies_the_bits_are_the_same(mode: AutoresetMode, view: View, n
         assert np.shares_memory(first, second) is shared
 
 
+@in_both_worlds
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("view", VIEWS)
-def test_lane_replays_single_env(mode: AutoresetMode, view: View) -> None:
+def test_lane_replays_single_env(mode: AutoresetMode, view: View, world: str) -> None:
     """Lane i of a vector environment seeded s equals the single environment seeded s + i, bit for bit."""
     num_envs, seed = 4, 30
-    envs = make_lanes(num_envs, view=view, autoreset_mode=mode, **SHORT)
-    singles = [bare(view=view, **SHORT) for _ in range(num_envs)]
+    envs = make_lanes(num_envs, task=world, view=view, autoreset_mode=mode, **SHORT)
+    singles = [bare(task=world, view=view, **SHORT) for _ in range(num_envs)]
     observations, info = envs.reset(seed=seed)
     for lane, single in enumerate(singles):
         assert_same(observations[lane], single.reset(seed=seed + lane)[0])
@@ -131,10 +139,11 @@ def test_lane_replays_single_env(mode: AutoresetMode, view: View) -> None:
                 masks[lane] = info["action_mask"][lane]
 
 
-def test_stocks_of_episodes_are_not_seen() -> None:
+@in_both_worlds
+def test_stocks_of_episodes_are_not_seen(world: str) -> None:
     """Lanes that go through many episodes at different paces each play their own stream, whatever is made ahead."""
     num_envs = 300
-    envs = make_lanes(num_envs, autoreset_mode=AutoresetMode.DISABLED)
+    envs = make_lanes(num_envs, task=world, autoreset_mode=AutoresetMode.DISABLED)
     envs.reset(seed=0)
     rng = np.random.default_rng(0)
     played = np.ones(num_envs, np.int64)
@@ -150,7 +159,7 @@ def test_stocks_of_episodes_are_not_seen() -> None:
     envs.step(submit)
     assert played.max() - played.min() > 10
     for lane in range(0, num_envs, 13):
-        single = bare()
+        single = bare(task=world)
         single.reset(seed=lane)
         for _ in range(played[lane] - 1):
             single.reset()

@@ -23,19 +23,15 @@ class Chat:
 
     def __init__(self, config: EnvConfig, task: Task, agent: str) -> None:
         self._briefing = Briefing.of(config, task, "plain")
-        self._tools, self._task, self._agent = json.dumps(self._briefing.tools), task.name, agent
+        # Written once, as it is as long as all else of a row.
+        self._tools = _json({"tools": json.dumps(self._briefing.tools)})
+        self._from = {"task": task.name, "agent": agent}
 
     def row(self, shown: Demonstration) -> str:
         """One episode: ``messages`` and ``tools`` to learn from, and where they come from."""
-        row = {
-            "messages": self.messages(shown),
-            "tools": self._tools,
-            "task": self._task,
-            "agent": self._agent,
-            "seed": shown.seed,
-            "score": shown.grade.score,
-        }
-        return json.dumps(row, separators=(",", ":"), allow_nan=False)
+        messages = _json({"messages": self.messages(shown)})
+        source = _json({**self._from, "seed": shown.seed, "score": shown.grade.score})
+        return f"{messages[:-1]},{self._tools[1:-1]},{source[1:]}"
 
     def messages(self, shown: Demonstration) -> list[dict[str, Any]]:
         """The conversation: arguments are objects, as chat templates take them, and answers are JSON text."""
@@ -47,3 +43,7 @@ class Chat:
             answer = {"role": "tool", "tool_call_id": f"call_{number}", "name": call.tool, "content": call.answer}
             messages.append(answer)
         return messages
+
+
+def _json(told: dict[str, Any]) -> str:
+    return json.dumps(told, separators=(",", ":"), allow_nan=False)

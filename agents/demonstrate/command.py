@@ -24,7 +24,7 @@ from .offline import write_minari
 
 Format = Literal["chat", "atif", "minari"]
 WRITERS: dict[str, type[Chat] | type[Atif]] = {"chat": Chat, "atif": Atif}
-CHUNK = 50  # episodes that a process plays at a time
+CHUNK = 250  # episodes that a process plays at a time
 
 
 def demonstrate(
@@ -95,7 +95,7 @@ def rows_of(
         yield from lines
 
 
-def written(form: str, agent: str, task: Task, seeds: Iterable[int]) -> list[str]:
+def written(form: str, agent: str, task: Task, seeds: Sequence[int]) -> list[str]:
     """The lines of some episodes."""
     expert = Expert(agent, task)
     writer = WRITERS[form](expert.env.config, task, expert.player.name)

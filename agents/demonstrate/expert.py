@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from ..players.registry import find_player
 from ..players.scripts.script import AGENTS, get_agent
 from ..players.scripts.words import ROW_FIELDS, cells_told
 
+TOGETHER = 250  # episodes that are made at a time
 ALIKE = 1e-9  # scores that differ by no more
 
 
@@ -76,6 +77,11 @@ class Expert:
         """The environment that it plays in."""
         return self._env
 
+    def prepare(self, seeds: Sequence[int]) -> None:
+        """Make the episodes of seeds that are played next together, which takes less time; they are the same."""
+        self._env.prepare(seeds)
+        self._session.prepare(seeds)
+
     def play(self, seed: int) -> Demonstration:
         """Play an episode.
 
@@ -88,7 +94,7 @@ class Expert:
         self._session.begin(seed)
         observations, masks = [observation], [info["action_mask"]]
         actions, rewards = list[int](), list[float]()
-        calls, cells, reported = list[Call](), dict[tuple[int, int], dict[str, Any]](), list[tuple[int, int]]()
+        calls, told, reported = list[Call](), dict[str, list[Mapping[str, Any]]](), list[tuple[int, int]]()
         over = False
         while not over:
             action = int(agent.act(observation, info))
@@ -109,31 +115,42 @@ class Expert:
             if tool == SURVEY_TOOL:
                 arguments["limit"] = env.config.generator.num_days  # the action tells all dates
             if tool != SUBMIT:
-                calls.append(self._call(tool, arguments, cells))
-        rows = [{field: cells[cell][field] for field in ROW_FIELDS} for cell in reported]
-        calls.append(self._call(SUBMIT, {"rows": rows}, cells))
+                calls.append(self._call(tool, arguments, told))
+        calls.append(self._call(SUBMIT, {"rows": self._rows(reported, told)}, told))
         grade, standing = self._session.grade(), self._session.standing
         if abs(grade.score - info["score"]) > ALIKE or standing.cost != info["cost"]:
             raise RuntimeError(f"seed {seed}: the calls score {grade.score}, the actions {info['score']}")
         steps = Steps(np.array(observations), np.array(masks), np.array(actions, np.int64), np.array(rewards))
         return Demonstration(seed, calls, grade, standing.reward, steps)
 
-    def _call(self, tool: str, arguments: dict[str, Any], cells: dict[tuple[int, int], dict[str, Any]]) -> Call:
-        """Make a call, and note the cells that it tells."""
+    def _call(self, tool: str, arguments: dict[str, Any], told: dict[str, list[Mapping[str, Any]]]) -> Call:
+        """Make a call, and keep what a tool on one date has told."""
         answer = self._session.call(tool, arguments)
-        if answer.result is not None:
-            generator = self._env.config.generator
-            for cell in cells_told(from_tables(answer.result)):
-                entity = generator.catalogue.index[cell["entity_type"], cell["entity_name"]]
-                cells[generator.day_index(cell["date"]), entity] = dict(cell)
+        if answer.result is not None and "date" in answer.result:
+            told.setdefault(answer.result["date"], []).append(answer.result)
         return Call(tool, arguments, answer.text, answer.reward)
+
+    def _rows(
+        self, reported: Sequence[tuple[int, int]], told: Mapping[str, Sequence[Mapping[str, Any]]]
+    ) -> list[dict[str, Any]]:
+        """The rows of (day, entity) of cells, as the tools on their dates told them."""
+        generator = self._env.config.generator
+        cells: dict[tuple[int, int], Mapping[str, Any]] = {}
+        for day in {day for day, _ in reported}:
+            for result in told[generator.date_names[day]]:
+                for cell in cells_told(from_tables(result)):
+                    cells[day, generator.catalogue.index[cell["entity_type"], cell["entity_name"]]] = cell
+        return [{field: cells[cell][field] for field in ROW_FIELDS} for cell in reported]
 
 
 def played(
-    expert: Expert, seeds: Iterable[int], progress: Callable[[int], None] | None = None
+    expert: Expert, seeds: Sequence[int], progress: Callable[[int], None] | None = None
 ) -> Iterator[Demonstration]:
     """The episodes of seeds, one after another."""
-    for seed in seeds:
-        yield expert.play(seed)
-        if progress is not None:
-            progress(1)
+    for first in range(0, len(seeds), TOGETHER):
+        part = seeds[first : first + TOGETHER]
+        expert.prepare(part)
+        for seed in part:
+            yield expert.play(seed)
+            if progress is not None:
+                progress(1)

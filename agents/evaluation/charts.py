@@ -111,13 +111,13 @@ def draw_recall(comparison: Comparison, path: str | Path) -> None:
 
 
 def _row_names(every: dict[str, list[Line]]) -> list[tuple[str, str]]:
-    """("family", name) and ("entity", name) of the groups with expected rows in some task."""
+    """("family", name) and ("entity", name) of the groups with expected rows in some task; all if none has."""
     found: dict[tuple[str, str], bool] = {}
     for kind in ("family", "entity"):
         for line in (line for lines in every.values() for line in lines):
             for group in _groups(line, kind):
                 found[kind, group.name] = found.get((kind, group.name), False) or group.expected > 0
-    return [name for name, some in found.items() if some]
+    return [name for name, some in found.items() if some] or list(found)
 
 
 def _groups(line: Line, kind: str) -> tuple[Group, ...]:

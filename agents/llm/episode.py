@@ -12,8 +12,8 @@ from metric_tracker_env.play.actions import SUBMIT
 from metric_tracker_env.session import REMINDER
 from metric_tracker_env.tasks import Task
 
-from ..players.failures import Course, End
-from ..players.outcome import EpisodeLine, rows_of, submitted_cells
+from ..players.failures import End
+from ..players.outcome import InWords, submitted_cells
 from .card import LlmSettings
 from .faults import FAILED, Finish, RequestError
 from .journal import Begun, Journal
@@ -116,20 +116,12 @@ class Conversation:
         self.used = before.model_copy(update={"retries": retries, "waited": waited, "seconds": spent})
 
     def transcript(self, task: str | None, finish: Finish, error: str | None, adapted: tuple[str, ...]) -> Transcript:
-        """End the episode, if a limit has not let it end, with nothing submitted; and say how it went."""
+        """Say how the episode went; one that the conversation left before its end is ended, and scores 0."""
         times = {name: round(getattr(self.used, name), 3) for name in ("seconds", "waited")}
         session, used = self._session, self.used.model_copy(update=times)
-        before = session.standing
-        if not before.done:
-            session.call(SUBMIT, {"rows": []})
-        after = session.standing
-        told = {**session.grade().model_dump(), "cost": before.cost, "tool_calls": before.tool_calls}
-        seed, counted = self._attempt.seed, {"illegal": self._refused, "steps": before.steps}
         end = "refused" if finish == "calls_spent" and self._last_refused else ENDS[finish]
-        course = Course(
-            session.episode(), self._config, self._reported, session.revealed, before.cost, before.wasted, end
-        )
-        figures = EpisodeLine.of(seed, told, course, episode_return=after.reward, **counted)._asdict()
+        line, rows = InWords(self._reported, self._refused, end, self._tools).ended(session, self._attempt.seed)
+        figures = line._asdict()
         del figures["seed"]
         return Transcript(
             **self._attempt.model_dump(),
@@ -139,7 +131,7 @@ class Conversation:
             **{name: getattr(used, name) for name in Used.model_fields},
             adapted=adapted,
             figures=figures,
-            rows=tuple(rows_of(session.episode(), self._reported)),
+            rows=tuple(rows),
             tools=dict(self._tools),
             messages=tuple(self.messages),
         )

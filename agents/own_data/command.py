@@ -4,100 +4,37 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from metric_tracker_env.schema import FAMILIES, Difficulty
+from metric_tracker_env.schema import Difficulty
 
 from ..command_line import command
 from ..evaluation.leaderboard import check_writable
 from ..evaluation.report import console
-from .files import AS_IS, FIT, FITTED, HELD_OUT, HISTORY, PICTURE, FitReport, Reading, write, write_model
+from .files import AS_IS, FIT, FITTED, HELD_OUT, HISTORY, PICTURE, FitReport, write, write_model
+from .options import FitOptions
 from .picture import draw_report
-from .report import Report, ReportRow
+from .report import Report, sentence
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+DEFAULT_OPTIONS = FitOptions()
 SOMETHING = 3  # exit code of a report with something to look at
 SHOWN_DAYS = 12  # unusual days that are printed; all are in the file
 
 
-def fit(
-    source: str,
-    output: Path,
-    steps: tuple[str, ...] = (),
-    held_out_weeks: int = 12,
-    weeks: int = 4,
-    difficulty: Difficulty = "medium",
-    country: str | None = None,
-    subdivision: str | None = None,
-    ignore: tuple[str, ...] = (),
-    time: str | None = None,
-    hour: str | None = None,
-    event: str | None = None,
-    count: str | None = None,
-    unit: str | None = None,
-    timezone: str | None = None,
-    time_format: str | None = None,
-    decimal: Literal[".", ","] | None = None,
-    missing: Literal["refuse", "zero", "fill"] = "refuse",
-    duplicates: Literal["refuse", "sum", "last"] = "refuse",
-    exceeding: Literal["refuse", "keep"] = "refuse",
-    visit_gap: float | None = None,
-    since: str | None = None,
-    until: str | None = None,
-    encoding: str | None = None,
-) -> None:
+def fit(source: str, output: Path, options: FitOptions = DEFAULT_OPTIONS) -> None:
     """Read a history of your own, say what is normal in it, and write a world like it, to train on and to judge by.
 
     Args:
         source: CSV file (also gzipped), parquet file, or SQL query for DuckDB.
         output: Folder to write: fitted.toml, held_out.toml, held_out_as_is.toml, fit.json, fit.png and the history.
-        steps: Columns or events of the funnel, in its order; without it all that are nothing else.
-        held_out_weeks: Last weeks that are kept from the fit, to judge agents by.
-        weeks: Weeks of an episode, 1 to 12.
-        difficulty: How large a change must be to be seen: 5, 4 or 3 times the usual noise.
-        country: Whose public holidays are known, such as US or DE; needs the package holidays.
-        subdivision: Part of the country, such as NY or BY.
-        ignore: Days that must not be learnt from, such as 2026-03-14.
-        time: Column of dates or times; without it a usual name is looked for, as for the next four.
-        hour: Column of hours from 0 to 23, beside a column of dates.
-        event: Column of step names, in the long form and in event logs.
-        count: Column of counts, in the long form.
-        unit: Column that tells whose event it is, in event logs.
-        timezone: Time zone in which days are counted, such as Europe/Berlin.
-        time_format: How times are written, as in strptime; or unix, or unix_ms.
-        decimal: Sign before fractions; the other one then parts thousands.
-        missing: What to do about missing days and hours: refuse; zero counts them as 0; fill takes the median of
-            the nearest same weekdays.
-        duplicates: What to do about a further count of one time and step.
-        exceeding: What to do about a step with more events than the one before it.
-        visit_gap: Hours without an event after which a unit begins a new visit, in event logs.
-        since: First day to read; says that it is whole.
-        until: Last day to read; says that it is whole.
-        encoding: Of a text file that is not UTF-8.
+        options: How it is read and fitted.
     """
-    from .fit import fit as fit_folder
+    from .fit import fit_with
 
-    reading = Reading(
-        steps=steps or None,
-        time=time,
-        hour=hour,
-        event=event,
-        count=count,
-        unit=unit,
-        timezone=timezone,
-        time_format=time_format,
-        decimal=decimal,
-        missing=missing,
-        duplicates=duplicates,
-        exceeding=exceeding,
-        visit_gap=visit_gap,
-        encoding=encoding,
-    )
-    fitted = fit_folder(
-        source, output, reading, held_out_weeks, weeks, difficulty, since, until, ignore, country, subdivision
-    )
+    fitted = fit_with(options, source, output)
     report, out = fitted.report, console()
     out.print(normal_table(report))
     _print_unusual(report)
@@ -197,19 +134,3 @@ def print_report(report: Report) -> None:
         out.print(f"  explained by {row.holiday}: {sentence(row)}", markup=False, highlight=False)
     for note, times in Counter(report.notes).items():
         out.print(f"note: {note}" if times == 1 else f"note: {note} ({times} times)", markup=False)
-
-
-def sentence(row: ReportRow) -> str:
-    """A row in words."""
-    told = f"{row.date}: {FAMILIES[row.anomaly_type].label} in {row.entity_name}: "
-    if row.change is None or row.noises is None:
-        told += f"{row.observed:,.0f} events above the step before it"
-    elif row.unit == "share":
-        told += f"{row.observed:.1%} instead of {row.expected:.1%} ({row.change:+.0%}, {abs(row.noises):.0f} x noise)"
-    else:
-        told += f"{row.observed:,.0f} instead of {row.expected:,.0f} ({row.change:+.0%}, {abs(row.noises):.0f} x noise)"
-    if row.since != row.date:
-        told += f", since {row.since}"
-    if row.follows:
-        told += f"; with it {', '.join(f'{item.measure} {item.change:+.0%}' for item in row.follows)}"
-    return told

@@ -9,46 +9,16 @@ from typing import Any, Literal, Self, TypeVar
 
 from pydantic import Field, StrictInt
 
-from metric_tracker_env.history import History, read_history
 from metric_tracker_env.schema import Difficulty, StrictModel
 
 from ..command_line import how_to_install
+from .options import Reading
 
 HISTORY, LATEST = "history.npz", "latest.npz"  # what was fitted; and what was judged last
 FITTED, HELD_OUT, AS_IS = "fitted.toml", "held_out.toml", "held_out_as_is.toml"
 FIT, PICTURE, REPORTED, LOCK = "fit.json", "fit.png", "reported.json", ".lock"
 
 ModelT = TypeVar("ModelT", bound=StrictModel)
-
-
-class Reading(StrictModel):
-    """How a source is read, see ``read_history``."""
-
-    steps: tuple[str, ...] | None = None
-    time: str | None = None
-    hour: str | None = None
-    event: str | None = None
-    count: str | None = None
-    unit: str | None = None
-    timezone: str | None = None
-    time_format: str | None = None
-    decimal: Literal[".", ","] | None = None
-    missing: Literal["refuse", "zero", "fill"] = "refuse"
-    duplicates: Literal["refuse", "sum", "last"] = "refuse"
-    exceeding: Literal["refuse", "keep"] = "refuse"
-    visit_gap: float | None = None
-    encoding: str | None = None
-
-    def read(self, source: Any, since: str | None = None, until: str | None = None) -> History:
-        """Read a source; a history that was read already is taken as it is, from ``since`` to ``until``.
-
-        Raises:
-            HistoryError: if it cannot be read as it is.
-        """
-        if isinstance(source, History):
-            return source.between(since, until)
-        options: dict[str, Any] = {name: getattr(self, name) for name in type(self).model_fields}
-        return read_history(source, since=since, until=until, **options)
 
 
 class Normal(StrictModel):

@@ -27,12 +27,12 @@ from .files import (
     PICTURE,
     FitReport,
     Normal,
-    Reading,
     UnusualDay,
     toml,
     write,
     write_model,
 )
+from .options import FitOptions, Reading
 
 INCIDENTS = 3  # of an episode of the fitted world
 TRIED = 20  # episodes that are made before a configuration is written
@@ -114,6 +114,23 @@ def fit(
     )
     _write_folder(Path(output), report, learnt, fitted_history(history, whole, held_out), config, held_out_weeks)
     return Fitted(report, learnt, whole, config)
+
+
+def fit_with(options: FitOptions, source: Any, output: str | Path) -> Fitted:
+    """Fit a history by options that stand together, see ``fit``."""
+    return fit(
+        source,
+        output,
+        options.reading,
+        options.held_out_weeks,
+        options.weeks,
+        options.difficulty,
+        options.since,
+        options.until,
+        options.ignore,
+        options.country,
+        options.subdivision,
+    )
 
 
 def holidays_of(history: History, country: str | None, subdivision: str | None) -> dict[str, str]:

@@ -10,7 +10,7 @@ from pydantic import StrictInt
 from metric_tracker_env import EpisodeData
 from metric_tracker_env.fitting import HistoryFit
 from metric_tracker_env.measure import excess
-from metric_tracker_env.schema import AnomalyType, Entity, EntityType, StrictModel
+from metric_tracker_env.schema import FAMILIES, AnomalyType, Entity, EntityType, StrictModel
 
 MEASURED_IN: dict[EntityType, Literal["events a day", "share"]] = {
     "event_count": "events a day",
@@ -108,3 +108,19 @@ def _following(cell: Cell, found: HistoryFit, episode: EpisodeData, day: int) ->
         for row in rows
         if row < len(found.measures) and np.isfinite(found.deviation[day, row])
     )
+
+
+def sentence(row: ReportRow) -> str:
+    """A row in words."""
+    told = f"{row.date}: {FAMILIES[row.anomaly_type].label} in {row.entity_name}: "
+    if row.change is None or row.noises is None:
+        told += f"{row.observed:,.0f} events above the step before it"
+    elif row.unit == "share":
+        told += f"{row.observed:.1%} instead of {row.expected:.1%} ({row.change:+.0%}, {abs(row.noises):.0f} x noise)"
+    else:
+        told += f"{row.observed:,.0f} instead of {row.expected:,.0f} ({row.change:+.0%}, {abs(row.noises):.0f} x noise)"
+    if row.since != row.date:
+        told += f", since {row.since}"
+    if row.follows:
+        told += f"; with it {', '.join(f'{item.measure} {item.change:+.0%}' for item in row.follows)}"
+    return told

@@ -75,9 +75,7 @@ def watch(
         if str(history.dates[-1]) < fitted.last_date and until is None:
             what = f"the last day is {history.dates[-1]}, before that of the fit, {fitted.last_date}"
             raise HistoryError(what, value=str(history.dates[-1]), option="until")
-        found, config, near = judged_by(place, history, fitted, reported, player)
-        cells = play(player, config)
-        watched = report_of(player, found, config, cells, reported, near, days)
+        watched = judge(place, history, fitted, reported, player, days)
         fresh = dict(reported.days)
         for row in watched.report.rows:
             before = fresh.get(row.date)
@@ -86,6 +84,26 @@ def watch(
                 fresh[row.date] = ReportedDay(entities=tuple(sorted(entities)))
         write_model(place / REPORTED, Reported(days=dict(sorted(fresh.items()))))
     return watched
+
+
+def judge(
+    folder: Path, history: History, fitted: FitReport, reported: Reported, player: Player, days: int = LATEST_DAYS
+) -> Watched:
+    """Judge the last days of a history; nothing is remembered.
+
+    Args:
+        folder: To leave the weeks in that are judged.
+        history: Up to the last day that is judged.
+        fitted: What the fit found.
+        reported: What was reported so far.
+        player: Who judges.
+        days: Last days to judge, 1 to 7.
+
+    Raises:
+        ValueError: if the history is too short, or the player does not fit.
+    """
+    found, config, near = judged_by(folder, history, fitted, reported, player)
+    return report_of(player, found, config, play(player, config), reported, near, days)
 
 
 def date_of(text: str) -> dt.date:

@@ -1,4 +1,4 @@
-"""What the command line names, as a library of runs: results files, scripts, saved models, language models."""
+"""What the command line names, as a library of runs: results files, scripts, saved models, language models, books."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pydantic import JsonValue, ValidationError
 from pydantic_core import from_json
 
 from metric_tracker_env import Seal, Task
+from metric_tracker_env.books import BOOKS_FILE
 from metric_tracker_env.model import in_one_line
 from metric_tracker_env.tasks import TASKS
 from metric_tracker_env.ui.library import Board, Entry, Opened, Run
@@ -20,20 +21,22 @@ from metric_tracker_env.ui.snapshot import replay
 from ..evaluation.evaluate import Evaluation, evaluate
 from ..evaluation.report import Comparison
 from ..llm.card import is_llm_run
+from ..players.failures import WORDS
 from ..players.models.card import is_model
 from ..players.models.saved import load_model
-from ..players.outcome import Progress
-from ..players.registry import find_player
+from ..players.registry import find_player, folder_of
 from ..players.scripts.script import AGENTS
+from ..progress import Advance
 from ..replay import played
 from ..tasks import held_out_seeds
 from .boards import boards_of
 from .entries import entries_of, name_of, title_of
+from .scored import ScoredFolder
 from .transcripts import Group, Known, TranscriptFolder, same_run
 
 ALIKE = 1e-6  # scores
 Opener = Callable[[int, int], Opened]
-Kind = Literal["model", "transcripts", "results", "script"]
+Kind = Literal["model", "transcripts", "books", "results", "script"]
 
 
 class Asked(NamedTuple):
@@ -48,7 +51,8 @@ class Collection:
     """A library of runs, see ``metric_tracker_env.ui.library``.
 
     Args:
-        given: Names of scripts; paths of results files, of folders of saved models, and of runs of language models.
+        given: Names of scripts; paths of results files, of folders of saved models, of runs of language models, and of
+            the books that servers keep.
         asked: What is played by those that are named without results.
         progress: Told of the episodes that are played.
 
@@ -56,7 +60,7 @@ class Collection:
         ValueError: if one of them is none of these. A damaged one is a fault that the page tells.
     """
 
-    def __init__(self, given: Sequence[str], asked: Asked, progress: Progress | None = None) -> None:
+    def __init__(self, given: Sequence[str], asked: Asked, progress: Advance | None = None) -> None:
         self._asked, self._progress = asked, progress
         self._runs: dict[str, Run] = {}
         self._openers: dict[str, Opener] = {}
@@ -65,6 +69,7 @@ class Collection:
         self._alone: list[Evaluation] = []
         self._models: dict[str, tuple[Path, Mapping[str, JsonValue]]] = {}  # by the name of the card
         self._folders: list[TranscriptFolder] = []
+        self._scored: list[ScoredFolder] = []
         self._boards: list[Board] | None = None
         self._lock = Lock()
         kinds = [(source, kind_of(source)) for source in given]
@@ -72,6 +77,7 @@ class Collection:
         for wanted, read in (
             ("model", self._read_model),
             ("transcripts", self._read_folder),
+            ("books", self._read_books),
             ("results", self._read_results),
             ("script", self._play),
             ("model", self._play),
@@ -79,6 +85,8 @@ class Collection:
             for source, kind in kinds:
                 if kind == wanted:
                     self._tried(source, partial(read, source))
+        for books in self._scored:
+            self._tried(str(books.folder), partial(self._add_books, books))
         for folder in self._folders:
             for group in folder.groups.values():
                 self._tried(str(folder.folder), partial(self._add_group, folder, group))
@@ -92,6 +100,11 @@ class Collection:
     def faults(self) -> Sequence[str]:
         """What could not be read, each in one line."""
         return self._faults
+
+    @property
+    def failures(self) -> Mapping[str, str]:
+        """The classes of failure, see ``players.failures``."""
+        return {**WORDS}
 
     def open(self, run: str, seed: int, trial: int) -> Opened:
         """Play an episode again, and say so if another score comes of it.
@@ -139,13 +152,17 @@ class Collection:
                 self._faults.append(told)
 
     def _read_model(self, source: str) -> None:
-        model = load_model(Path(source).expanduser())
-        self._models[model.name] = Path(source).expanduser(), model.card.model_dump(mode="json")
+        folder = folder_of(source)
+        model = load_model(folder)
+        self._models[model.name] = folder, model.card.model_dump(mode="json")
 
     def _read_folder(self, source: str) -> None:
         folder = TranscriptFolder(Path(source).expanduser())
         self._folders.append(folder)
         self._faults += folder.faults
+
+    def _read_books(self, source: str) -> None:
+        self._scored.append(ScoredFolder(Path(source).expanduser(), self._asked.seal))
 
     def _read_results(self, source: str) -> None:
         text = Path(source).expanduser().read_bytes()
@@ -161,13 +178,20 @@ class Collection:
         except ValidationError as error:
             first = in_one_line(error).split("; ")[0]
             raise ValueError(f"is no comparison that this version reads: {first}") from None
-        entries = [entries_of(evaluation) for evaluation in evaluations]
+        entries = [self._entries_of(evaluation) for evaluation in evaluations]
         for evaluation, lines in zip(evaluations, entries, strict=True):
             self._add(evaluation, source, lines)
         if comparison is None:
             self._alone += evaluations
         else:
             self._compared.append((source, comparison))
+
+    def _entries_of(self, evaluation: Evaluation) -> list[Entry]:
+        """The index of an evaluation in a file, with what books know of it."""
+        for books in self._scored:
+            if books.played(evaluation):
+                return books.entries(evaluation)
+        return entries_of(evaluation)
 
     def _play(self, source: str) -> None:
         """Play the held-out episodes of the tasks, unless a results file has the model's."""
@@ -177,9 +201,33 @@ class Collection:
             return
         for task in self._asked.tasks:
             seeds = held_out_seeds(task, self._asked.episodes)
+            self._more(len(seeds))
             evaluation = evaluate(player, seeds, task, progress=self._progress, seal=self._asked.seal)
             self._alone.append(evaluation)
             self._add(evaluation, source, entries_of(evaluation))
+
+    def _more(self, episodes: int) -> None:
+        """So many episodes are about to be played."""
+        if self._progress is not None:
+            self._progress.more(episodes)
+
+    def _add_books(self, books: ScoredFolder) -> None:
+        """Enter the episodes of books, unless a results file has them all."""
+        terms = books.terms
+        whole = len(books.seeds)
+        if any(books.played(item) and len(item.episodes.seed) == whole for item in self._evaluations()):
+            return
+        if books.shut:
+            name = name_of(terms.agent, terms.task, self._runs)
+            kind, source = books.player.kind, str(books.folder)
+            entries, notes = books.as_written(), (books.shut,)
+            self._runs[name] = Run(name, terms.agent, kind, terms.task, source, entries, notes, terms.seal)
+            self._openers[name] = partial(_open_scored, books)
+            return
+        self._more(len(books.seeds))
+        evaluation = books.evaluation(self._progress)
+        self._alone.append(evaluation)
+        self._add(evaluation, str(books.folder), books.entries(evaluation))
 
     def _evaluations(self) -> Iterator[Evaluation]:
         for _, comparison in self._compared:
@@ -190,7 +238,8 @@ class Collection:
         """Enter an evaluation as a run."""
         task = title_of(evaluation.task)
         name = name_of(evaluation.agent, task, self._runs)
-        self._runs[name] = Run(name, evaluation.agent, evaluation.kind, task, source, entries)
+        told = evaluation.notes, evaluation.seal
+        self._runs[name] = Run(name, evaluation.agent, evaluation.kind, task, source, entries, *told)
         self._openers[name] = partial(self._open_evaluated, evaluation)
 
     def _open_evaluated(self, evaluation: Evaluation, seed: int, trial: int) -> Opened:
@@ -199,6 +248,9 @@ class Collection:
         Raises:
             ValueError: if who played it is not at hand.
         """
+        for books in self._scored:
+            if books.played(evaluation):
+                return books.open(seed)
         seal = self._seal_of(evaluation)
         agent, title = evaluation.agent, title_of(evaluation.task)
         if evaluation.card is None and agent in AGENTS:
@@ -249,7 +301,9 @@ class Collection:
         task = title_of(group.task if known is None or known.task is None else known.task.name)
         name = name_of(folder.card.name, task, self._runs)
         entries = folder.entries(group, known)
-        self._runs[name] = Run(name, folder.card.name, "language model", task, str(folder.folder), entries)
+        seal = None if known is None or known.seal is None else known.seal.hash
+        source = str(folder.folder)
+        self._runs[name] = Run(name, folder.card.name, "language model", task, source, entries, seal=seal)
         self._openers[name] = partial(self._open_told, folder, group, known)
         evaluation = None if known is None else folder.evaluation(group, known)
         if evaluation is not None:
@@ -269,6 +323,10 @@ class Collection:
         return folder.open(group, known, (seed, trial))
 
 
+def _open_scored(books: ScoredFolder, seed: int, _: int) -> Opened:
+    return books.open(seed)
+
+
 def _is_of(evaluation: Evaluation, name: str, card: Mapping[str, JsonValue]) -> bool:
     """Whether an evaluation is of the player with a card."""
     return evaluation.agent == name and evaluation.card == card
@@ -280,16 +338,18 @@ def kind_of(source: str) -> Kind:
     Raises:
         ValueError: if it stands for nothing.
     """
-    path = Path(source).expanduser()
     if source in AGENTS:
         return "script"
+    path = folder_of(source)
     if path.is_file():
         return "results"
     if path.is_dir() and is_llm_run(path):
         return "transcripts"
     if path.is_dir() and is_model(path):
         return "model"
+    if (path / BOOKS_FILE).is_file():
+        return "books"
     raise ValueError(
-        f"run {source!r} is not one of {list(AGENTS)}, no results file, and not the folder of a saved model or of a "
-        "run with a language model"
+        f"run {source!r} is not one of {list(AGENTS)}, no results file, and not the folder of a saved model, of a run "
+        "with a language model, or of the books that a server keeps"
     )

@@ -11,8 +11,10 @@ from ..evaluation.report import console
 from ..progress import progress_bar
 from ..tasks import held_out_seeds, task_of
 from .collection import Asked, Collection, kind_of
+from .my_data import Workshop
 
 PORT = 8050
+MB, MOST_MB = 1_000_000, 1_000
 
 
 def page(
@@ -25,11 +27,14 @@ def page(
     episodes: int = 20,
     max_sessions: int = 64,
     seal: Path | None = None,
+    data: Path | None = None,
+    max_upload_mb: int = 64,
 ) -> None:
-    """Serve the page: play, watch runs, compare them, and their leaderboard.
+    """Serve the page: play, watch runs, compare them, their leaderboard, and a history of one's own.
 
     Args:
-        runs: Names of scripts; results files, as compare.json; folders of saved models and of language models.
+        runs: Names of scripts; results files, as compare.json; folders of saved models, of language models, and of
+            the books that servers keep.
         port: To listen on; 0 takes a free one.
         host: Address to listen on; 0.0.0.0 lets other machines in.
         allow_host: Further names by which browsers reach the server.
@@ -39,6 +44,8 @@ def page(
         episodes: Held-out episodes that these play.
         max_sessions: Visitors at once.
         seal: Of sealed episodes: file of the secret, or "env" for the variable METRIC_TRACKER_SEAL.
+        data: Folder whose files visitors may read in My data, beside those that they upload.
+        max_upload_mb: Megabytes of a file that a visitor uploads there.
     """
     try:
         from metric_tracker_env.serve import command_line, gate
@@ -47,6 +54,7 @@ def page(
     except ImportError as error:
         raise SystemExit(f"the page: {error}; {how_to_install('ui')}") from None
     check_whole("port", port, 0, command_line.MAX_PORT)
+    check_whole("max_upload_mb", max_upload_mb, 1, MOST_MB)
     if not tasks:
         raise ValueError("tasks is empty; name at least one task")
     chosen = [task_of(task) for task in tasks]
@@ -54,15 +62,19 @@ def page(
         held_out_seeds(task, episodes)
     limits, token = ServeLimits(max_sessions=max_sessions), gate.token_of(token_file)
     hosts = command_line.names_of(host, allow_host)
-    playing = sum(kind_of(run) in ("script", "model") for run in runs)
-    with progress_bar(playing * len(chosen) * episodes) as advance:
+    models = [run for run in runs if kind_of(run) == "model"]  # what is nothing is refused before anything is played
+    own = Workshop(max_upload_mb * MB, data, models)
+    with progress_bar(0) as advance:
         advance.describe("reading and playing")
         library = Collection(runs, Asked(chosen, episodes, Seal.of(seal)), advance)
     screen = console()
     for fault in library.faults:
         screen.print(f"not read: {fault}", markup=False, soft_wrap=True)
+    for run in library.runs:
+        for note in run.notes:
+            screen.print(f"{run.agent}, {run.task}: {note}", markup=False, soft_wrap=True)
     held = sum(len(run.entries) for run in library.runs)
     screen.print(f"{len(library.runs):,} runs with {held:,} episodes", markup=False)
-    app = page_app(tasks[0], limits, hosts, token, library)
+    app = page_app(tasks[0], limits, hosts, token, library, own)
     screen.print(f"the page is at http://{host}:{port}/", markup=False, soft_wrap=True)
     command_line.run(app, limits, host, port)

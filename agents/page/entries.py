@@ -71,6 +71,7 @@ def entries_of(evaluation: Evaluation) -> list[Entry]:
                 calls=episodes.steps[place],
                 refused=episodes.illegal[place],
                 rows=fates_of(found[place], names),
+                failure=episodes.failure[place],
             )
         )
         trials[seed] += 1

@@ -24,8 +24,9 @@ from ..llm.journal import JOURNALS, read_journal
 from ..llm.run import TRANSCRIPTS_FILE
 from ..llm.transcript import Briefing, Figures, Transcript, line_of
 from ..players.outcome import EpisodeLine, Row
+from .calls import Played
 from .entries import entity_names, fates_of, title_of
-from .retelling import Played, Teller
+from .retelling import Teller
 
 Key = tuple[int, int]  # seed and trial
 
@@ -137,12 +138,12 @@ class TranscriptFolder:
             ValueError: if there is none, it is damaged, or it is not what is answered today.
         """
         title = title_of(None if played.task is None else played.task.name)
-        what = Played(self.card.name, title, played.config, played.seal, self.card.settings.schemas)
+        what, mode = Played(self.card.name, title, played.config, played.seal), self.card.settings.schemas
         if key in group.begun:
             begun = read_journal(group.begun[key])
             if begun is None:
                 raise ValueError(f"seed {key[0]}: the episode has ended since the page was started; start it again")
-            return Teller(what, key[0]).tell(begun.messages, None)
+            return Teller(what, key[0], mode).tell(begun.messages, None)
         placed = group.finished[key]
         with self.path.open("rb") as file:
             file.seek(placed.offset)
@@ -151,7 +152,7 @@ class TranscriptFolder:
             transcript = Transcript.model_validate_json(line)
         except ValidationError as error:
             raise ValueError(f"{str(self.path)!r}: seed {key[0]} is no transcript: {in_one_line(error)}") from None
-        opened = Teller(what, key[0]).tell(transcript.messages, transcript.finish)
+        opened = Teller(what, key[0], mode).tell(transcript.messages, transcript.finish)
         return opened._replace(note="" if transcript.error is None else f"{transcript.finish}: {transcript.error}")
 
     @property
@@ -219,4 +220,5 @@ def _entry(head: Head, names: Sequence[str]) -> Entry:
         refused=line.illegal,
         rows=fates_of(head.rows, names),
         end="" if head.finish == "submitted" else head.finish,
+        failure=line.failure,
     )

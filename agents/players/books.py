@@ -7,7 +7,7 @@ scores 0, and so does one that was never begun.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,9 @@ from metric_tracker_env.play.actions import SUBMIT
 from metric_tracker_env.scoring import Grade
 
 from .failures import Course, End
-from .outcome import EpisodeLine, Played, Progress, Row, rows_of, submitted_cells
+from .outcome import NOTHING_SCORED, EpisodeLine, Played, Progress, Row, rows_of, submitted_cells
 from .player import Assignment, PlaysAnything, PlaysForNothing
 from .registry import register_folder
-
-NOTHING_SCORED = dict.fromkeys(("score", "f1", "precision", "recall"), 0.0)
 
 
 @register_folder(BOOKS_FILE)
@@ -51,6 +49,11 @@ class BooksRun(PlaysForNothing, PlaysAnything):
     def card(self) -> Terms:
         """The terms."""
         return self._record.terms
+
+    @property
+    def episodes(self) -> Sequence[ScoredEpisode]:
+        """Those that were begun, in order."""
+        return self._record.episodes
 
     def check(self, config: EnvConfig) -> None:
         """Refuse another configuration than that of the terms; the view and the kind of reward reach no tool.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -15,15 +15,18 @@ from metric_tracker_env import (
     MetricSubmissionRow,
     MetricTrackerEnv,
     MetricTrackerVectorEnv,
+    Session,
 )
-from metric_tracker_env.play.actions import ActionTable, Day, Op
+from metric_tracker_env.play.actions import SUBMIT, ActionTable, Day, Op
 from metric_tracker_env.schema import ANOMALY_TYPES
 from metric_tracker_env.session.evidence import Evidence
 from metric_tracker_env.submission import check_rows
 
-from .failures import Course, Failure
+from .failures import Course, End, Failure
 
 Progress = Callable[[int], None]  # called with the number of episodes just played
+# Of an episode in words that was left before its end, though there may have been nothing to find in it.
+NOTHING_SCORED = dict.fromkeys(("score", "f1", "precision", "recall"), 0.0)
 
 
 class Fate(IntEnum):
@@ -96,6 +99,29 @@ class Played(NamedTuple):
             tuple(note for part in found for note in part.notes),
             tuple(actions for part in found for actions in part.actions),
         )
+
+
+class InWords(NamedTuple):
+    """How an episode went that was played by calling tools by name."""
+
+    reported: Sequence[tuple[int, int]]  # (day, entity) of the rows that were handed in
+    refused: int  # calls
+    end: End
+    tools: Counter[str]  # calls that were not refused
+
+    def ended(self, session: Session, seed: int) -> tuple[EpisodeLine, list[Row]]:
+        """Say how the episode went; one that was left before its end is ended, and scores 0."""
+        before = session.standing
+        if not before.done:
+            session.call(SUBMIT, {"rows": []})
+        episode, told = session.episode(), session.grade().model_dump()
+        told |= {"cost": before.cost, "tool_calls": before.tool_calls}
+        course = Course(episode, session.config, self.reported, session.revealed, before.cost, before.wasted, self.end)
+        reward = session.standing.reward
+        if not before.done:
+            told, reward = told | NOTHING_SCORED, before.reward
+        counted = {"illegal": self.refused, "steps": before.steps, "episode_return": reward}
+        return EpisodeLine.of(seed, told, course, **counted), rows_of(episode, self.reported)
 
 
 class Reports:

@@ -9,7 +9,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import IO, Protocol, cast
@@ -104,6 +104,12 @@ class CsvFile:
         with self._rows() as reader:
             lines = (reader.line_num for _ in filled(reader))
             return next(islice(lines, place + 1, None))  # the first filled row holds the names
+
+    def numbered(self) -> Iterator[tuple[int, list[str]]]:
+        """Every row, the header's too, with the line on which it ends."""
+        with self._rows() as reader:
+            for row in filled(reader):
+                yield reader.line_num, row
 
     def _sample(self) -> bytes:
         """The first bytes of the content, unpacked; what is known to be no table in text is refused."""
@@ -223,3 +229,18 @@ def guess_encoding(sample: bytes) -> str:
 def filled(rows: Iterable[list[str]]) -> Iterator[list[str]]:
     """The rows that hold anything."""
     return filter(any, rows)
+
+
+def rows_near(path: Path, row: int, encoding: str | None = None, beside: int = 2) -> list[tuple[int, list[str]]]:
+    """The rows of a text file around a line, each with its line as an editor counts it; the header comes first.
+
+    Rows that cannot be read are left out, so that a damaged file has what stands before the damage.
+    """
+    found: list[tuple[int, list[str]]] = []
+    with suppress(HistoryError):
+        for line, cells in CsvFile(RawFile(path), encoding).numbered():
+            if not found or abs(line - row) <= beside:
+                found.append((line, cells))
+            if line > row + beside:
+                break
+    return found

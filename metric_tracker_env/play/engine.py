@@ -171,6 +171,10 @@ class Engine:
         self._supply.configure(config)
         self.config = self._play.config = config
 
+    def prepare(self, seeds: Sequence[int]) -> None:
+        """See ``EpisodeSupply.prepare``; what is played is the same."""
+        self._supply.prepare(seeds)
+
     @property
     def seal(self) -> Seal | None:
         """Of the episodes; None for public ones."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from metric_tracker_env.play.items import items
 from metric_tracker_env.seal import Seal
 from metric_tracker_env.world.episode import EpisodeData, make_episode
 from metric_tracker_env.world.layer import NOTHING, Layer
-from metric_tracker_env.world.rng import KeyStream
+from metric_tracker_env.world.rng import KeyStream, episode_keys
 from metric_tracker_env.world.source import CHUNK, EpisodeBatch, EpisodeSource
 
 RATIO_CLIP = 5.0  # thresholds; observed deviations are clipped here
@@ -143,6 +144,29 @@ def _packed(ratios: np.ndarray) -> np.ndarray:
     return np.clip(scaled, -RATIO_CLIP * RATIO_SCALE, RATIO_CLIP * RATIO_SCALE, out=scaled).astype(np.int16)
 
 
+class Prepared:
+    """The first episodes of some seeds, made together, to be dealt one by one in any order.
+
+    Args:
+        source: Of episodes whose incidents are drawn.
+        seeds: One an episode.
+        seal: Of the episodes; None for public ones.
+
+    Raises:
+        GenerationError: if one of them cannot be made.
+    """
+
+    def __init__(self, source: EpisodeSource, seeds: Sequence[int], seal: Seal | None = None) -> None:
+        self.source = source
+        self.places = {seed: place for place, seed in enumerate(dict.fromkeys(seeds))}
+        self._batch = source.generate(episode_keys(list(self.places), seal=seal))
+        self.data = LaneData.of(source, self._batch)
+
+    def episode(self, name: EpisodeConfig) -> EpisodeData:
+        """One of them, with its truth."""
+        return EpisodeData(self.source.config, name, self._batch.take(np.array([self.places[name.seed]])), [])
+
+
 class Played(NamedTuple):
     """Which episodes are or were played, from which each can be made again; (n,) each."""
 
@@ -150,6 +174,7 @@ class Played(NamedTuple):
     number: np.ndarray  # int64, which episode of the stream
     made_by: np.ndarray  # EpisodeSource
     seal: Seal | None = None
+    prepared: Prepared | None = None  # where some of them may lie
 
     def name(self, place: int) -> EpisodeConfig:
         """The configuration that names one of them."""
@@ -159,7 +184,10 @@ class Played(NamedTuple):
     def episode(self, place: int) -> EpisodeData:
         """One of them, made again, with its truth."""
         source: EpisodeSource = self.made_by[place]
-        return make_episode(source, self.name(place), self.seal, COMPANY if drawn(source) else 1)
+        name, ready = self.name(place), self.prepared
+        if ready is not None and source is ready.source and name.number == 0 and name.seed in ready.places:
+            return ready.episode(name)
+        return make_episode(source, name, self.seal, COMPANY if drawn(source) else 1)
 
 
 class SupplyState(NamedTuple):
@@ -196,6 +224,7 @@ class EpisodeSupply:
         self._ahead = self._none  # episode n of a lane lies in place n % ring of the lane's own ring
         self._left = np.zeros(self._lanes, np.int64)  # episodes made ahead for each lane, from the next one on
         self._batch = 0  # a refill makes a multiple of as many episodes; 0 for just those that are asked for
+        self._prepared: Prepared | None = None
 
     def _room(self, episodes: int) -> LaneData:
         return LaneData.empty(episodes, self._config.generator)
@@ -229,6 +258,18 @@ class EpisodeSupply:
         self._source = EpisodeSource(config.generator, config.episode_config())
         self._config = config
         self._left[:] = 0  # what was made ahead is not what is wanted now
+        self._prepared = None
+
+    def prepare(self, seeds: Sequence[int]) -> None:
+        """Make the first episodes of seeds together, which are then dealt in no time; those of before are forgotten.
+
+        Where the incidents of an episode are not drawn, or one episode cannot be made, nothing is prepared: each is
+        made when it is dealt.
+        """
+        self._prepared = None
+        if drawn(self._source):
+            with suppress(GenerationError):
+                self._prepared = Prepared(self._source, seeds, self.seal)
 
     def source(self, changes: dict[str, object]) -> EpisodeSource | None:
         """The source of episodes with changed options; None for none.
@@ -270,7 +311,7 @@ class EpisodeSupply:
             if special is not None:
                 self.data.put(lanes, *self._specials(lanes, special))
                 self._left[lanes] = np.maximum(self._left[lanes], 1)  # the configured one is passed over
-            else:
+            elif not self._deal_prepared(lanes, seeds):
                 if not self._left[at].all():
                     self._refill(lanes)
                 self.data.put(at, self._ahead, self._places(at, self._next[at]))
@@ -281,6 +322,18 @@ class EpisodeSupply:
         self._made_by[at] = self._source if special is None else special
         self._next[at] += 1
         self._left[at] -= 1
+
+    def _deal_prepared(self, lanes: np.ndarray, seeds: Sequence[int | None] | None) -> bool:
+        """Give lanes the episodes that were prepared for their seeds, if all were."""
+        ready = self._prepared
+        if ready is None or seeds is None or len(seeds) < len(lanes):
+            return False
+        places = [-1 if seed is None else ready.places.get(seed, -1) for seed in seeds]
+        if min(places) < 0:
+            return False
+        self.data.put(lanes, ready.data, np.array(places))
+        self._left[lanes] = 1  # the episode is one of the stream, and the next one is not made yet
+        return True
 
     def _restart(self, given: list[tuple[int, int]]) -> None:
         """Start the streams of some lanes anew, in copies; what was made ahead for them is dropped."""
@@ -341,7 +394,8 @@ class EpisodeSupply:
 
     def played(self, lanes: np.ndarray) -> Played:
         """The episodes that lanes play."""
-        return Played(self._streams.seeds[lanes], self._next[lanes] - 1, self._made_by[lanes], self.seal)
+        streams = self._streams
+        return Played(streams.seeds[lanes], self._next[lanes] - 1, self._made_by[lanes], self.seal, self._prepared)
 
     def name(self, lane: int) -> tuple[int, int]:
         """Seed and number of the episode that a lane plays."""

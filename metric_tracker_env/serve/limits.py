@@ -9,7 +9,7 @@ import asyncio
 import json
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from pydantic import Field, StrictInt
@@ -174,10 +174,18 @@ class LimitsMiddleware:
         app: The ASGI application.
         limits: The limits.
         clock: Seconds; the event loop's unless given.
+        body_limits: Largest body of a request to a path, where it is another than that of the limits.
     """
 
-    def __init__(self, app: App, limits: ServeLimits, clock: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self,
+        app: App,
+        limits: ServeLimits,
+        clock: Callable[[], float] | None = None,
+        body_limits: Mapping[str, int] | None = None,
+    ) -> None:
         self._app, self._limits, self._clock = app, limits, clock
+        self._body_limits = dict(body_limits or {})
         self._rate = RateLimit(limits.requests_per_second, limits.request_burst)
         self._websockets = 0  # that are open
 
@@ -200,7 +208,7 @@ class LimitsMiddleware:
         if wait > 0.0:
             await send_error(send, 429, "too_many_requests", f"too many requests; try again in {wait:.2f} s", wait)
             return
-        most = self._limits.max_body_bytes
+        most = self._body_limits.get(str(scope.get("path")), self._limits.max_body_bytes)
         declared = declared_length(scope)
         if declared is not None and declared > most:
             await send_error(send, 413, "body_too_large", f"the body has {declared} bytes; at most {most} are allowed")

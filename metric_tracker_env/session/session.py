@@ -117,8 +117,8 @@ class Session:
             chosen = get_task(task)
             config, engine = build_config(None, chosen.config, self._options), None
         anew = None if seed is None else int(seed)
-        if engine is None:
-            engine = Engine(config, 1, self._seal)
+        if engine is None or self._round is None:
+            engine = Engine(config, 1, self._seal) if engine is None else engine
             anew = fresh_seed() if anew is None else anew
         source = engine.source(options)
         played = build_config(config=config, options=options)
@@ -130,6 +130,18 @@ class Session:
         self._brief = brief(played, chosen)
         self._round = Round(engine, self._names_episodes)
         return self._brief
+
+    def prepare(self, seeds: Sequence[int]) -> None:
+        """Make the first episodes of seeds together, for many ``begin`` to come; see ``MetricTrackerEnv.prepare``.
+
+        Raises:
+            ValueError: for a bad seed; nothing has changed then.
+        """
+        for seed in seeds:
+            check_seed(seed)
+        if self._engine is None:
+            self._engine = Engine(self._config, 1, self._seal)
+        self._engine.prepare([int(seed) for seed in seeds])
 
     def call(self, tool: str, arguments: Mapping[str, object], positional: Sequence[object] = ()) -> Answer:
         """Call a tool or ``submit`` by name, as a language model does.

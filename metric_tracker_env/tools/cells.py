@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,7 +25,7 @@ UNITS: dict[EntityType, str] = {
 
 def comparison(view: MetricView, day: int, entity: int) -> Comparison:
     """One cell: its row, threshold, ratio and whether it is flagged."""
-    row: dict[str, Any] = view.row(day, entity).model_dump()
+    row = view.fields(day, entity)
     flagged = bool(view.flagged[entity, day])
     if not flagged:
         row["anomaly_type"] = NORMAL

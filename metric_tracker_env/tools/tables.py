@@ -33,6 +33,7 @@ SAID_BEFORE: dict[type[StrictModel], tuple[str, ...]] = {  # by the brief, and o
     SeasonalComparison: ("entity_name", "observed_value"),
 }  # fmt: skip
 EMPTY: tuple[object, ...] = (None, "", [])
+PLAIN = (str, int, type(None))  # what is told as it is
 
 
 def in_tables(result: StrictModel) -> dict[str, Any]:
@@ -65,16 +66,22 @@ def from_tables(told: Mapping[str, Any]) -> dict[str, Any]:
 
 def _said(model: StrictModel) -> dict[str, Any]:
     """The fields of a model that nothing has said before."""
-    said = {name: value for name, value in model if name not in SAID_BEFORE.get(type(model), ())}
-    return said | {"ratio": round(said["ratio"], RATIO_DECIMALS)} if "ratio" in said else said
+    said = dict(vars(model))  # the fields in their order; no model here has others
+    for name in SAID_BEFORE.get(type(model), ()):
+        del said[name]
+    if "ratio" in said:
+        said["ratio"] = round(said["ratio"], RATIO_DECIMALS)
+    return said
 
 
 def _told(value: object, inherited: Mapping[str, str]) -> Any:
     """A field of a result."""
-    if isinstance(value, StrictModel):
-        return {name: _told(item, {}) for name, item in _said(value).items() if inherited.get(name) != item}
+    if isinstance(value, PLAIN):
+        return value
     if isinstance(value, float):
         return int(value) if value.is_integer() else value
+    if isinstance(value, StrictModel):
+        return {name: _told(item, {}) for name, item in _said(value).items() if inherited.get(name) != item}
     if not isinstance(value, tuple):
         return value
     if not value or not isinstance(value[0], StrictModel | MetricRecord):
@@ -113,7 +120,9 @@ def _flat(record: StrictModel) -> dict[str, Any]:
     """The fields of a record; those of one inside of it by both names, as in "severity.high"."""
     found: dict[str, Any] = {}
     for name, value in _said(record).items():
-        if isinstance(value, StrictModel):
+        if isinstance(value, PLAIN):
+            found[name] = value
+        elif isinstance(value, StrictModel):
             found |= {f"{name}.{inner}": item for inner, item in _flat(value).items()}
         else:
             found[name] = _told(value, {})
@@ -148,7 +157,9 @@ def _record(row: Sequence[Any], columns: Sequence[str], shared: Mapping[str, Any
     """A row of a table as an object."""
     record: dict[str, Any] = dict(shared)
     for place, name in enumerate(columns):
-        item = _records(row[place] if place < len(row) else None, {}, None)
+        item = row[place] if place < len(row) else None
+        if isinstance(item, dict):
+            item = _records(item, {}, None)
         outer, _, inner = name.partition(".")
         if inner:
             record.setdefault(outer, {})[inner] = item

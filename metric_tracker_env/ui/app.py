@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import secrets
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 from pydantic import Field, StrictBool, StrictInt, StrictStr, ValidationError
@@ -25,13 +21,14 @@ from metric_tracker_env.serve.limits import App, LimitsMiddleware, ServeLimits
 from metric_tracker_env.serve.ready import readiness
 from metric_tracker_env.ui.library import Library
 from metric_tracker_env.ui.options import RefusedError, options_form
+from metric_tracker_env.ui.own_data import VIEW, OwnData, OwnDataRoutes
 from metric_tracker_env.ui.snapshot import snapshot
 from metric_tracker_env.ui.visitor import Visitor
+from metric_tracker_env.ui.visitors import Visitors, loop_time
 from metric_tracker_env.ui.watching import VIEWS, library_routes
 
 STATIC = Path(__file__).parent / "static"
 COOKIE = "metric_tracker_visitor"
-KEPT_SECONDS = 6 * 3600.0  # without a request, after which a visitor's episode may be forgotten
 # Everything that the page uses comes from this server.
 POLICY = "; ".join(
     (
@@ -74,42 +71,13 @@ class Nothing(StrictModel):
     """A request that says no more than its route."""
 
 
-class Visitors:
-    """The episodes of all visitors; those who were silent for longest are forgotten first."""
-
-    def __init__(self, task: str, limits: ServeLimits) -> None:
-        self._task, self._most = task, limits.max_sessions
-        self._held: OrderedDict[str, tuple[Visitor, Lock, float]] = OrderedDict()
-        self._lock = Lock()
-
-    def __len__(self) -> int:
-        return len(self._held)
-
-    def of(self, token: str | None, now: float) -> tuple[str, Visitor, Lock]:
-        """The visitor of a cookie, or a new one; ``now`` in seconds of a clock that does not go back."""
-        with self._lock:
-            known = None if token is None else self._held.pop(token, None)
-            if known is None:
-                token = secrets.token_urlsafe(24)
-                known = (Visitor(self._task), Lock(), now)
-            assert token is not None
-            self._held[token] = (known[0], known[1], now)
-            while len(self._held) > self._most or next(iter(self._held.values()))[2] < now - KEPT_SECONDS:
-                self._held.popitem(last=False)
-            return token, known[0], known[1]
-
-
-def loop_time() -> float:
-    """Seconds of the clock of the running event loop."""
-    return asyncio.get_running_loop().time()
-
-
 def page_app(
     task: str,
     limits: ServeLimits,
     hosts: Iterable[str] = (),
     token: str | None = None,
     library: Library | None = None,
+    own: OwnData | None = None,
 ) -> App:
     """The ASGI application.
 
@@ -119,10 +87,12 @@ def page_app(
         hosts: Names and addresses that it is reached by, beside those of the loopback; see ``Gate``.
         token: What requests must show; see ``Gate``.
         library: Runs to watch and compare; None serves Play alone.
+        own: Takes visitors' own data; None has no such view.
     """
     headers = {"content-security-policy": POLICY, "cache-control": "no-cache"}
-    views = {"Play": "/", **({} if library is None else VIEWS)}
-    visitors = Visitors(task, limits)
+    views = {"Play": "/", **({} if library is None else VIEWS), **({} if own is None else VIEW)}
+    visitors: Visitors[Visitor] = Visitors(lambda: Visitor(task), limits.max_sessions)
+    desks = None if own is None else OwnDataRoutes(own, headers)
 
     def answer(request: Request, now: float, tell: Callable[[Visitor], dict[str, Any]]) -> Response:
         cookie, visitor, lock = visitors.of(request.cookies.get(COOKIE), now)
@@ -184,5 +154,9 @@ def page_app(
         Route("/api/truth", acting(Nothing, lambda v, _: v.look_at_truth()), methods=["POST"]),
         Mount("/static", StaticFiles(directory=STATIC)),
         *([] if library is None else library_routes(library, headers)),
+        *([] if desks is None else desks.routes),
     ]
-    return Gate(LimitsMiddleware(Starlette(routes=routes), limits), hosts, token)
+    if desks is None:
+        return Gate(LimitsMiddleware(Starlette(routes=routes), limits), hosts, token)
+    app = Starlette(routes=routes, lifespan=desks.lifespan)
+    return Gate(LimitsMiddleware(app, limits, body_limits=desks.body_limits), hosts, token)

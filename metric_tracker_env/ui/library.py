@@ -5,13 +5,12 @@ The page knows this protocol alone; who has played, and how it is played again, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 from metric_tracker_env.schema import FAMILIES, AnomalyType, StrictModel
 
 Fate = Literal["missed", "matched", "extra"]
-Order = Literal["seed", "worst", "best", "dearest"]
 
 
 class RowFate(NamedTuple):
@@ -29,11 +28,12 @@ class Entry(NamedTuple):
     trial: int  # of this seed in this run, from 0
     score: float | None  # None of an episode that is still played
     f1: float | None
-    cost: int  # budget units
+    cost: int | None  # budget units; None where that is not known
     calls: int
     refused: int  # of the calls
     rows: tuple[RowFate, ...]
     end: str = ""  # how it ended, where that is not by a submission
+    failure: str = ""  # its class, one of ``Library.failures``; empty where that is not known
 
     @property
     def words(self) -> list[str]:
@@ -60,6 +60,8 @@ class Run(NamedTuple):
     task: str
     source: str  # as it was named to the command
     entries: Sequence[Entry]
+    notes: Sequence[str] = ()  # what a reader should be told besides, each in one line
+    seal: str | None = None  # hash of the seal that made the episodes; None for public ones
 
 
 class Said(NamedTuple):
@@ -133,6 +135,14 @@ class Library(Protocol):
         """What could not be read, each in one line."""
         ...
 
+    @property
+    def failures(self) -> Mapping[str, str]:
+        """The classes of failure, and what each means, as the end of "the episode ...".
+
+        An episode in which nothing failed has a class as well; the others come by how much they weigh.
+        """
+        ...
+
     def open(self, run: str, seed: int, trial: int) -> Opened:
         """Play an episode again.
 
@@ -148,52 +158,3 @@ class Library(Protocol):
             ValueError: if there is nothing to compare.
         """
         ...
-
-
-class Wanted(StrictModel):
-    """What of the index is asked for; None means all."""
-
-    agent: str | None = None
-    task: str | None = None
-    seed: int | None = None
-    fate: Literal["missed", "extra", "flawless", "refused", "unfinished"] | None = None
-    family: AnomalyType | None = None
-    entity: str | None = None
-    order: Order = "seed"
-
-
-def chosen(runs: Sequence[Run], wanted: Wanted) -> list[tuple[Run, Entry]]:
-    """The episodes that are asked for, in the order that is asked for; by seed, those of one seed stand together."""
-    found = list(_matching(runs, wanted))
-    if wanted.order == "seed":
-        place = {run.name: number for number, run in enumerate(runs)}
-        found.sort(key=lambda item: (item[0].task, item[1].seed, place[item[0].name], item[1].trial))
-    elif wanted.order == "dearest":
-        found.sort(key=lambda item: -item[1].cost)
-    else:
-        sign = 1 if wanted.order == "worst" else -1
-        found.sort(key=lambda item: sign * (-1.0 if item[1].score is None else item[1].score))
-    return found
-
-
-def _matching(runs: Sequence[Run], wanted: Wanted) -> Iterator[tuple[Run, Entry]]:
-    for run in runs:
-        if wanted.agent not in (None, run.agent) or wanted.task not in (None, run.task):
-            continue
-        for entry in run.entries:
-            if wanted.seed in (None, entry.seed) and _fits(entry, wanted):
-                yield run, entry
-
-
-def _fits(entry: Entry, wanted: Wanted) -> bool:
-    """Whether an episode has the rows that are asked for: of the family and the entity, and with the fate."""
-    rows = [row for row in entry.rows if wanted.family in (None, row.family) and wanted.entity in (None, row.entity)]
-    if (wanted.family or wanted.entity) and not rows:
-        return False
-    if wanted.fate in ("missed", "extra"):
-        return any(row.fate == wanted.fate for row in rows)
-    if wanted.fate == "flawless":
-        return entry.score is not None and not entry.end and all(row.fate == "matched" for row in rows)
-    if wanted.fate == "refused":
-        return entry.refused > 0
-    return wanted.fate is None or bool(entry.end)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import Field, ValidationError
 from starlette.concurrency import run_in_threadpool
@@ -17,7 +17,8 @@ from starlette.routing import Route
 
 from metric_tracker_env.model import in_one_line
 from metric_tracker_env.schema import FAMILIES, StrictModel
-from metric_tracker_env.ui.library import Entry, Library, Opened, Run, Wanted, chosen
+from metric_tracker_env.ui.choosing import Choice, Counts, Wanted, episode_of
+from metric_tracker_env.ui.library import Entry, Library, Opened, Run
 
 STATIC = Path(__file__).parent / "static"
 VIEWS = {"Watch": "/watch", "Compare": "/compare", "Leaderboard": "/leaderboard"}
@@ -63,31 +64,50 @@ class Shelf:
             return found
 
 
+class Chosen(NamedTuple):
+    """What a filter leaves."""
+
+    lines: list[tuple[Run, Entry]]
+    scores: dict[tuple[str, str, int], list[float | None]]  # of each episode, see ``episode_of``
+    counts: Counts
+
+
 class Index:
     """The lines of the index; what was asked for last is kept, so that its further parts come at once."""
 
     def __init__(self, library: Library) -> None:
-        self._library = library
+        self._library, self._choice = library, Choice(library.runs)
         self._found = lru_cache(maxsize=ASKED_LAST)(self._choose)
 
     def part(self, asked: Lines) -> dict[str, Any]:
-        """A part of the index, and how many lines there are."""
+        """A part of the index, how many lines there are, and how many other filters would leave.
+
+        Raises:
+            ValueError: for a class of failure that there is not.
+        """
         wanted = Wanted.model_validate(asked.model_dump(include=set(Wanted.model_fields)))
-        found, scores = self._found(wanted)  # pyright: ignore[reportArgumentType] - a frozen model can be hashed
-        part = found[asked.offset : asked.offset + asked.limit]
+        if wanted.failure not in (None, *self._library.failures):
+            raise ValueError(f"failure {wanted.failure!r} is not one of {list(self._library.failures)}")
+        found = self._found(wanted)  # pyright: ignore[reportArgumentType] - a frozen model can be hashed
+        part = found.lines[asked.offset : asked.offset + asked.limit]
         return {
-            "total": len(found),
-            "seeds": len(scores),
-            "lines": [line_of(run, entry, scores[run.task, entry.seed]) for run, entry in part],
+            "total": len(found.lines),
+            "seeds": len(found.scores),
+            "counts": found.counts,
+            "lines": [line_of(run, entry, found.scores[episode_of(run, entry)]) for run, entry in part],
         }
 
-    def _choose(self, wanted: Wanted) -> tuple[list[tuple[Run, Entry]], dict[tuple[str, int], list[float | None]]]:
-        """The episodes that are asked for, and the scores of each seed of a task."""
-        found = chosen(self._library.runs, wanted)
-        scores: dict[tuple[str, int], list[float | None]] = {}
-        for run, entry in found:
-            scores.setdefault((run.task, entry.seed), []).append(entry.score)
-        return found, scores
+    def alike(self, run: Run, seed: int) -> list[tuple[Run, Entry]]:
+        """All who played the episode of a run."""
+        found = self._choice.lines(Wanted(task=run.task, seed=seed))
+        return [(other, entry) for other, entry in found if other.seal == run.seal]
+
+    def _choose(self, wanted: Wanted) -> Chosen:
+        scores: dict[tuple[str, str, int], list[float | None]] = {}
+        lines = self._choice.lines(wanted)
+        for run, entry in lines:
+            scores.setdefault(episode_of(run, entry), []).append(entry.score)
+        return Chosen(lines, scores, self._choice.counts(wanted))
 
 
 def library_routes(library: Library, headers: Mapping[str, str]) -> list[Route]:
@@ -126,7 +146,7 @@ def library_routes(library: Library, headers: Mapping[str, str]) -> list[Route]:
         Route("/leaderboard", document("leaderboard.html")),
         Route("/api/runs", telling(StrictModel, lambda _: runs_of(library))),
         Route("/api/index", telling(Lines, index.part)),
-        Route("/api/episode", telling(Place, lambda place: episode_of(library, shelf, place))),
+        Route("/api/episode", telling(Place, lambda place: opened_of(library, shelf, index, place))),
         Route("/api/leaderboard", telling(StrictModel, lambda _: boards_of(library))),
     ]
 
@@ -141,6 +161,7 @@ def runs_of(library: Library) -> dict[str, Any]:
         ],
         "families": {name: family.label for name, family in FAMILIES.items()},
         "entities": sorted(entities),
+        "failures": dict(library.failures),
         "faults": list(library.faults),
     }
 
@@ -155,8 +176,8 @@ def line_of(run: Run, entry: Entry, alike: Sequence[float | None]) -> dict[str, 
     """
     known = [score for score in alike if score is not None]
     return {
-        **{name: getattr(run, name) for name in ("agent", "kind", "task")},
-        **{name: getattr(entry, name) for name in ("trial", "score", "f1", "cost", "calls", "words")},
+        **{name: getattr(run, name) for name in ("agent", "kind", "task", "seal")},
+        **{name: getattr(entry, name) for name in ("trial", "score", "f1", "cost", "calls", "words", "failure")},
         "run": run.name,
         "seed": str(entry.seed),  # as text: a browser's numbers hold 53 bits of it
         "alike": len(alike),
@@ -165,7 +186,7 @@ def line_of(run: Run, entry: Entry, alike: Sequence[float | None]) -> dict[str, 
     }
 
 
-def episode_of(library: Library, shelf: Shelf, place: Place) -> dict[str, Any]:
+def opened_of(library: Library, shelf: Shelf, index: Index, place: Place) -> dict[str, Any]:
     """An episode played again, with those before and after it in its run, and those of the same seed in others.
 
     Raises:
@@ -175,11 +196,13 @@ def episode_of(library: Library, shelf: Shelf, place: Place) -> dict[str, Any]:
     run = next(item for item in library.runs if item.name == place.run)
     keys = [(entry.seed, entry.trial) for entry in run.entries]
     at = keys.index((place.seed, place.trial))
-    others = chosen(library.runs, Wanted(task=run.task, seed=place.seed))
+    others = index.alike(run, place.seed)
+    failure = run.entries[at].failure
     return {
         "run": run.name,
         "seed": str(place.seed),
         "trial": place.trial,
+        "failure": [failure, library.failures[failure]] if failure else None,
         "state": opened.state,
         "transcript": None if opened.transcript is None else [said._asdict() for said in opened.transcript],
         "note": opened.note,

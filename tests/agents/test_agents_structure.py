@@ -22,11 +22,12 @@ ORDER = (
     "terminal",  # where a person plays
     "pretrained",  # models that come with the package
     "llm",
+    "chat_model",  # a small language model that learns from demonstrations alone
     "demonstrate",  # episodes of experts as data
     "board",  # results that others can verify
     "training",
     "own_data",  # a history of one's own
-    *("train_ppo", "train_rllib", "train_sb3", "train_torchrl", "train_trl", "replay", "page", "cli"),
+    *("train_chat", "train_ppo", "train_rllib", "train_sb3", "train_torchrl", "train_trl", "replay", "page", "cli"),
     *("__init__", "__main__"),
 )
 # Inside the folders, likewise.
@@ -42,13 +43,17 @@ INSIDE = {
         *("__init__", "faults", "stream", "reply", "messages", "schemas", "card", "adapt", "client"),  # one request
         *("transcript", "journal", "episode", "run", "summary", "command", "__main__"),
     ),
+    "chat_model": ("__init__", "shape", "tokens", "shown", "network", "fitting", "saved", "reply", "player"),
     "audit": ("__init__", "door", "guesser", "exploit", "blind", "cheats", "owner", "command"),
     "terminal": ("__init__", "lines", "screen", "game", "command"),
     "demonstrate": ("__init__", "expert", "chat", "atif", "offline", "command"),
-    "page": ("__init__", "entries", "retelling", "transcripts", "boards", "collection", "command"),
+    "page": (
+        *("__init__", "entries", "calls", "retelling", "transcripts", "scored", "boards", "collection"),
+        *("plots", "my_data", "command"),
+    ),
     "pretrained": ("__init__", "figures"),
     "board": ("__init__", "manifest", "words", "evidence", "differences", "submit", "verify", "command"),
-    "own_data": ("__init__", "files", "picture", "fit", "report", "watch", "command"),
+    "own_data": ("__init__", "options", "files", "picture", "fit", "inject", "report", "watch", "command"),
     "training": (
         *("__init__", "settings", "curve", "held_out", "recorder", "demonstrations", "checkpoint"),
         *("sb3_run", "export"),

@@ -176,3 +176,63 @@ def test_explicit_generators_are_applied_to_no_company(monkeypatch: pytest.Monke
     supply.deal(np.zeros(1, np.int64), None, [3])
     supply.played(np.zeros(1, np.int64)).episode(0)
     assert made == [1]
+
+
+@pytest.mark.parametrize("config", [WEEK, WORLD], ids=["clean", "world"])
+def test_what_was_prepared_is_what_would_be_made(monkeypatch: pytest.MonkeyPatch, config: EnvConfig) -> None:
+    """First episodes of prepared seeds are dealt in any order without making any; all others are as ever."""
+    every, seeds = np.arange(2), [7, 3, 5, 3]
+    plain, supply = EpisodeSupply(config, 2), EpisodeSupply(config, 2)
+    made = recorded(monkeypatch)
+    supply.prepare(seeds)
+    assert made == [3]
+    truth = MetricDataGenerator(config.generator)
+    for given in ([3, 7], [5, 3], [7, 7]):
+        supply.deal(every, None, given)
+        dealt = len(made)
+        played = supply.played(every)
+        assert played.name(0) == config.episode_config(seed=given[0])
+        assert np.array_equal(played.episode(0).hourly, truth.generate_episode(played.name(0)).hourly)
+        assert played.episode(1).expected_rows == truth.generate_episode(played.name(1)).expected_rows
+        assert made[dealt:] == [1, 1]  # those that it is compared with
+        plain.deal(every, None, given)
+        assert_plays(supply, plain.data, every)
+    for lanes, source, given in (
+        (every, None, None),  # the next ones of the streams
+        (every, None, [3, 4]),  # not all prepared
+        (every, supply.source(EASIER), [3, 5]),
+        (every[:1], None, [7]),
+        (every[1:], None, None),
+    ):
+        special = None if source is None else plain.source(EASIER)
+        supply.deal(lanes, source, given)
+        plain.deal(lanes, special, given)
+        assert_plays(supply, plain.data, every)
+        assert [supply.name(lane) for lane in (0, 1)] == [plain.name(lane) for lane in (0, 1)]
+        both = supply.played(every).episode(0), plain.played(every).episode(0)
+        assert np.array_equal(both[0].hourly, both[1].hourly)
+
+
+def test_what_cannot_be_prepared_is_made_when_it_is_dealt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one episode cannot be made, or incidents are told, nothing is prepared and nothing is lost."""
+    for config, most in ((WEEK, 8), (SHIFTED, 1000)):
+        plain, supply, one = EpisodeSupply(config, 1), EpisodeSupply(config, 1), np.zeros(1, np.int64)
+        with monkeypatch.context() as patch:
+            made = recorded(patch, most=most)
+            supply.prepare(range(20))
+            supply.deal(one, None, [3])
+            assert made == ([20, 8] if config is WEEK else [1])
+        plain.deal(one, None, [3])
+        assert_plays(supply, plain.data, one)
+
+
+def test_what_is_prepared_is_forgotten() -> None:
+    """Other options, and a copy, make their own episodes."""
+    supply, plain, one = EpisodeSupply(WEEK, 1), EpisodeSupply(WEEK, 1), np.zeros(1, np.int64)
+    supply.prepare([3])
+    other = WEEK.model_copy(update=EASIER)
+    for each in (supply, plain):
+        each.configure(other)
+        each.deal(one, None, [3])
+    assert_plays(supply, plain.data, one)
+    assert supply.fresh().played(one).prepared is None

@@ -26,6 +26,39 @@ from metric_tracker_env.tools.tables import from_tables
 # Beginning
 
 
+def played_again(session: Session, seed: int) -> list[dict[str, Any]]:
+    """The answers to a scripted model."""
+    session.begin(seed)
+    return converse(investigate(session.config.generator), lambda tool, arguments: session.call(tool, arguments).text)
+
+
+def test_what_was_prepared_is_played_the_same() -> None:
+    """Seeds that were prepared are answered and graded word for word as ever, in any order; other seeds too."""
+    asked = NAMED_TASKS[0]
+    plain, ahead = Session(asked), Session(asked)
+    ahead.prepare([3, np.int64(1), 2])
+    for seed in (2, 1, 8, 1, 3):
+        assert played_again(plain, seed) == played_again(ahead, seed)
+        assert plain.grade() == ahead.grade()
+        assert np.array_equal(plain.episode().hourly, ahead.episode().hourly)
+    for seed in (-1, True, MAX_SEED + 1):
+        with pytest.raises(ValueError, match="seed"):
+            ahead.prepare([1, seed])
+
+
+def test_preparing_begins_no_stream() -> None:
+    """A session that was prepared and never begun draws its first seed as ever, and not the same each time."""
+    first = set[int]()
+    for _ in range(3):
+        session = Session()
+        session.prepare([0])
+        assert not session.standing.begun
+        session.begin()
+        session.call(SUBMIT, {"rows": []})
+        first.add(session.episode().config.seed)
+    assert len(first) == 3
+
+
 def test_calls_without_an_episode() -> None:
     """Before the first begin and after the end a call is an answer that says so, and changes nothing."""
     session = Session()
@@ -338,6 +371,7 @@ def test_the_public_surface_is_small() -> None:
         "episode",
         "grade",
         "practice",
+        "prepare",
         "revealed",
         "scene",
         "schemas",

@@ -9,7 +9,7 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from helpers_session import DATE, DATES, begun, told, truth
+from helpers_session import DATE, DATES, begun, in_both_worlds, show, told, truth
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -254,13 +254,19 @@ JSON = st.recursive(
 )
 
 
+# What a tool may be called with: a model that half knows its arguments gets further than one that knows none.
+NAMES = st.sampled_from(["date", "entity_name", "threshold_multiplier", "limit", "offset", "rows", "metric_names"])
+VALUES = st.sampled_from([DATE, DATES[0], "app_opens", "app_open_to_menu_open", 1, 2.0, [], ["orders_placed"]])
+CALLED = st.dictionaries(NAMES, VALUES | JSON, max_size=3)
+
+
+@in_both_worlds
 @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(st.tuples(st.sampled_from([*CALLS, "reset", ""]) | JSON, JSON), max_size=6))
-def test_no_call_raises(calls: list[tuple[Any, Any]]) -> None:
+@given(calls=st.lists(st.tuples(st.sampled_from([*CALLS, "reset", ""]) | JSON, JSON | CALLED), max_size=6))
+def test_no_call_raises(calls: list[tuple[Any, Any]], options: dict[str, Any]) -> None:
     """Whatever JSON a model sends, the answer is JSON, the budget never grows nor falls below 0."""
-    session = Session()
-    session.begin(1)
-    left = 16
+    session = begun(1, **options)
+    left = session.config.budget
     for tool, arguments in calls:
         answer = session.call(tool, arguments)
         assert json.loads(answer.text) == answer.told
@@ -273,10 +279,11 @@ def test_no_call_raises(calls: list[tuple[Any, Any]]) -> None:
 # What a budget shows
 
 
-def test_scans_show_dates_and_no_values() -> None:
+@in_both_worlds
+def test_scans_show_dates_and_no_values(options: dict[str, Any]) -> None:
     """Before a date is opened no tool over all dates tells a value or an entity there; afterwards it tells its rows."""
-    config = EnvConfig(budget=200, step_limit=200, difficulty="hard")
-    session, toolkit = begun(config=config), SharedAnalysisToolkit(truth(config).view)
+    session = begun(**options | {"budget": 200, "step_limit": 200, "difficulty": "hard"})
+    toolkit = SharedAnalysisToolkit(truth(session.config).view)
     for name, spec in TOOLS.items():
         if spec.family is None:
             continue
@@ -297,20 +304,21 @@ def test_scans_show_dates_and_no_values() -> None:
     assert told(session, "payload_generator", generator_methods=drops)["result"]["rows"] == rows
 
 
-def test_hours_show_the_first_step_alone() -> None:
+@in_both_worlds
+def test_hours_show_the_first_step_alone(options: dict[str, Any]) -> None:
     """The hours of a date tell the daytime share and not the counts and pairs that other tools are paid for."""
-    records = told(begun(), "hourly_rows_for_date", date=DATE)["result"]["records"]
+    records = told(begun(**options), "hourly_rows_for_date", date=DATE)["result"]["records"]
     assert {name for record in records for name in record} == {"date", "hour", "app_opens"}
 
 
-def test_preview_judges_shown_cells_alone() -> None:
+@in_both_worlds
+def test_preview_judges_shown_cells_alone(options: dict[str, Any]) -> None:
     """Right values of a cell that no tool has shown are not confirmed; once shown they are."""
-    session = begun()
+    session = begun(**options)
     expected = truth(session.config).expected_rows
-    row = next(row for row in expected if row.entity_type in ("event_count", "conversion_rate"))
-    rows = [row.model_dump()]
+    rows = [expected[0].model_dump()]
     assert told(session, "preview_submission", rows=rows)["result"]["rows"][0]["status"] == "not_shown"
-    session.call("rows_for_date", {"date": row.date})
+    show(session, rows)
     assert told(session, "preview_submission", rows=rows)["result"]["rows"][0]["status"] == "confirmed"
 
 

@@ -109,6 +109,32 @@ def test_the_index_and_its_filters(visit: Visit) -> None:
     assert page.evaluate(UNNAMED) == []
 
 
+def test_the_classes_of_failure(visit: Visit) -> None:
+    """Each class with its number; one narrows the list, which says what it means, and so does the episode."""
+    page = go(visit, "watch?agent=one_by_one", "#lines tbody tr")
+    options = page.locator("#by-failure option").all_inner_texts()
+    numbers = {text.split(" · ")[0]: int(text.split(" · ")[1]) for text in options if " · " in text}
+    assert sum(numbers.values()) == lines(page) == EPISODES
+    page.select_option("#by-failure", "wrong_root")
+    wait_for(lambda: lines(page) == numbers["wrong root"] > 0)
+    assert all(text.startswith("wrong root") for text in page.locator("#lines td.words").all_inner_texts())
+    assert "the episode has a row on the date of a missed root" in page.inner_text("#count")
+    entities = page.locator("#by-entity option").all_inner_texts()
+    assert sum(int(text.split(" · ")[1]) for text in entities if " · " in text) >= numbers["wrong root"]
+    assert page.evaluate(CONTRAST) == []
+    wait_for(lambda: "failure=wrong_root" in asked(page))
+    page.reload()
+    page.wait_for_selector("body[data-ready] #lines tbody tr")
+    assert lines(page) == numbers["wrong root"]
+    page.click("#lines td a >> nth=0")
+    page.wait_for_selector("body[data-ready] #cells rect.cell")
+    assert page.inner_text("#failure").startswith("wrong root: the episode has a row")
+    page.click("#truth")
+    wait_for(lambda: page.locator("#failure").count() == 0)
+    go(visit, "watch?agent=speaker", "#lines tbody tr")
+    assert "solved · " in page.inner_text("#by-failure")
+
+
 def test_more_lines_come_as_one_scrolls(visit: Visit) -> None:
     """Only a part of a long index is drawn at first."""
     page = go(visit, "watch?order=dearest", "#lines tbody tr")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import httpx
 import pytest
@@ -10,7 +10,9 @@ from helpers_serve import listening
 
 from metric_tracker_env.serve.limits import ServeLimits
 from metric_tracker_env.ui.app import page_app
-from metric_tracker_env.ui.library import Board, Entry, Opened, RowFate, Run, Said, Wanted, chosen
+from metric_tracker_env.ui.choosing import Choice, Wanted
+from metric_tracker_env.ui.library import Board, Entry, Opened, RowFate, Run, Said
+from metric_tracker_env.ui.watching import Index, Lines, runs_of
 
 MISSED = RowFate("missed", "funnel_break", "funnel_step b_from_a")
 EXTRA = RowFate("extra", "rate_drop_from_median", "conversion_rate a_to_b")
@@ -22,8 +24,8 @@ ONE = Run(
     "t",
     "one.json",
     [
-        Entry(7, 0, 1.0, 1.0, cost=5, calls=8, refused=0, rows=(RIGHT,)),
-        Entry(8, 0, 0.5, 0.5, cost=9, calls=8, refused=1, rows=(RIGHT, MISSED, EXTRA, EXTRA)),
+        Entry(7, 0, 1.0, 1.0, cost=5, calls=8, refused=0, rows=(RIGHT,), failure="none"),
+        Entry(8, 0, 0.5, 0.5, cost=9, calls=8, refused=1, rows=(RIGHT, MISSED, EXTRA, EXTRA), failure="odd_root"),
     ],
 )
 TWO = Run(
@@ -33,9 +35,21 @@ TWO = Run(
     "t",
     "two",
     [
-        Entry(7, 0, 0.0, 0.0, cost=3, calls=4, refused=0, rows=(MISSED,), end="turn_limit"),
-        Entry(7, 1, None, None, cost=0, calls=2, refused=0, rows=(), end="still played"),
+        Entry(7, 0, 0.0, 0.0, cost=3, calls=4, refused=0, rows=(MISSED,), end="turn_limit", failure="silent"),
+        Entry(7, 1, None, None, cost=None, calls=2, refused=0, rows=(), end="still played"),
     ],
+)
+
+
+SEALED = Run(
+    "shut.t",
+    "shut",
+    "scored by a server",
+    "t",
+    "kept",
+    [Entry(7, 0, 1.0, 1.0, cost=None, calls=3, refused=0, rows=())],
+    ("its scores are unchecked",),
+    "ab" * 32,
 )
 
 
@@ -44,6 +58,7 @@ class Shelved:
 
     runs: Sequence[Run] = (ONE, TWO)
     faults: Sequence[str] = ("bad.json: is not JSON",)
+    failures: Mapping[str, str] = {"none": "is right", "odd_root": "has an odd root", "silent": "says no more"}
     opened = 0
 
     def open(self, run: str, seed: int, trial: int) -> Opened:
@@ -60,7 +75,7 @@ class Shelved:
 
 def keys(**wanted: object) -> list[tuple[str, int, int]]:
     """Run, seed and trial of the episodes that are asked for."""
-    found = chosen(Shelved.runs, Wanted.model_validate(wanted))
+    found = Choice(Shelved.runs).lines(Wanted.model_validate(wanted))
     return [(run.name, entry.seed, entry.trial) for run, entry in found]
 
 
@@ -79,9 +94,48 @@ def test_filters() -> None:
     assert keys(family="rate_drop_from_median") == [first, fourth]
     assert keys(family="rate_drop_from_median", fate="missed") == []
     assert keys(entity="funnel_step b_from_a", fate="missed") == [second, fourth]
+    assert keys(failure="odd_root") == [fourth]
+    assert keys(failure="odd_root", seed=7) == []
+    assert keys(failure="silent", fate="missed") == [second]
     assert keys(order="worst") == [third, second, fourth, first]
     assert keys(order="best")[0] == first
     assert keys(order="dearest")[0] == fourth
+
+
+def test_counts_are_what_a_filter_would_leave() -> None:
+    """Of each value: as many as are found when it is chosen and the other filters stay as they are."""
+    choice = Choice(Shelved.runs)
+    filters = ({}, {"seed": 7}, {"failure": "silent"}, {"fate": "missed", "agent": "one"}, {"entity": MISSED.entity})
+    for given in filters:
+        counts = choice.counts(Wanted.model_validate(given))
+        assert set(counts) == {"fate", "failure", "family", "entity"}
+        for name, numbers in counts.items():
+            for value, number in numbers.items():
+                assert number == len(keys(**{**given, name: value}))
+    assert choice.counts(Wanted())["failure"] == {"none": 1, "odd_root": 1, "silent": 1}
+    assert choice.counts(Wanted(failure="silent"))["failure"] == {"none": 1, "odd_root": 1, "silent": 1}
+    assert choice.counts(Wanted(failure="silent"))["family"] == {"rate_drop_from_median": 0, "funnel_break": 1}
+    assert choice.counts(Wanted())["fate"] == {"missed": 2, "extra": 1, "flawless": 1, "refused": 1, "unfinished": 2}
+    assert Choice([]).counts(Wanted())["failure"] == {}
+
+
+def test_a_sealed_episode_is_no_public_one() -> None:
+    """One seed under a seal and without: other episodes, which do not stand together; and unchecked is not flawless."""
+    shelved = Shelved()
+    shelved.runs = (SEALED, ONE, TWO)
+    index = Index(shelved)
+    told = index.part(Lines(seed=7))
+    assert [(line["run"], line["seal"], line["alike"]) for line in told["lines"]] == [
+        ("one.t", None, 3),
+        ("two.t", None, 3),
+        ("two.t", None, 3),
+        ("shut.t", "ab" * 32, 1),
+    ]
+    assert told["seeds"] == 2
+    assert [run.name for run, _ in index.alike(SEALED, 7)] == ["shut.t"]
+    assert [run.name for run, _ in index.alike(ONE, 7)] == ["one.t", "two.t", "two.t"]
+    assert [line["run"] for line in index.part(Lines(seed=7, fate="flawless"))["lines"]] == ["one.t"]
+    assert runs_of(shelved)["runs"][0]["notes"] == ("its scores are unchecked",)
 
 
 def test_what_went_wrong_in_words() -> None:
@@ -110,6 +164,9 @@ def test_the_index_comes_in_parts(http: tuple[httpx.Client, Shelved]) -> None:
     runs = client.get("/api/runs").json()
     assert runs["faults"] == ["bad.json: is not JSON"]
     assert [run["entries"] for run in runs["runs"]] == [2, 2]
+    assert runs["failures"] == dict(Shelved.failures)
+    assert told["counts"]["failure"] == {"none": 1, "odd_root": 1, "silent": 1}
+    assert [line["failure"] for line in told["lines"]] == ["silent", ""]
     assert runs["entities"] == ["conversion_rate a_to_b", "funnel_step b_from_a"]
     assert library.opened == 0
 
@@ -123,6 +180,7 @@ def test_an_episode_is_opened_once(http: tuple[httpx.Client, Shelved]) -> None:
     assert (told["before"], told["after"], told["note"]) == (None, ["8", 0], "a note")
     assert [item["run"] for item in told["alike"]] == ["one.t", "two.t", "two.t"]
     assert told["transcript"][0]["text"] == "a brief"
+    assert told["failure"] == ["none", "is right"]
 
 
 def test_bad_requests_are_told_in_words(http: tuple[httpx.Client, Shelved]) -> None:
@@ -134,6 +192,7 @@ def test_bad_requests_are_told_in_words(http: tuple[httpx.Client, Shelved]) -> N
         ("/api/episode?run=one.t", "seed: Field required"),
         ("/api/index?fate=odd", "fate"),
         ("/api/index?family=odd", "family"),
+        ("/api/index?failure=odd", "failure 'odd' is not one of ['none', 'odd_root', 'silent']"),
         ("/api/index?limit=9999999", "limit"),
         ("/api/index?file=x", "file"),
         ("/api/leaderboard", "no finished episode"),

@@ -26,7 +26,7 @@ from metric_tracker_env.schema import (
     Difficulty,
     ScenarioFamily,
 )
-from metric_tracker_env.world import planner, rng, source
+from metric_tracker_env.world import planner, rng, source, traffic
 from metric_tracker_env.world.episode import EpisodeData, MetricDataGenerator
 from metric_tracker_env.world.explicit import available_synthetic_generator_methods
 from metric_tracker_env.world.planner import GenerationError
@@ -112,6 +112,12 @@ def test_weekdays_and_trend() -> None:
     ]
     assert np.abs(twin - expected).max() <= 1  # a product that ends in .5 may round either way
     assert (twin[0] == twin[1]).all()
+
+
+def test_a_date_has_at_least_one_visitor() -> None:
+    """However few are expected, no date is empty; and no more are made up than that."""
+    keys = np.array([rng.episode_key(seed) for seed in range(5)], np.uint64)
+    assert (traffic.daily_traffic(GeneratorConfig(), keys, mean=np.full(28, 0.2)) == 1.0).all()
 
 
 def test_day_noise_is_uniform_within_two_percent() -> None:

@@ -74,6 +74,33 @@ def test_each_part_shows_its_own_days(config: GeneratorConfig, fitted: FittedHis
     assert (np.diff(HistoryTraffic(still, still.replay, "medium").days(KEYS), axis=1) == 1).all()
 
 
+def test_weeks_of_training_change_places_by_no_more_than_the_jitter(config: GeneratorConfig) -> None:
+    """Each week is moved by -1, 0 or 1 places on its own, as often each; the first and the last stay in the part."""
+    moved = changed(config, weeks="train", ordinary=False, jitter=1)
+    assert moved.replay is not None
+    keys = np.array([rng.episode_key(seed) for seed in range(600)], np.uint64)
+    week = HistoryTraffic(moved, moved.replay, "medium").days(keys)[:, ::7]
+    week = (week - week.min()) // 7
+    gaps = np.bincount((np.diff(week, axis=1) + 1).ravel())
+    assert week.max() == HELD_OUT // 7 - 1
+    assert gaps / gaps.sum() == pytest.approx(np.array([1, 2, 3, 2, 1]) / 9, abs=0.05)  # of two moves, and one on
+
+
+def test_the_latest_days_stand_for_no_other(config: GeneratorConfig, fitted: FittedHistory, tmp_path: Path) -> None:
+    """A day that shows something is replaced by an ordinary one, which is none of those that are to be judged."""
+    counts = fitted.counts.copy()
+    counts[-2 * LATEST_DAYS] *= 2  # the first of the latest days is its nearest of the same weekday
+    content = replace(fitted, counts=counts).to_bytes()
+    (tmp_path / "history.npz").write_bytes(content)
+    latest = changed(config, path=str(tmp_path / "history.npz"), sha256=digest(content), weeks="latest")
+    latest = latest.model_copy(update={"end_date": fitted.dates[-1].item()})
+    assert latest.replay is not None
+    days = HistoryTraffic(latest, latest.replay, "medium").days(KEYS[:1])[0]
+    assert days[-LATEST_DAYS:].tolist() == list(range(280 - LATEST_DAYS, 280))
+    assert days[-2 * LATEST_DAYS] < 280 - 2 * LATEST_DAYS
+    assert days[:-LATEST_DAYS].max() < 280 - LATEST_DAYS
+
+
 def test_the_latest_weeks_are_always_the_same(config: GeneratorConfig, fitted: FittedHistory) -> None:
     """The last seven days are as they are, for every seed; an episode must end on their weekday."""
     latest = changed(config, weeks="latest").model_copy(update={"end_date": fitted.dates[-1].item()})

@@ -156,11 +156,15 @@ class CalendarRule(SignatureRule):
         entry = np.log(np.maximum(seen.entry, LEAST_RELATIVE)) - lost - np.log(entry_effect)
         entry_noise = np.sqrt(self.entry_noise**2 + _unsure(entry_effect) + (UNSURE_HOURS * lost) ** 2)
         fits = self.fit(Channels(rates, seen.limits, np.where(ignored, IGNORED, rate_noise), entry, entry_noise))
-        for row, entity in enumerate(fits.entities.tolist()):
-            noise = entry_noise if entity < self.catalogue.num_steps else rate_noise[self.step_of.get(entity, 1) - 1]
-            least, most = self.bounds.get(entity, (-np.inf, np.inf))
-            outside = np.maximum(np.maximum(least - fits.move[row], fits.move[row] - most), 0.0)
-            fits.residual[row] += (outside / noise) ** 2
+        noises, limits = [], []
+        for entity in fits.entities.tolist():
+            noises.append(
+                entry_noise if entity < self.catalogue.num_steps else rate_noise[self.step_of.get(entity, 1) - 1]
+            )
+            limits.append(self.bounds.get(entity, (-np.inf, np.inf)))
+        least, most = np.array(limits).T[..., None]
+        outside = np.maximum(np.maximum(least - fits.move, fits.move - most), 0.0)
+        fits.residual[:] += (outside / np.array(noises)) ** 2
 
         mix = np.nan_to_num(seen.mix - mix_effect - known.lost_mix, nan=0.0)
         unsure = (UNSURE * mix_effect) ** 2 + (UNSURE_HOURS * known.lost_mix) ** 2

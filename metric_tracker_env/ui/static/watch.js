@@ -6,9 +6,9 @@ import { drawResult } from "./result.js";
 import { Timeline, spentAt } from "./timeline.js";
 import { Transcript } from "./transcript.js";
 import { get, link, query, remember } from "./request.js";
-import { showIndex } from "./index.js";
+import { classWords, showIndex } from "./index.js";
 
-const view = { state: null, day: 0, entity: 0, tab: "Day", step: null, blind: false, beside: true };
+const view = { state: null, failure: null, day: 0, entity: 0, tab: "Day", step: null, blind: false, beside: true };
 let timeline = null, words = null;
 
 function go(step) {
@@ -32,10 +32,19 @@ function flip() {
   draw();
 }
 
+// The class of the episode, where something failed.
+function failed(failure) {
+  if (!failure || failure[0] === "solved") return [];
+  return [make("p", { id: "failure" }, make("b", {}, classWords(failure[0])), `: the episode ${failure[1]}`)];
+}
+
 function drawOutcome() {
   const { state } = view;
-  if (!state.truth) byId("draft").replaceChildren(make("p", { class: "soft" }, "This episode is still played; its truth is told when it has ended."));
-  else if (told(view)) byId("draft").replaceChildren(...drawResult(view, select));
+  if (!state.truth) byId("draft").replaceChildren(make("p", { class: "soft" }, byId("note").textContent || "This episode is still played; its truth is told when it has ended."));
+  else if (told(view)) {
+    const [heading, score, ...rows] = drawResult(view, select);
+    byId("draft").replaceChildren(heading, score, ...failed(view.failure), ...rows);
+  }
   else {
     const reported = state.draft.filter((row) => shows(view, row.k));
     byId("draft").replaceChildren(
@@ -98,6 +107,7 @@ async function showEpisode(wanted) {
   const { state } = opened;
   state.seed = opened.seed;
   view.state = state;
+  view.failure = opened.failure;
   view.blind = wanted.truth === "off";
   view.tab = [...TABS, "Words"].includes(wanted.tab) ? wanted.tab : opened.transcript && !wanted.tab ? "Words" : "Day";
   const last = state.steps.length, step = Number(wanted.step);

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from helpers_serve import listening
 
-from agents.audit.command import AUDIT_SEAL, Audit, audited, tried
+from agents.audit.command import AUDIT_SEAL, Audit, Mean, audited, tried
 from agents.audit.door import BooksDoor, Door
 from agents.audit.exploit import EXPLOITS, Knowledge, exploit
 from agents.cli import main
@@ -19,18 +19,23 @@ from metric_tracker_env import MetricDataGenerator, Seal, find_task
 from metric_tracker_env.books import Books, Terms
 from metric_tracker_env.serve.limits import ServeLimits
 from metric_tracker_env.serve.openenv_app import make_server
+from metric_tracker_env.tasks import Task
 
 TASK = find_task("realistic_medium")
 CLEAN = find_task("medium_mixed")
 EPISODES = 12
+NO_FLOOR = Mean(0.0, 0.0)
 
 
 def by_name(made: Audit) -> dict[str, tuple[float, str]]:
     return {finding.exploit: (finding.score, finding.verdict) for finding in made.findings}
 
 
-@pytest.mark.parametrize("task", [TASK, CLEAN], ids=lambda task: task.name)
-def test_nothing_is_bought_in_sealed_sessions(task: Any) -> None:
+in_both_worlds = pytest.mark.parametrize("task", [TASK, CLEAN], ids=lambda task: task.name)
+
+
+@in_both_worlds
+def test_nothing_is_bought_in_sealed_sessions(task: Task) -> None:
     """Every exploit stays at its documented floor; what an owner does in his own process is marked as his."""
     made = audited(task, EPISODES, None, AUDIT_SEAL)
     assert not [finding for finding in made.findings if finding.verdict == "bought"]
@@ -42,34 +47,37 @@ def test_nothing_is_bought_in_sealed_sessions(task: Any) -> None:
     assert found["np_random_seed"][0] > 0.99
 
 
-def test_public_seeds_are_found() -> None:
+@in_both_worlds
+def test_public_seeds_are_found(task: Task) -> None:
     """Without a seal one opened date gives the seed away, which the audit calls bought."""
-    made = by_name(audited(CLEAN, EPISODES, None, None))
+    made = by_name(audited(task, EPISODES, None, None))
     assert made["seed_search"] == (1.0, "bought")
     assert {name for name, (_, verdict) in made.items() if verdict == "bought"} == {"seed_search"}
 
 
 @contextmanager
-def server(books: Books | None = None) -> Iterator[str]:
-    """An OpenEnv server of the clean task."""
+def server(task: Task, books: Books | None = None) -> Iterator[str]:
+    """An OpenEnv server of a task."""
     limits = ServeLimits(calls_per_second=1000.0)
-    with listening(make_server(limits, CLEAN.name, books=books).app, limits) as address:
+    with listening(make_server(limits, task.name, books=books).app, limits) as address:
         yield f"http://{address}"
 
 
-def test_a_server_that_lets_clients_choose_is_found_out() -> None:
+@pytest.mark.parametrize(("task", "episodes"), [(TASK, 24), (CLEAN, 6)], ids=["world", "clean"])
+def test_a_server_that_lets_clients_choose_is_found_out(task: Task, episodes: int) -> None:
     """Where a client chooses the seeds it plays one twice, leaves what looks hard, and finds public seeds."""
-    with server() as url:
-        made = by_name(audited(CLEAN, 6, url, None))
+    with server(task) as url:
+        made = by_name(audited(task, episodes, url, None))
     assert {name for name, (_, verdict) in made.items() if verdict == "bought"} == {"seed_search", "replay_after_grade"}
 
 
-def test_a_sealed_server_that_keeps_books_holds(tmp_path: Path) -> None:
+@in_both_worlds
+def test_a_sealed_server_that_keeps_books_holds(tmp_path: Path, task: Task) -> None:
     """The same exploits buy nothing from a server with books and a seal."""
     seal, episodes = Seal("2e" * 32), 8
-    terms = Terms.of("exploits", CLEAN, 1000, seal=seal)
-    with Books.kept(tmp_path, terms, CLEAN.name, seal) as books, server(books) as url:
-        made = audited(CLEAN, episodes, url, None)
+    terms = Terms.of("exploits", task, 1000, seal=seal)
+    with Books.kept(tmp_path, terms, task.name, seal) as books, server(task, books) as url:
+        made = audited(task, episodes, url, None)
     assert not [finding for finding in made.findings if finding.verdict == "bought"]
     assert "copies" not in by_name(made)
 
@@ -100,7 +108,7 @@ def test_an_exploit_that_succeeds_is_bought() -> None:
 
     known = Knowledge(CLEAN)
     with Leaky.opened(CLEAN, 6, AUDIT_SEAL) as door:
-        finding = tried(EXPLOITS["preview_as_oracle"], door, known, 0.0)
+        finding = tried(EXPLOITS["preview_as_oracle"], door, known, NO_FLOOR)
     assert finding.verdict == "bought", finding
     assert finding.score > 0.3
 
@@ -118,7 +126,7 @@ def test_units_that_are_given_back_are_found() -> None:
             return told
 
     with Generous.opened(CLEAN, 2, AUDIT_SEAL) as door:
-        finding = tried(EXPLOITS["budget_pump"], door, Knowledge(CLEAN), 0.0)
+        finding = tried(EXPLOITS["budget_pump"], door, Knowledge(CLEAN), NO_FLOOR)
     assert (finding.verdict, "show_raw_data" in finding.told) == ("bought", True)
 
 

@@ -64,6 +64,18 @@ def test_an_agent_without_options_of_its_own_compares(tmp_path: Path, capsys: py
     assert (tmp_path / "recall.png").stat().st_size > 10_000
 
 
+def test_episodes_in_which_nothing_happened_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where no row was expected at all, the tables and the pictures say so."""
+    quiet = get_task("quiet_weeks")
+    quiet = quiet.model_copy(
+        update={"name": "nothing_happened", "config": quiet.config.model_copy(update={"anomaly_count": 0})}
+    )
+    made = leaderboard((), quiet, 2, tmp_path, ("oracle", "threshold"), 1)
+    assert made.tasks["nothing_happened"][0].figures["score"].mean == 1.0
+    assert "nothing_happened" in capsys.readouterr().out
+    assert (tmp_path / "recall.png").stat().st_size > 10_000
+
+
 def test_leaderboard_of_models_and_agents(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Models of both views stand beside agents, in tables of at most 100 columns, a file and two pictures."""
     image = importlib.import_module("matplotlib.image")

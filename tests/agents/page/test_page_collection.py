@@ -46,6 +46,8 @@ def test_the_index_is_that_of_the_file(compared: Path, monkeypatch: pytest.Monke
         assert [entry.seed for entry in run.entries] == list(item.episodes.seed)
         assert [entry.score for entry in run.entries] == list(item.episodes.score)
         assert [entry.cost for entry in run.entries] == list(item.episodes.cost)
+        assert [entry.failure for entry in run.entries] == list(item.episodes.failure)
+        assert set(item.episodes.failure) <= set(library.failures)
         told = [(row.family, row.fate) for entry in run.entries for row in entry.rows]
         fates = ("missed", "matched", "extra")
         rows = zip(item.rows.family, item.rows.fate, strict=True)
@@ -185,6 +187,7 @@ def test_an_episode_that_ended_by_itself(tmp_path: Path) -> None:
     library = Collection([str(tmp_path)], ASKED)
     (entry,) = library.runs[0].entries
     assert entry.words[0] == "no call"
+    assert entry.failure == "protocol_error"
     opened = library.open(library.runs[0].name, SEEDS[0], 0)
     assert opened.transcript is not None
     assert (opened.transcript[-1].role, opened.state["grade"]["submitted"]) == ("end", 0)

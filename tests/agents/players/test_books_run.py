@@ -7,39 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers_books import SEAL, kept
 
 from agents.cli import main
 from agents.evaluation.evaluate import evaluate
 from agents.players.books import BooksRun
 from agents.players.registry import find_player
-from agents.players.scripts.words import converse, investigate
 from metric_tracker_env import Seal, find_task
 from metric_tracker_env.books import BOOKS_FILE, Books, Terms
 from metric_tracker_env.session import ScoredSession
 
 TASK = find_task("medium_mixed")
 FIRST = TASK.held_out_seeds[0]
-SEAL = Seal("c3" * 32)
-
-
-def scored(folder: Path, episodes: int, played: int, left: int = 0, seal: Seal | None = None) -> None:
-    """Books of the analyst in words: so many episodes to their end, and so many left after two calls."""
-    books = Books(folder, Terms.of("someone", TASK, episodes, seal=seal), TASK.name, seal)
-    session = ScoredSession(books)
-    for _ in range(played):
-        session.begin()
-        converse(investigate(TASK.config.generator), lambda tool, arguments: session.call(tool, arguments).text)
-    for _ in range(left):
-        session.begin()
-        session.call("list_suspicious_dates", {})
-        session.call("nonsense", {})
-    session.leave()
-    books.close()
 
 
 def test_a_run_that_was_kept_is_evaluated_like_any_player(tmp_path: Path) -> None:
     """Scores, costs and rows of the books are those that the analyst in words had; the name is that of the terms."""
-    scored(tmp_path, 12, played=12)
+    kept(tmp_path, TASK, 12, played=12)
     player = find_player(str(tmp_path))
     assert isinstance(player, BooksRun)
     found = evaluate(player, range(FIRST, FIRST + 12), TASK)
@@ -55,7 +39,7 @@ def test_a_run_that_was_kept_is_evaluated_like_any_player(tmp_path: Path) -> Non
 
 def test_what_was_left_or_never_begun_scores_nothing(tmp_path: Path) -> None:
     """An abandoned episode scores 0 at its cost, one that never began 0 at none, and both are told."""
-    scored(tmp_path, 6, played=2, left=3)
+    kept(tmp_path, TASK, 6, played=2, left=3)
     found = evaluate(str(tmp_path), range(FIRST, FIRST + 6), TASK)
     assert [score > 0.5 for score in found.episodes.score] == [True, True, False, False, False, False]
     assert found.episodes.score[2:] == (0.0,) * 4
@@ -95,7 +79,7 @@ def changed(path: Path, number: int, change: Any) -> None:
 
 def test_changed_books_are_found(tmp_path: Path) -> None:
     """A grade, a call or a row that was changed after the fact no longer fits the others."""
-    scored(tmp_path, 2, played=2)
+    kept(tmp_path, TASK, 2, played=2)
     path = tmp_path / BOOKS_FILE
     before, events = path.read_text(), [json.loads(line) for line in path.read_text().splitlines()]
     end = next(i for i, event in enumerate(events) if event["event"] == "end")
@@ -116,7 +100,7 @@ def test_changed_books_are_found(tmp_path: Path) -> None:
 
 def test_sealed_books_need_the_seal(tmp_path: Path) -> None:
     """Books of sealed episodes are graded again with the seal, and with none or another they are refused."""
-    scored(tmp_path, 3, played=3, seal=SEAL)
+    kept(tmp_path, TASK, 3, played=3, seal=SEAL)
     seeds = range(FIRST, FIRST + 3)
     assert evaluate(str(tmp_path), seeds, TASK, seal=SEAL).mean() > 0.9
     for seal in (None, Seal("00" * 32)):
@@ -126,7 +110,7 @@ def test_sealed_books_need_the_seal(tmp_path: Path) -> None:
 
 def test_other_tasks_and_seeds_are_refused(tmp_path: Path) -> None:
     """Books are of one task and its seeds; others are refused and named."""
-    scored(tmp_path, 3, played=1)
+    kept(tmp_path, TASK, 3, played=1)
     with pytest.raises(ValueError, match=r"of task 'medium_mixed': \['difficulty'"):
         evaluate(str(tmp_path), (FIRST,), find_task("hard_mixed"))
     for seeds in ((FIRST + 3,), (5,), (FIRST, FIRST)):
@@ -136,7 +120,7 @@ def test_other_tasks_and_seeds_are_refused(tmp_path: Path) -> None:
 
 def test_compare_ranks_the_books(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The leaderboard takes the folder of the books beside scripts, with sealed episodes too."""
-    scored(tmp_path / "kept", 10, played=9, left=1, seal=SEAL)
+    kept(tmp_path / "kept", TASK, 10, played=9, left=1, seal=SEAL)
     (tmp_path / "seal").write_text(SEAL.secret)
     asked = ["compare", "--agents", str(tmp_path / "kept"), "nothing", "--tasks", TASK.name, "--episodes", "10"]
     main([*asked, "--workers", "1", "--seal", str(tmp_path / "seal"), "--output", str(tmp_path / "out")])
