@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page
 
 from agents import cli, leaderboard
 from agents.page.collection import Asked, Collection
+from agents.page.my_data import Workshop
 from agents.tasks import held_out_seeds
 from metric_tracker_env import get_task
 from metric_tracker_env.serve.limits import ServeLimits
@@ -33,7 +34,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     spoken(folder / "llm", TASK, SEEDS[:2])
     sources = [str(folder / name) for name in ("compare.json", "broken.json", "llm")]
     limits = ServeLimits(requests_per_second=1000, request_burst=1000)
-    app = page_app("realistic_medium", limits, library=Collection(sources, Asked((TASK,), 1)))
+    app = page_app(
+        "realistic_medium", limits, library=Collection(sources, Asked((TASK,), 1)), own=Workshop(1000, folder)
+    )
     with listening(app, limits) as found:
         yield f"http://{found}"
 
@@ -68,6 +71,8 @@ def test_a_fault_is_found(browser: Browser, address: str) -> None:
 def test_play(visit: Visit) -> None:
     """Before the first call, with the options, in the middle of an episode, at its end, and back in time."""
     page = visit.open("?task=realistic_medium&seed=3")
+    assert page.locator("#views a").count() == 5
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.evaluate("innerWidth")
     assert violations(page) == []
     page.click("#options")
     page.click("#add")

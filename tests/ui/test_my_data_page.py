@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from helpers_axe import violations
 from helpers_own_data import csv_of, shop_history
 from helpers_page import SIZES, Visit
 from helpers_serve import listening, wait_for
@@ -65,9 +66,10 @@ def upload(page: Page, file: Path) -> None:
 
 
 def looks_well(page: Page) -> None:
-    """Text stands out, and what can be used has a name."""
+    """Text stands out, what can be used has a name, and axe-core's rules find nothing."""
     assert page.evaluate(CONTRAST) == []
     assert page.evaluate(UNNAMED) == []
+    assert violations(page) == []
 
 
 def test_from_a_file_to_the_morning_report(visit: Visit, files: Path) -> None:

@@ -133,7 +133,7 @@ def test_the_truth_costs_the_count(visit: Visit) -> None:
     assert visit.state()["truth"] is None
     page.on("dialog", lambda dialog: dialog.accept())
     page.click("#truth")
-    page.wait_for_selector("text=does not count")
+    page.wait_for_selector("#counted >> text=does not count: truth shown")
     assert visit.state()["counted"] is False
     assert page.locator("#cells svg text.missed").count() == len(expected("easy_single_spike", 7))
 
@@ -157,6 +157,8 @@ def test_every_tab_and_the_form(visit: Visit) -> None:
         page.click(f"#tabs >> text={tab}")
         assert told in page.inner_text("#view")
     page.click("#more summary")
+    click_cell(page, 9, 0)
+    assert page.input_value("#of-date") == get_task("realistic_easy").config.generator.date_names[9]
     page.select_option("#form select >> nth=0", "get_metric_median")
     page.click("#form >> text=call")
     settled(page, 3)

@@ -93,10 +93,10 @@ def test_the_index_and_its_filters(visit: Visit) -> None:
     page.select_option("#by-agent", "analyst")
     page.select_option("#by-fate", "missed")
     page.select_option("#by-order", "worst")
-    wait_for(lambda: 0 < lines(page) < EPISODES)
+    words = page.locator("#lines td.words")
+    wait_for(lambda: words.count() > 0 and all("missed" in text for text in words.all_inner_texts()))
     some = lines(page)
-    words = page.locator("#lines td.words").all_inner_texts()
-    assert all("missed" in text for text in words)
+    assert 0 < some < EPISODES
     wait_for(lambda: "order=worst" in asked(page))
     page.reload()
     page.wait_for_selector("body[data-ready] #lines tbody tr")

@@ -93,7 +93,7 @@ function drawRows(fault) {
   const at = names.map((name) => name.trim()).indexOf(fault.column);
   return make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "rows around it" }, make("table", { class: "rows" },
     ...fault.near.map(([line, cells], place) => make("tr", { class: line === fault.row ? "here" : null },
-      make(place ? "td" : "th", { class: "soft" }, place ? `row ${line}` : ""),
+      make(place ? "td" : "th", { class: "soft" }, place ? `row ${line}` : "line"),
       ...cells.map((cell, column) => make(place ? "td" : "th", { class: line === fault.row && column === at ? "here" : null }, cell || (place ? "(empty)" : "(no name)")))))));
 }
 
@@ -140,7 +140,7 @@ function drawUnusual() {
   const days = [...found.unusual].reverse();
   byId("unusual").replaceChildren(
     make("h2", {}, counted(days.length, "unusual day"), make("span", { class: "soft" }, days.length ? " · the last first" : "")),
-    make("div", { class: "list", tabindex: 0, role: "region", "aria-label": "unusual days" }, make("table", {},
+    make("div", { class: "list", tabindex: 0, role: "region", "aria-label": "list of unusual days" }, make("table", {},
       ...days.map((day) => make("tr", {},
         make("td", {}, make("button", { type: "button", class: "plain", title: "see the report of its morning", onclick: () => { byId("until").value = day.date; report(); } }, day.date)),
         make("td", { class: "text" }, day.changes.map((item) => `${item.measure} ${percent(item.change)}`).join(", "), day.holiday ? make("span", { class: "soft" }, ` · near ${day.holiday}`) : ""))))),

@@ -40,7 +40,7 @@ function number(schema, given) {
 }
 
 function count(schema, given, usual) {
-  const host = make("input", { placeholder: `${told(usual)} (the task's)`, value: given === undefined ? "" : told(given) });
+  const host = make("input", { placeholder: `${told(usual)} (task's)`, value: given === undefined ? "" : told(given) });
   return { host, read: () => (host.value.trim() === "" ? undefined : readCount(host.value.trim())) };
 }
 
@@ -121,7 +121,7 @@ export class Options {
     const fields = [];
     for (const [name, schema] of Object.entries(form.options)) {
       if (schema.methods) continue;
-      const usual = `${told(schema.default)} (the task's)`;
+      const usual = `${told(schema.default)} (task's)`;
       const input = { ...(schema.enum ? choice(usual, schema.enum, given[name]) : count(schema, given[name], schema.default)), fault: faultLine() };
       this.inputs.set(name, input);
       const place = byId(name);

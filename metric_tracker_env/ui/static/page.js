@@ -95,7 +95,6 @@ function drawHeader() {
   byId("seed").value = state.seed;
   byId("budget").textContent = `${state.budget.left} of ${state.budget.all}`;
   byId("calls").textContent = `${state.calls.left} of ${state.calls.all}`;
-  byId("counted").textContent = state.counted ? "" : `does not count: ${state.options.anomaly_generators?.length ? "anomalies chosen" : "truth shown"}`;
   byId("truth").setAttribute("aria-pressed", String(Boolean(state.truth) && !view.blind));
   byId("truth").textContent = state.truth && !view.blind ? "Truth ●" : "Truth ○";
   byId("truth").disabled = Boolean(state.truth) && !state.over;
@@ -106,7 +105,10 @@ function drawActions() {
   const scans = byId("scans"), actions = byId("actions");
   scans.replaceChildren(); actions.replaceChildren();
   byId("more")?.toggleAttribute("hidden", state.over);
-  if (state.over) return;
+  if (state.over) {
+    if (!state.agent) scans.append(make("span", { class: "soft" }, "Over: the board shows all that was there."));
+    return;
+  }
   for (const tool of state.tools) {
     const free = { disabled: tool.units > state.budget.left };
     if (tool.where === "all") scans.append(button(short(tool.name), tool.units, () => call(tool.name, {}), free));
@@ -117,6 +119,11 @@ function drawActions() {
   const shown = cellAt(day, entity);
   const word = inDraft(day, entity) ? "take out" : "report";
   actions.append(button(`${word} ${state.entities[entity].short}`, null, report, { disabled: !shown, id: "report" }));
+}
+
+// Why the episode does not count, where it does not.
+function uncounted({ counted, options: { anomaly_generators: chosen } }) {
+  return counted ? [] : [make("p", { id: "counted", class: "missed" }, `does not count: ${chosen?.length ? "anomalies chosen" : "truth shown"}`)];
 }
 
 function drawDraft() {
@@ -131,16 +138,16 @@ function drawDraft() {
         onclick: () => ask("draft", { day: row.d, entity: row.e, report: false }),
       }, "✕");
       const mark = row.confirmed ? `✓ confirmed ${row.r}` : "✗ not confirmed";
-      return make("tr", {}, make("td", {}, `${row.row.date.slice(5)} · ${row.family} · ${entity.short}`), make("td", { class: row.confirmed ? "right" : "wrong" }, mark), make("td", {}, drop));
+      return make("tr", {}, make("td", {}, `${row.row.date.slice(5)} · ${row.family} · ${entity.short}`), make("td", { class: `mark ${row.confirmed ? "right" : "wrong"}` }, mark), make("td", {}, drop));
     });
     panel.replaceChildren(
       make("h2", {}, "Draft ", make("span", { class: "soft" }, number ? `${number} ${number === 1 ? "row" : "rows"}` : "select a shown cell and report it")),
-      make("table", {}, ...rows),
+      ...uncounted(state), make("table", {}, ...rows),
       make("button", { type: "button", class: "go", id: "submit", onclick: () => ask("submit", {}) }, number ? `Submit ${number} ${number === 1 ? "row" : "rows"}` : "Submit nothing: all is well"),
     );
     return;
   }
-  panel.replaceChildren(...drawResult(view), byId("replay") ? "" : make("button", { type: "button", class: "go", onclick: () => begin(state.seed + 1) }, "Next seed"));
+  panel.replaceChildren(...drawResult(view), ...uncounted(state), byId("replay") ? "" : make("button", { type: "button", class: "go", onclick: () => begin(state.seed + 1) }, "Next seed"));
 }
 
 const timeline = new Timeline(byId("timeline"), go);
@@ -154,8 +161,12 @@ function go(step) {
 
 function drawForm() {
   const { state } = view;
-  const form = byId("form");
-  if (form.dataset.task === `${state.task}`) return;
+  const form = byId("form"), date = state.dates[view.day];
+  if (form.dataset.task === `${state.task}`) { // the date follows the selection
+    if (form.dataset.date !== date && byId("of-date")) byId("of-date").value = date;
+    form.dataset.date = date;
+    return;
+  }
   form.dataset.task = state.task;
   const chosen = make("select", { "aria-label": "tool" }, ...state.tools.map((tool) => make("option", { value: tool.name }, `${tool.name} (${tool.price})`)));
   const fields = make("div", {}), about = make("p", { class: "soft" });
@@ -171,7 +182,7 @@ function drawForm() {
       const input = choices || dates
         ? make("select", {}, ...(needed ? [] : [make("option", { value: "" }, "any")]), ...(choices ?? dates).map((value) => make("option", {}, String(value))))
         : make("input", { placeholder: schema.default === undefined ? "" : JSON.stringify(schema.default) });
-      if (dates) input.value = dates[view.day];
+      if (dates) { input.value = dates[view.day]; input.id = "of-date"; }
       inputs.set(name, input);
       return make("label", { title: schema.description ?? "" }, name, input);
     }));

@@ -18,8 +18,8 @@ export function drawResult(view, select = null) {
   const rows = state.draft.map((row) => line(row, row.was.right ? "right" : "wrong", row.was.right ? "✓ right" : `✗ ${row.was.why}`));
   const missed = missedRows(state).map((row) => line(row, "missed", "! missed"));
   const drawn = [
-    make("h2", {}, state.agent ? `Result of ${state.agent}` : "Result"),
-    make("div", {}, make("span", { class: "score", id: "score" }, grade.score.toFixed(3)), " score · ", `recall ${grade.recall.toFixed(2)} · precision ${grade.precision.toFixed(2)}${state.agent ? "" : ` · return ${state.reward.toFixed(3)}`}`),
+    state.agent ? make("h2", {}, `Result of ${state.agent}`) : make("h2", {}, "Result ", make("span", { class: "soft" }, `return ${state.reward.toFixed(3)}`)),
+    make("div", {}, make("span", { class: "score", id: "score" }, grade.score.toFixed(3)), " score · ", `recall ${grade.recall.toFixed(2)} · precision ${grade.precision.toFixed(2)}`),
     make("table", {}, ...rows, ...missed),
   ];
   if (!rows.length && !missed.length) drawn.push(make("p", { class: "soft" }, "Nothing was wrong, and nothing was reported."));

@@ -84,5 +84,5 @@ function answer(_, { steps }) {
       make("tr", {}, ...columns.map((column) => make("th", {}, column.replaceAll("_", " ")))),
       ...rows.map((row) => make("tr", {}, ...columns.map((column) => make("td", {}, String(row[column] ?? "")))))));
   });
-  return [make("p", {}, `${short(step.tool)}, ${step.cost} units`), ...drawn, make("details", {}, make("summary", {}, "JSON"), make("pre", { tabindex: "0" }, JSON.stringify(step.result, null, 1)))];
+  return [make("p", {}, `${short(step.tool)}, ${step.cost} ${step.cost === 1 ? "unit" : "units"}`), ...drawn, make("details", {}, make("summary", {}, "JSON"), make("pre", { tabindex: "0" }, JSON.stringify(step.result, null, 1)))];
 }
