@@ -38,6 +38,74 @@ EQUALS = (
         "for whole, part in zip((gaps.active, gaps.day, gaps.first, gaps.last), (True, day, *hours), strict=False):",
         "both have four; ``strict`` is a guard for who changes them",
     ),
+    Equal(
+        "world/episode.py",
+        'direction="up" if change > 0 else "down",',
+        'direction="up" if change >= 0 else "down",',
+        "no event is announced to change nothing: ``_announced`` is at least one unit",
+    ),
+    Equal(
+        "world/variants.py",
+        "offer(anomaly_type(kind, +1), i, +1, low, min(high, up))",
+        "offer(anomaly_type(kind, +2), i, +1, low, min(high, up))",
+        "the name of an anomaly follows from the sign alone",
+    ),
+    Equal(
+        "world/variants.py",
+        "least[row] = alone_floor[links[0]] if alone[row] else TRAFFIC_FLOOR",
+        "least[row] = alone_floor[links[-1]] if alone[row] else TRAFFIC_FLOOR",
+        "there is one link",
+    ),
+    Equal(
+        "world/source.py",
+        "TRIES_GROWTH, MAX_TRIES = 4, 16  # redraws of an incident that are worked out together, "
+        "when it fails again and again",
+        "TRIES_GROWTH, MAX_TRIES = 4, 15  # redraws of an incident that are worked out together, "
+        "when it fails again and again",
+        "redraws worked out together are those one by one, which a test holds; this is how fast",
+    ),
+    Equal(
+        "world/episode.py",
+        "first, entity = int(events.first[0, place]), catalogue.entities[events.entity[0, place]]",
+        "first, entity = int(events.first[0, place]), catalogue.entities[events.entity[-1, place]]",
+        "the batch is of one episode",
+    ),
+    Equal(
+        "world/bench.py",
+        'direction="up" if ask.sign > 0 else "down",',
+        'direction="up" if ask.sign > -1 else "down",',
+        "a sign is 1 or -1",
+    ),
+    Equal(
+        "tools/tables.py",
+        'if len(tables) < 2 or any(told[name]["columns"] != told[tables[0]]["columns"] for name in tables):',
+        'if len(tables) < 2 or any(told[name]["columns"] != told[tables[-1]]["columns"] for name in tables):',
+        "all are compared with one of them, whichever it is",
+    ),
+    Equal(
+        "world/labels.py",
+        "return (np.sign(np.round(alone - usual, 9)) * plan.active[lane]).astype(np.int8)",
+        "return (np.sign(np.round(alone - usual, 10)) * plan.active[lane]).astype(np.int8)",
+        "a pull is far larger than the rounding of floats, which is far smaller than either",
+    ),
+    Equal(
+        "play/supply.py",
+        'made_by[place] = self._source_of(name.model_copy(update={"seed": 0, "number": 0}))',
+        'made_by[place] = self._source_of(name.model_copy(update={"seed": 1, "number": 0}))',
+        "a source makes the episodes of keys; the seed of its configuration is not used",
+    ),
+    Equal(
+        "world/source.py",
+        "if len(parts) == 1:",
+        "if len(parts) <= 1:",
+        "there is a part at least",
+    ),
+    Equal(
+        "play/focus.py",
+        "row, some = lanes * play.days + focus, (focus >= 0)[:, None]",
+        "row, some = lanes * play.days + focus, (focus >= 1)[:, None]",
+        "nothing is announced for the first date, which is no candidate",
+    ),
 )
 
 

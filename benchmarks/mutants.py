@@ -115,16 +115,20 @@ def attempt(spec: MutationSpec, files: Sequence[Path], rounds: Sequence[Limits],
     compiled = Path(cache_from_source(str(module)))
     compiled.unlink(missing_ok=True)
     with use_mutation(module, operator, spec.occurrence) as (before, after):
+        if after is None:
+            raise RuntimeError(f"{spec} changes nothing")
 
         def try_in_fork(limits: Limits) -> int:
             if limits is not rounds[0] or not replaced_in_place(module, before, after):
                 forget(Path.cwd())
             return run_files(groups, limits)
 
+        diff = "\n".join(
+            unified_diff(before.split("\n"), after.split("\n"), str(module), str(module), lineterm="", n=2)
+        )
         for limits in rounds:
             status = status or in_fork(lambda limits=limits: try_in_fork(limits), log)
     compiled.unlink(missing_ok=True)  # times of files are too coarse to tell the two
-    diff = "\n".join(unified_diff(before.split("\n"), after.split("\n"), str(module), str(module), lineterm="", n=2))
     worker = WorkerOutcome.ABNORMAL if status < 0 else WorkerOutcome.NORMAL
     found = TestOutcome.KILLED if status else TestOutcome.SURVIVED
     return WorkResult(worker, log.read_text("utf-8", "replace"), found, diff)

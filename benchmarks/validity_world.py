@@ -217,10 +217,12 @@ def print_rows(figures: dict[Difficulty, dict[str, float]]) -> None:
 
 def trees_alone(episodes: int, seed: int) -> dict[str, object]:
     """Print the lines of the boosted trees; the same as a dict."""
-    figures = {difficulty: filtered(difficulty, seed, episodes) for difficulty in DIFFICULTIES}
+    figures: dict[Difficulty, dict[str, float]] = {}
+    for difficulty in DIFFICULTIES:
+        figures[difficulty] = filtered(difficulty, seed, episodes)
     print(f"\n# Realistic world: {min(FILTER_EPISODES, episodes):,} episodes a difficulty, a quarter of them judged")
     print_rows(figures)
-    return dict(figures)
+    return dict(figures.items())
 
 
 def announced_alone(job: Job) -> float:

@@ -54,6 +54,8 @@ def test_streams_are_shake_256_of_the_key() -> None:
     at = rng.words_at(keys, Stream.PLAN, np.array([0, 5, 2]), 3)
     assert [at[:, i].tolist() for i in range(3)] == [wanted[i, f : f + 3].tolist() for i, f in enumerate((0, 5, 2))]
     assert (rng.draws32(keys, Stream.PLAN, 7) == wanted.view("<u4")[:, :7]).all()
+    assert np.array_equal(wanted[:, :4], rng.derived(keys, Stream.PLAN, 0))
+    assert np.array_equal(wanted[:, 4:8], rng.derived(keys, Stream.PLAN, 1))
     draws = rng.Draws16([30, 32], rows=2, columns=17)
     drawn = draws.draw(draws.states(keys), slice(1, 2))
     assert drawn.shape == (1, 2, 3, 17)

@@ -8,6 +8,7 @@ from unittest.mock import patch
 
 import pytest
 from helpers_session import door
+from helpers_view import SUN, tiny_view
 
 from agents.players.scripts.words import converse, investigate
 from metric_tracker_env import EnvConfig, EpisodeData, MetricDataGenerator, Session, SharedAnalysisToolkit
@@ -164,6 +165,13 @@ def test_records_inside_of_records_are_tables() -> None:
     wrong = row.model_dump() | {"observed_value": row.observed_value + 5, "severity": "none"}
     previewed = tools.preview_submission(rows=[row.model_dump(), wrong, {"date": 5}])
     same(sent(previewed), plain(previewed))
+
+
+def test_the_counts_of_one_date() -> None:
+    """A date alone is a list of one for each step of the funnel."""
+    shown = SharedAnalysisToolkit(tiny_view()).show_raw_data(limit=1)
+    assert in_tables(shown) == {"records": {"date": [SUN], "visits": [2400], "signups": [1200], "orders": [240]}}
+    same(sent(shown), plain(shown))
 
 
 def test_lists_of_one_and_of_none() -> None:

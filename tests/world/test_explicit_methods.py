@@ -172,7 +172,10 @@ def test_a_direction_is_drawn_for_a_mix_shift() -> None:
     found = {made(open_shift, seed=seed).expected_rows[0].delta_value > 0 for seed in range(12)}
     assert found == {True, False}
     too_much_for_up = {"method_name": "hourly_mix_shift", "shift": 0.3, "date": DATE}
-    assert {made(too_much_for_up, seed=seed).expected_rows[0].delta_value > 0 for seed in range(12)} == {False}
+    for seed in range(12):
+        shifted, quiet = made(too_much_for_up, seed=seed), made(seed=seed)
+        assert shifted.expected_rows[0].delta_value < 0
+        assert (shifted.twin_daily == quiet.twin_daily).all()  # no other data are drawn because one way is too far
 
 
 def test_records_say_how_a_value_came_about() -> None:
