@@ -34,3 +34,4 @@ def test_the_python_of_a_page_runs(page: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=tmp_path, env=given, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
+    assert '"ok":false' not in done.stdout, "a tool refused a call of the page"
