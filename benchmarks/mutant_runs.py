@@ -1,6 +1,7 @@
-"""Try a change of ``mutants.py`` with files of tests, the nearest first, in a fork of a process that has all libraries.
+"""Run the tests on a change of ``mutants.py``, in a fork of a process that has loaded them and the project.
 
-A run of pytest spends most of its time on loading libraries. The forks have them: what each loads is the project alone.
+A run of pytest spends most of its time on loading. A fork starts at once; what it loads anew is at most the project and
+its tests.
 """
 
 from __future__ import annotations
@@ -11,16 +12,19 @@ import gc
 import inspect
 import os
 import sys
-import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import CodeType, FunctionType
 
 import pytest
+from mutant_order import Limits, Order, cpu_time
 
 PASSED = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+TOLD = (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED)  # a test failed; the tests cannot be loaded
 QUIET = ("-p", "no:cacheprovider", "-p", "mutant_limits", "-W", "ignore::pytest.PytestAssertRewriteWarning")
-FORKED = ("--dist=no", "-n", "0", "-x", "--tb=line", *QUIET)
+PYTEST = ("--dist=no", "-n", "0", "-x", "--tb=line", *QUIET)
+BROKEN = 70  # how a fork ends in which something other than a test went wrong
 
 
 def nearest_first(module: Path, files: Sequence[Path]) -> list[list[Path]]:
@@ -46,10 +50,42 @@ def imported(file: Path) -> set[str]:
 def load_tests(files: Sequence[Path], log: Path) -> None:
     """Load the tests and the project, so that no fork needs to; nothing is run."""
     with log.open("wb") as file, redirected(file.fileno()):
-        code = pytest.main([*FORKED, "--collect-only", "-q", *map(str, files)])
+        code = pytest.main([*PYTEST, "--collect-only", *map(str, files)])
     if code:
         raise SystemExit(f"the tests cannot be collected:\n{log.read_text('utf-8')[-4000:]}")
-    gc.freeze()  # so that a fork's collections leave its memory shared
+    gc.freeze()  # so that the collections of a fork leave its memory shared
+
+
+def run_files(groups: Sequence[Sequence[Path]], limits: Limits) -> int:
+    """Run groups of files of tests, one after the other, until a test fails; not 0 then."""
+    for files in groups:
+        print(f"after {cpu_time():.1f} s: {len(files)} files", flush=True)
+        code = pytest.main([*PYTEST, *map(str, files)], plugins=[Order(limits)])
+        if code not in PASSED:
+            return code if code in TOLD else BROKEN
+    return 0
+
+
+def in_fork(work: Callable[[], int], log: Path) -> int:
+    """What ``work`` gives when it is done in a child process that writes to ``log``; negative if a signal ended it.
+
+    Raises:
+        RuntimeError: if something other than a test went wrong.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if not child:
+        status = BROKEN
+        try:
+            with log.open("wb") as file, redirected(file.fileno()):
+                status = work()
+        finally:
+            os._exit(status)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status == BROKEN:
+        raise RuntimeError(f"the change cannot be tried:\n{log.read_text('utf-8', 'replace')[-4000:]}")
+    return status
 
 
 @contextlib.contextmanager
@@ -67,14 +103,29 @@ def redirected(target: int) -> Iterator[None]:
         os.dup2(kept[1], 2)
 
 
-def codes_of(code: CodeType) -> dict[tuple[str, int], CodeType]:
-    """The functions that a piece of code holds, but for those inside of functions, by name and first line."""
-    found: dict[tuple[str, int], CodeType] = {}
-    for inner in code.co_consts:
-        if isinstance(inner, CodeType):
-            is_class = "__qualname__" in inner.co_names and not inner.co_flags & inspect.CO_OPTIMIZED
-            found |= codes_of(inner) if is_class else {(inner.co_qualname, inner.co_firstlineno): inner}
-    return found
+def forget(tree: Path) -> None:
+    """Let the project and its tests be loaded anew."""
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file is not None and Path(file).is_relative_to(tree):
+            del sys.modules[name]
+
+
+def replaced_in_place(module: Path, before: str, after: str) -> bool:
+    """Give loaded functions their changed code; whether that is all of the change, and each was found."""
+    if outside_of_functions(before) != outside_of_functions(after):
+        return False
+    name = str(module.resolve())
+    old, new = (codes_of(compile(source, name, "exec")) for source in (before, after))
+    changed = [(one, other) for one, other in zip(old, new, strict=True) if one != other]
+    loaded = every_function()
+    for one, other in changed:
+        found = [function for function in loaded if place_of(function.__code__) == place_of(one)]
+        if not found:
+            return False
+        for function in found:
+            function.__code__ = other
+    return bool(changed)
 
 
 def outside_of_functions(source: str) -> str:
@@ -86,21 +137,14 @@ def outside_of_functions(source: str) -> str:
     return ast.dump(tree)
 
 
-def replaced_in_place(module: Path, before: str, after: str) -> bool:
-    """Give loaded functions their changed code; whether that is all of the change, and each was found."""
-    if outside_of_functions(before) != outside_of_functions(after):
-        return False
-    name = str(module.resolve())
-    old, new = (codes_of(compile(source, name, "exec")) for source in (before, after))
-    changed = [(one, other) for one, other in zip(old.values(), new.values(), strict=True) if one != other]
-    for one, other in changed:
-        place = place_of(one)
-        found = [function for function in every_function() if place_of(function.__code__) == place]
-        if not found:
-            return False
-        for function in found:
-            function.__code__ = other
-    return bool(changed)
+def codes_of(code: CodeType) -> list[CodeType]:
+    """The functions that the code of a module or class holds, each with those inside of it."""
+    found: list[CodeType] = []
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            is_function = bool(inner.co_flags & inspect.CO_OPTIMIZED)
+            found += [inner] if is_function else codes_of(inner)
+    return found
 
 
 def place_of(code: CodeType) -> tuple[str, str, int]:
@@ -111,39 +155,6 @@ def place_of(code: CodeType) -> tuple[str, str, int]:
 def every_function() -> list[FunctionType]:
     """All functions that are loaded."""
     gc.unfreeze()
-    return [found for found in gc.get_objects() if isinstance(found, FunctionType)]
-
-
-def forget(tree: Path) -> None:
-    """Let the project and its tests be loaded anew."""
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if file is not None and Path(file).is_relative_to(tree):
-            del sys.modules[name]
-
-
-def run_files(groups: Sequence[Sequence[Path]]) -> int:
-    """Run groups of files of tests, one after the other, until a test fails."""
-    for files in groups:
-        print(f"after {time.process_time():.1f} s: {len(files)} files", flush=True)
-        if (code := pytest.main([*FORKED, "-p", "mutant_order", *map(str, files)])) not in PASSED:
-            return code
-    return 0
-
-
-def in_fork(work: Callable[[], int], log: Path) -> int:
-    """What ``work`` gives when it is done in a child process that writes to ``log``; negative if a signal ended it."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    child = os.fork()
-    if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    status = 70
-    try:
-        with log.open("wb") as file:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
-        status = work()
-        sys.stdout.flush()
-    finally:
-        os._exit(status)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of libraries, about names of theirs that are only looked at here
+        return [found for found in gc.get_objects() if isinstance(found, FunctionType)]

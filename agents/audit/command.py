@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -39,6 +40,19 @@ class Finding(StrictModel):
     most: float | None  # what it may get; None for what an owner may do
     verdict: Verdict
     told: str = ""
+
+
+class Mean(NamedTuple):
+    """The mean score of some episodes, and its standard error."""
+
+    score: float
+    error: float
+
+    @classmethod
+    def of(cls, scores: Sequence[float]) -> Mean:
+        """That of scores."""
+        values = np.array(scores)
+        return cls(float(values.mean()), float(values.std(ddof=min(1, len(values) - 1))) / float(np.sqrt(len(values))))
 
 
 class Audit(StrictModel):
@@ -87,14 +101,14 @@ def audit(
 
 def audited(task: Task, episodes: int, server: str | None, seal: Seal | None) -> Audit:
     """Try every exploit."""
-    known, findings, floor = Knowledge(task), list[Finding](), 0.0
+    known, findings, floor = Knowledge(task), list[Finding](), Mean(0.0, 0.0)
     with progress_bar(len(EXPLOITS) + (0 if server else len(OWNERS))) as advance:
         for exploit in EXPLOITS.values():
             advance.describe(exploit.name)
             with opened(task, episodes, server, seal) as door:
                 finding = tried(exploit, door, known, floor)
-            if exploit.name == "nothing":
-                floor = finding.score
+                if exploit.name == "nothing":
+                    floor = Mean.of(door.scores())
             findings.append(finding)
             advance(1)
         for name, (tries, play, reward) in {} if server else OWNERS.items():
@@ -106,9 +120,12 @@ def audited(task: Task, episodes: int, server: str | None, seal: Seal | None) ->
     return Audit(task=task.name, episodes=episodes, where=where, findings=tuple(findings))
 
 
-def tried(exploit: Exploit, door: Door, known: Knowledge, floor: float) -> Finding:
-    """Let an exploit play until the door gives nothing more; bought is what is more than chance."""
-    most = min(floor + CLOSE, 1.0) if exploit.most is None else exploit.most
+def tried(exploit: Exploit, door: Door, known: Knowledge, floor: Mean) -> Finding:
+    """Let an exploit play until the door gives nothing more; bought is what is more than chance.
+
+    Chance is in the floor as well: what submitting nothing scored was measured on as few episodes.
+    """
+    most = min(floor.score + CLOSE, 1.0) if exploit.most is None else exploit.most
     told = ""
     try:
         for _ in range(door.episodes):
@@ -117,8 +134,9 @@ def tried(exploit: Exploit, door: Door, known: Knowledge, floor: float) -> Findi
         pass
     except BoughtError as error:
         told = str(error)
-    scores = np.array(door.scores())
-    score, error = float(scores.mean()), float(scores.std(ddof=min(1, len(scores) - 1))) / np.sqrt(len(scores))
+    score, error = Mean.of(door.scores())
+    if exploit.most is None:
+        error = math.hypot(error, floor.error)
     verdict = "bought" if told or score - ONE_SIDED * error > most else "held"
     return Finding(exploit=exploit.name, tries=exploit.tries, score=score, most=most, verdict=verdict, told=told)
 

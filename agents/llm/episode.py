@@ -13,7 +13,7 @@ from metric_tracker_env.session import REMINDER
 from metric_tracker_env.tasks import Task
 
 from ..players.failures import Course, End
-from ..players.outcome import EpisodeLine, rows_of, submitted_cells
+from ..players.outcome import NOTHING_SCORED, EpisodeLine, rows_of, submitted_cells
 from .card import LlmSettings
 from .faults import FAILED, Finish, RequestError
 from .journal import Begun, Journal
@@ -116,20 +116,22 @@ class Conversation:
         self.used = before.model_copy(update={"retries": retries, "waited": waited, "seconds": spent})
 
     def transcript(self, task: str | None, finish: Finish, error: str | None, adapted: tuple[str, ...]) -> Transcript:
-        """End the episode, if a limit has not let it end, with nothing submitted; and say how it went."""
+        """Say how the episode went; one that the conversation left before its end is ended, and scores 0."""
         times = {name: round(getattr(self.used, name), 3) for name in ("seconds", "waited")}
         session, used = self._session, self.used.model_copy(update=times)
         before = session.standing
         if not before.done:
             session.call(SUBMIT, {"rows": []})
-        after = session.standing
         told = {**session.grade().model_dump(), "cost": before.cost, "tool_calls": before.tool_calls}
+        reward = session.standing.reward
+        if not before.done:
+            told, reward = told | NOTHING_SCORED, before.reward
         seed, counted = self._attempt.seed, {"illegal": self._refused, "steps": before.steps}
         end = "refused" if finish == "calls_spent" and self._last_refused else ENDS[finish]
         course = Course(
             session.episode(), self._config, self._reported, session.revealed, before.cost, before.wasted, end
         )
-        figures = EpisodeLine.of(seed, told, course, episode_return=after.reward, **counted)._asdict()
+        figures = EpisodeLine.of(seed, told, course, episode_return=reward, **counted)._asdict()
         del figures["seed"]
         return Transcript(
             **self._attempt.model_dump(),

@@ -81,7 +81,7 @@ class Teller:
                 self._said.append(Said("tool", answer, "", (), len(self._steps)))
         if end is not None and not self._session.standing.done:
             self._call(SUBMIT, {"rows": []})  # as it counted
-            words = f"The episode ended by itself ({end.replace('_', ' ')}): nothing was submitted."
+            words = f"The episode ended by itself ({end.replace('_', ' ')}): nothing was submitted, and it scores 0."
             self._said.append(Said("end", words, "", (), len(self._steps)))
         return Opened(replay(self._replayed()), self._said)
 

@@ -18,11 +18,9 @@ from metric_tracker_env.play.actions import SUBMIT
 from metric_tracker_env.scoring import Grade
 
 from .failures import Course, End
-from .outcome import EpisodeLine, Played, Progress, Row, rows_of, submitted_cells
+from .outcome import NOTHING_SCORED, EpisodeLine, Played, Progress, Row, rows_of, submitted_cells
 from .player import Assignment, PlaysAnything, PlaysForNothing
 from .registry import register_folder
-
-NOTHING_SCORED = dict.fromkeys(("score", "f1", "precision", "recall"), 0.0)
 
 
 @register_folder(BOOKS_FILE)

@@ -24,6 +24,8 @@ from metric_tracker_env.submission import check_rows
 from .failures import Course, Failure
 
 Progress = Callable[[int], None]  # called with the number of episodes just played
+# Of an episode in words that was left before its end, though there may have been nothing to find in it.
+NOTHING_SCORED = dict.fromkeys(("score", "f1", "precision", "recall"), 0.0)
 
 
 class Fate(IntEnum):

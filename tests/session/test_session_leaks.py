@@ -70,7 +70,8 @@ def test_who_knows_the_brief_alone_scores_nothing() -> None:
     ]
     one_day = [row for row in everything if row["date"] == DATE]
     one_entity = [row for row in everything if row["entity_name"] == "app_opens:daytime_share"]
-    for options in (*({"task": task} for task in NAMED_TASKS), WORLDS["world"]):
+    played: list[dict[str, Any]] = [*({"task": task} for task in NAMED_TASKS), WORLDS["world"]]
+    for options in played:
         session = Session(**options)
         for rows in ([], everything, one_day, one_entity, everything[:1]):
             scores: list[float] = []

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
@@ -35,10 +36,11 @@ def test_sft_takes_the_rows(tmp_path: Path) -> None:
     rows = written("chat", "analyst", get_task(TASK), range(4))
     file.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
     data = load_dataset("json", data_files=str(file), split="train", cache_dir=str(tmp_path / "cache"))
-    assert [plain(row["messages"]) for row in data] == [plain(json.loads(row)["messages"]) for row in rows]
+    loaded: list[dict[str, Any]] = data.to_list()
+    assert [plain(row["messages"]) for row in loaded] == [plain(json.loads(row)["messages"]) for row in rows]
     model = tiny.make(tmp_path / "tiny", TASK)
     tokenizer = AutoTokenizer.from_pretrained(model)
-    first = data[0]
+    first = loaded[0]
     text = tokenizer.apply_chat_template(first["messages"], tools=json.loads(first["tools"]), tokenize=False)
     assert '"name": "list_suspicious_dates"' in text
     assert first["messages"][-1]["content"] in text

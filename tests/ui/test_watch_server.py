@@ -90,7 +90,7 @@ def test_filters() -> None:
 
 
 def test_counts_are_what_a_filter_would_leave() -> None:
-    """Of each value: as many as are found when it is chosen and the other filters stay; its own value does not count."""
+    """Of each value: as many as are found if it is chosen and the other filters stay; its own value does not count."""
     choice = Choice(Shelved.runs)
     filters = ({}, {"seed": 7}, {"failure": "silent"}, {"fate": "missed", "agent": "one"}, {"entity": MISSED.entity})
     for given in filters:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers_world import WORLD, batch_of, layer_of
+from helpers_world import WORLD, batch_of, generated, layer_of
 
 from metric_tracker_env.config import EpisodeConfig, GeneratorConfig, WorldConfig
 from metric_tracker_env.schema import Gap, KnownEvent
@@ -96,6 +96,15 @@ def test_kinds_of_events(entity: str, sign: int, kind: str) -> None:
     """An event is called by what it moves and in which direction."""
     (index,) = (e.index for e in DEFAULT.catalogue.entities if e.entity_name == entity)
     assert event_kind(DEFAULT.catalogue, index, sign) == kind
+
+
+def test_no_drop_of_everything_is_announced() -> None:
+    """What is announced may be far more than what happens, but never a drop of more than 95 percent."""
+    far = GeneratorConfig(world=WorldConfig(announced_within=0.5))
+    events = layer_of(generated(far, "easy", "mixed", 0, 200)).events
+    told = events.announced[events.active]
+    assert told.min() == -95.0
+    assert (told == -95.0).sum() > 2
 
 
 def test_records_say_what_the_arrays_hold() -> None:

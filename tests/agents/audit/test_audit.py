@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from helpers_serve import listening
 
-from agents.audit.command import AUDIT_SEAL, Audit, audited, tried
+from agents.audit.command import AUDIT_SEAL, Audit, Mean, audited, tried
 from agents.audit.door import BooksDoor, Door
 from agents.audit.exploit import EXPLOITS, Knowledge, exploit
 from agents.cli import main
@@ -24,6 +24,7 @@ from metric_tracker_env.tasks import Task
 TASK = find_task("realistic_medium")
 CLEAN = find_task("medium_mixed")
 EPISODES = 12
+NO_FLOOR = Mean(0.0, 0.0)
 
 
 def by_name(made: Audit) -> dict[str, tuple[float, str]]:
@@ -62,11 +63,11 @@ def server(task: Task, books: Books | None = None) -> Iterator[str]:
         yield f"http://{address}"
 
 
-@in_both_worlds
-def test_a_server_that_lets_clients_choose_is_found_out(task: Task) -> None:
+@pytest.mark.parametrize(("task", "episodes"), [(TASK, 24), (CLEAN, 6)], ids=["world", "clean"])
+def test_a_server_that_lets_clients_choose_is_found_out(task: Task, episodes: int) -> None:
     """Where a client chooses the seeds it plays one twice, leaves what looks hard, and finds public seeds."""
     with server(task) as url:
-        made = by_name(audited(task, 6, url, None))
+        made = by_name(audited(task, episodes, url, None))
     assert {name for name, (_, verdict) in made.items() if verdict == "bought"} == {"seed_search", "replay_after_grade"}
 
 
@@ -107,7 +108,7 @@ def test_an_exploit_that_succeeds_is_bought() -> None:
 
     known = Knowledge(CLEAN)
     with Leaky.opened(CLEAN, 6, AUDIT_SEAL) as door:
-        finding = tried(EXPLOITS["preview_as_oracle"], door, known, 0.0)
+        finding = tried(EXPLOITS["preview_as_oracle"], door, known, NO_FLOOR)
     assert finding.verdict == "bought", finding
     assert finding.score > 0.3
 
@@ -125,7 +126,7 @@ def test_units_that_are_given_back_are_found() -> None:
             return told
 
     with Generous.opened(CLEAN, 2, AUDIT_SEAL) as door:
-        finding = tried(EXPLOITS["budget_pump"], door, Knowledge(CLEAN), 0.0)
+        finding = tried(EXPLOITS["budget_pump"], door, Knowledge(CLEAN), NO_FLOOR)
     assert (finding.verdict, "show_raw_data" in finding.told) == ("bought", True)
 
 

@@ -17,7 +17,7 @@ from agents.board.command import check_alike
 from agents.board.verify import claimed, verify
 from agents.evaluation.evaluate import worker_pool
 from agents.players.scripts.words import converse, investigate
-from metric_tracker_env import Seal, find_task
+from metric_tracker_env import Seal, __version__, find_task
 from metric_tracker_env.books import Books, Terms
 from metric_tracker_env.session import ScoredSession
 
@@ -202,14 +202,14 @@ def test_a_file_of_another_version_is_told_so(
     rewritten(file, lambda told: told.update(version="0.0.9"))
     cli.main(["verify", str(file), "--workers", "1"])
     told = capsys.readouterr().out
-    assert "the file was made by version 0.0.9 of the package; this is 0.1.0\n" in told
+    assert f"the file was made by version 0.0.9 of the package; this is {__version__}\n" in told
     assert "verified: " in told
     rewritten(file, results=of_json(shift_score))
     with pytest.raises(SystemExit) as ended:
         cli.main(["verify", str(file), "--workers", "1"])
     assert ended.value.code == 1
     told = capsys.readouterr().out
-    assert "the file was made by version 0.0.9 of the package; this is 0.1.0, which may be why\n" in told
+    assert f"the file was made by version 0.0.9 of the package; this is {__version__}, which may be why\n" in told
     assert "NOT VERIFIED" in told
     monkeypatch.setattr(verifying.metric_tracker_env, "__version__", "0.0.9")
     assert verify(file).other_version is None

@@ -19,6 +19,14 @@ from agents.players.player import Assignment
 from metric_tracker_env import get_task
 
 
+def test_who_says_nothing_is_not_right_where_nothing_happened(server: ScriptedServer, tmp_path: Path) -> None:
+    """An empty list is the right answer to a quiet episode; no answer is none, and scores 0."""
+    quiet = get_task("quiet_weeks")
+    episodes = evaluate(begun(server, tmp_path, "talker"), SEEDS[:6], quiet, options=SHORT).episodes
+    assert 0 in episodes.expected
+    assert set(episodes.score) == set(episodes.f1) == set(episodes.net) == set(episodes.episode_return) == {0.0}
+
+
 @pytest.mark.parametrize(
     ("model", "options", "finish", "figures"),
     [
