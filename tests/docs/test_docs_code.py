@@ -14,6 +14,7 @@ from helpers_docs import PAGES, ROOT, blocks
 NO_PROGRAM = {
     "CONTRIBUTING.md": "a method that is to stand in a class",
     "docs/demonstrations.md": "it trains with TRL, as tests/trl/test_demonstrations.py does",
+    "docs/servers.md": "its clients need servers, which test_docs_servers.py starts",
 }
 WITH_PYTHON = [page for page in PAGES if blocks(page, "python") and page not in NO_PROGRAM]
 
