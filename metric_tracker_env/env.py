@@ -45,7 +45,11 @@ class MetricTrackerEnv(OnEngine[SingleEngine], gym.Env[np.ndarray, np.int64]):
     past a threshold, look like incidents and are not.
 
     ## Action Space
-    ``Discrete(A)``; ``env.unwrapped.actions`` encodes, decodes and spells actions. With D dates and E entities:
+    ``Discrete(A)``; ``env.unwrapped.actions`` encodes, decodes and spells actions. There are two views of the same
+    game: ``view="focus"``, the default, looks at one date at a time, and ``view="board"`` has all dates side by side. A
+    *family* is a kind of incident, such as a rate drop; a *scan* tells on which dates one shows. With the default
+    ``costs`` a call of the class open, inspect or scan costs 1 unit and a survey 4, of a ``budget`` of 16. With 28 dates
+    d and 20 entities:
 
     | view | first | number | tool | cost |
     |---|---|---|---|---|
@@ -77,6 +81,9 @@ class MetricTrackerEnv(OnEngine[SingleEngine], gym.Env[np.ndarray, np.int64]):
     ## Observation Space
     ``Box(L,)`` float32; ``env.unwrapped.observation_layout`` names the parts. Deviations are signed and in detection
     thresholds, clipped to +-5, and 0 until revealed. Flags hold the largest multiplier at which a scan flagged a date.
+    *First* is where a part begins. Parts of 28 rows lie date after date: first all of the first date (76 numbers on the
+    board; in the focus view 7 of ``flags`` and 1 of ``opened``), then all of the second.
+    ``observation_layout.view(observation, "flags")`` cuts a part out.
 
     | view | part | shape | first |
     |---|---|---|---|

@@ -14,6 +14,7 @@ from helpers_docs import PAGES, ROOT, blocks
 NO_PROGRAM = {
     "CONTRIBUTING.md": "a method that is to stand in a class",
     "docs/demonstrations.md": "it trains with TRL, as tests/trl/test_demonstrations.py does",
+    "docs/servers.md": "its clients need servers, which test_docs_servers.py starts",
 }
 WITH_PYTHON = [page for page in PAGES if blocks(page, "python") and page not in NO_PROGRAM]
 
@@ -34,3 +35,4 @@ def test_the_python_of_a_page_runs(page: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=tmp_path, env=given, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
+    assert '"ok":false' not in done.stdout, "a tool refused a call of the page"

@@ -55,6 +55,7 @@ OTHERS = {
     "openenv",
     "bash",
     "export",
+    "source",
 }
 # Folders of runs that no command here can leave: of a language model, and of a server that keeps the books.
 LEFT_BY_OTHERS = {"runs/llm", "runs/contest"}

@@ -81,6 +81,19 @@ def test_a_whole_episode_by_keys(visit: Visit) -> None:
     assert page.inner_text("#score") == "1.000"
 
 
+def test_keys_go_on_after_a_click(visit: Visit) -> None:
+    """A button that the answer draws anew leaves the focus with the board, so that the next key is heard."""
+    page = visit.open(EASY)
+    page.click("text=suspicious dates")
+    settled(page, 1)
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("o")
+    settled(page, 2)
+    page.click("#tabs >> text=Why")
+    page.keyboard.press("h")
+    settled(page, 3)
+
+
 def test_the_board_fits_on_one_screen(browser: Browser, address: str) -> None:
     """At 1280 x 800 nothing scrolls; at 390 x 844 only downwards, and the board sideways in itself."""
     for name, size in SIZES.items():

@@ -210,6 +210,7 @@ export function select(day, entity) {
 function draw() {
   const { state } = view;
   if (!state) return;
+  const held = document.activeElement;
   view.day = Math.min(view.day, state.dates.length - 1);
   view.entity = Math.min(view.entity, state.entities.length - 1);
   drawHeader();
@@ -227,6 +228,7 @@ function draw() {
   drawDraft();
   timeline.draw(view);
   if (byId("form")) drawForm();
+  if (held && !held.isConnected) byId("cells").focus({ preventScroll: true }); // a button that was drawn anew: keys go on
 }
 
 function scrub(by) {
