@@ -48,8 +48,8 @@ class MetricTrackerEnv(OnEngine[SingleEngine], gym.Env[np.ndarray, np.int64]):
     ``Discrete(A)``; ``env.unwrapped.actions`` encodes, decodes and spells actions. There are two views of the same
     game: ``view="focus"``, the default, looks at one date at a time, and ``view="board"`` has all dates side by side. A
     *family* is a kind of incident, such as a rate drop; a *scan* tells on which dates one shows. With the default
-    ``costs`` a call of the class open, inspect or scan costs 1 unit and a survey 4, of a ``budget`` of 16. With 28 dates
-    d and 20 entities:
+    ``costs`` a call of the class open, inspect or scan costs 1 unit and a survey 4, of a ``budget`` of 16. With 28
+    dates d and 20 entities:
 
     | view | first | number | tool | cost |
     |---|---|---|---|---|

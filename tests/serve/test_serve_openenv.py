@@ -30,7 +30,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from agents.players.scripts.words import converse, investigate
-from metric_tracker_env import TASKS, GeneratorConfig, Session, get_task
+from metric_tracker_env import TASKS, GeneratorConfig, Session, __version__, get_task
 from metric_tracker_env.books import BOOKS_FILE, Books, Terms, read_books
 from metric_tracker_env.play.engine import Engine
 from metric_tracker_env.serve import openenv_app, openenv_env
@@ -193,7 +193,7 @@ def test_schemas_are_those_of_the_messages(server: Live) -> None:
     assert set(told["action"]["properties"]) == {"tool", "arguments", "metadata"}
     assert {"answer", "brief", "tools", "done", "reward"} <= set(told["observation"]["properties"])
     metadata = requests.get(f"{server.http}/metadata", timeout=PATIENCE).json()
-    assert (metadata["name"], metadata["version"]) == ("metric_tracker_env", "0.1.0")
+    assert (metadata["name"], metadata["version"]) == ("metric_tracker_env", __version__)
 
 
 # It plays as in process
