@@ -17,8 +17,8 @@ from metric_tracker_env.ui.library import Entry, Opened, Said
 from metric_tracker_env.ui.snapshot import replay
 
 from ..evaluation.evaluate import Evaluation, card_of
-from ..players.books import NOTHING_SCORED, BooksRun
-from ..players.outcome import Progress
+from ..players.books import BooksRun
+from ..players.outcome import NOTHING_SCORED, Progress
 from ..players.player import Assignment
 from .calls import Calls, Played, Watcher
 from .entries import entries_of

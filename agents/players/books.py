@@ -17,8 +17,8 @@ from metric_tracker_env.books import BOOKS_FILE, Record, ScoredEpisode, Terms, r
 from metric_tracker_env.play.actions import SUBMIT
 from metric_tracker_env.scoring import Grade
 
-from .failures import Course, End
-from .outcome import NOTHING_SCORED, EpisodeLine, Played, Progress, Row, rows_of, submitted_cells
+from .failures import End
+from .outcome import EpisodeLine, InWords, Played, Progress, Row, submitted_cells
 from .player import Assignment, PlaysAnything, PlaysForNothing
 from .registry import register_folder
 
@@ -129,8 +129,6 @@ class Again:
                 f"episode {episode.number} of the books (seed {episode.seed}) ends otherwise when its calls are made "
                 "again: the books were changed, or written by another version"
             )
-        counted: dict[str, Any] = {"illegal": refused, "steps": standing.steps, "episode_return": standing.reward}
-        told: dict[str, Any] = {"cost": standing.cost, "tool_calls": standing.tool_calls}
         end: End = "handed_in"
         if not standing.done:
             end = "left"
@@ -138,15 +136,7 @@ class Again:
             end = "refused"
         elif episode.calls[-1][0] != SUBMIT:
             end = "spent"
-        if not standing.done:
-            session.call(SUBMIT, {"rows": []})  # which shows what there was to find
-            told |= NOTHING_SCORED
-        told = {**session.grade().model_dump(), **told}
-        course = Course(
-            session.episode(), terms.config, reported, session.revealed, standing.cost, standing.wasted, end
-        )
-        self.line = EpisodeLine.of(episode.seed, told, course, **counted)
-        self.rows = rows_of(session.episode(), reported)
+        self.line, self.rows = InWords(reported, refused, end, self.tools).ended(session, episode.seed)
 
 
 def _bare(grade: Grade) -> dict[str, Any]:

@@ -121,7 +121,7 @@ class InWords(NamedTuple):
         if not before.done:
             told, reward = told | NOTHING_SCORED, before.reward
         counted = {"illegal": self.refused, "steps": before.steps, "episode_return": reward}
-        return EpisodeLine.of(seed, told, course, **counted), rows_of(episode, self.reported)
+        return EpisodeLine.of(seed, told, course, **counted), rows_of(episode, self.reported, session.revealed)
 
 
 class Reports:
@@ -166,20 +166,24 @@ class Reports:
         return round(float(observation[self._position]) * self._last_day)
 
 
-def rows_of(episode: EpisodeData, reported: Iterable[tuple[int, int]]) -> list[Row]:
+def rows_of(episode: EpisodeData, reported: Iterable[tuple[int, int]], shown: np.ndarray | None = None) -> list[Row]:
     """What became of the rows of an episode that has ended, by date.
 
     Args:
         episode: With its truth.
         reported: (day, entity) of the cells of the draft.
+        shown: (D, E) bool, cells that paid calls had shown: a row of another one is a guess, which matches nothing.
+            None: no row is.
     """
     config, draft = episode.generator_config, set(reported)
+    grounded = {cell for cell in draft if shown is None or shown[cell]}
     rows: list[Row] = []
     for truth in episode.expected_rows:
         cell = config.day_index(truth.date), config.catalogue.index[truth.entity_type, truth.entity_name]
-        fate = Fate.MATCHED if cell in draft else Fate.MISSED
+        fate = Fate.MATCHED if cell in grounded else Fate.MISSED
         rows.append(Row(*cell, ANOMALY_TYPES.index(truth.anomaly_type), fate))
-        draft.discard(cell)
+        if fate == Fate.MATCHED:
+            draft.discard(cell)
     rows += [Row(*cell, ANOMALY_TYPES.index(episode.row(*cell).anomaly_type), Fate.EXTRA) for cell in draft]
     return sorted(rows)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from agents.evaluation.evaluate import evaluate
 from agents.evaluation.rates import Rates
 from agents.players.agent import play_agent
 from agents.players.failures import FAILURES, WORDS, Course, End, Failure, failures
+from agents.players.outcome import Fate, InWords
 from metric_tracker_env import EnvConfig, EpisodeConfig, EpisodeData, GeneratorConfig, MetricDataGenerator, Session
 from metric_tracker_env.config import WorldConfig
 from metric_tracker_env.session.evidence import Evidence
@@ -182,3 +184,18 @@ def test_a_session_says_which_rows_are_grounded() -> None:
     assert grade["f1"] == pytest.approx(0.5)
     assert [fault["type"] for fault in grade["faults"]] == ["missing", "extra_guess"]
     assert "guessed in row 2" in grade["issues"][0]
+
+
+def test_the_rows_of_an_evaluation_count_no_guess() -> None:
+    """Recall by family counts what the grade counts: the root that a guess named is missed, and the guess is extra."""
+    session = Session(config=CONFIG)
+    session.begin(SEED)
+    rows = [row.model_dump() for row in EPISODE.expected_rows]
+    show(session, rows[:1])
+    session.call("submit", {"rows": rows})
+    line, found = InWords(ROOTS, 0, "handed_in", Counter()).ended(session, SEED)
+    fates = Counter(row.fate for row in found)
+    assert (line.recall, line.precision) == (0.5, 0.5)
+    assert fates == {Fate.MATCHED: 1, Fate.MISSED: 1, Fate.EXTRA: 1}
+    guessed = [(row.day, row.entity) for row in found if row.fate != Fate.MATCHED]
+    assert guessed[0] == guessed[1]
