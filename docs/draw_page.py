@@ -1,4 +1,4 @@
-"""Take the pictures of Play for the page's document: an episode in the middle, and at its end.
+"""Take the pictures of the page's document: an episode of Play in the middle and at its end, Watch, and Compare.
 
     python docs/draw_page.py [--out docs]
 
@@ -18,22 +18,30 @@ from pathlib import Path
 import uvicorn
 from playwright.sync_api import Page, sync_playwright
 
+from agents.page.collection import Asked, Collection
 from metric_tracker_env import get_task
 from metric_tracker_env.serve.command_line import LOOPBACK, settings
-from metric_tracker_env.serve.limits import ServeLimits
+from metric_tracker_env.serve.limits import App, ServeLimits
 from metric_tracker_env.ui.app import page_app
 
 TASK, SEED = "realistic_medium", 12
 SIZE = (1280, 800)
 # What is reported is a cause, and a cell that an announced event explains.
 OPENED, REPORTED = ("03-09", "03-11", "03-20"), {"03-09": "menu_opens", "03-20": "orders_placed"}
+AGENTS, EPISODES = ("analyst", "analyst_blind"), 43
+WATCHED = f"run=analyst.{TASK}&seed={2_000_000_000 + EPISODES - 1}"
+# What is opened once both agents have played, and what shows that it is drawn.
+VIEWS = {
+    "watch": (f"watch?{WATCHED}&step=12&truth=on", "#cells rect.cell"),
+    "compare": (f"compare?{WATCHED}&other=analyst_blind.{TASK}&step=13&truth=on", ".side rect.cell"),
+}
+LIMITS = ServeLimits()
 
 
 @contextmanager
-def served() -> Iterator[str]:
-    """Where the page is."""
-    limits = ServeLimits()
-    server = uvicorn.Server(settings(page_app(TASK, limits), limits, LOOPBACK, 0, log_level="critical"))
+def served(app: App) -> Iterator[str]:
+    """Where a page is."""
+    server = uvicorn.Server(settings(app, LIMITS, LOOPBACK, 0, log_level="critical"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
@@ -75,15 +83,25 @@ def play(page: Page) -> Iterator[str]:
 def draw(folder: Path, size: tuple[int, int] = SIZE) -> list[Path]:
     """Write the pictures into a folder, and give their names."""
     found: list[Path] = []
+
+    def take(page: Page, name: str) -> None:
+        found.append(folder / f"page_{name}.png")
+        page.screenshot(path=found[-1], full_page=size[0] < 900)
+
+    played = Collection(AGENTS, Asked((get_task(TASK),), EPISODES))
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    with served() as address, sync_playwright() as playwright:
+    watching = page_app(TASK, LIMITS, library=played)
+    with served(page_app(TASK, LIMITS)) as address, served(watching) as other, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": size[0], "height": size[1]})
         page.goto(f"{address}/?task={TASK}&seed={SEED}")
         page.wait_for_selector("body[data-ready] rect.cell")
         for name in play(page):
-            found.append(folder / f"page_{name}.png")
-            page.screenshot(path=found[-1], full_page=size[0] < 900)
+            take(page, name)
+        for name, (path, drawn) in VIEWS.items():
+            page.goto(f"{other}/{path}")
+            page.wait_for_selector(f"body[data-ready] {drawn}")
+            take(page, name)
         browser.close()
     return found
 
