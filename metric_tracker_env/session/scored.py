@@ -23,6 +23,11 @@ class ScoredSession(Session):
         self._books = books
         self._number: int | None = None  # of the episode under way
 
+    @property
+    def left(self) -> int:
+        """Episodes of the books that nobody has begun."""
+        return self._books.left
+
     def begin(self, seed: int | None = None, task: str | None = None, **options: Any) -> str:
         """Begin the next episode of the books; one that is under way is abandoned, and counts 0.
 

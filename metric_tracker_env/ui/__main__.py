@@ -1,6 +1,7 @@
 """The page on which a person plays an episode with the tools that agents have.
 
-``python -m metric_tracker_env.ui`` (extra ``ui``) serves it on loopback; each visitor has an episode of his own.
+``python -m metric_tracker_env.ui`` (extra ``ui``) serves it on loopback; each visitor has an episode of his own. With
+``--books`` one person plays episodes that count, for a row on the leaderboard.
 """
 
 from __future__ import annotations
@@ -25,13 +26,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     command_line.add_address(parser, PORT)
     command_line.add_task(parser, "realistic_easy", "until a visitor chooses another")
+    command_line.add_books(parser)
     command_line.add_limits(parser)
     given = parser.parse_args(arguments)
     hosts, token = command_line.gate_of(parser, given)
     limits = command_line.limits_of(parser, given)
-    app = page_app(given.task, limits, hosts, token)
-    print(f"the page is at http://{given.host}:{given.port}/", flush=True)
-    command_line.run(app, limits, given.host, given.port)
+    with command_line.books_of(parser, given) as books:
+        if books is not None and not books.left:
+            parser.error(f"argument --books: all episodes of {given.books} have begun; compare ranks them")
+        app = page_app(given.task, limits, hosts, token, books=books)
+        print(f"the page is at http://{given.host}:{given.port}/", flush=True)
+        command_line.run(app, limits, given.host, given.port)
 
 
 if __name__ == "__main__":

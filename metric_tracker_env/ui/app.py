@@ -14,17 +14,19 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from metric_tracker_env.books import Books
 from metric_tracker_env.model import in_one_line
 from metric_tracker_env.schema import StrictModel
 from metric_tracker_env.serve.gate import Gate
 from metric_tracker_env.serve.limits import App, LimitsMiddleware, ServeLimits
 from metric_tracker_env.serve.ready import readiness
+from metric_tracker_env.session import ScoredSession
 from metric_tracker_env.ui.library import Library
 from metric_tracker_env.ui.options import RefusedError, options_form
 from metric_tracker_env.ui.own_data import VIEW, OwnData, OwnDataRoutes
 from metric_tracker_env.ui.snapshot import snapshot
 from metric_tracker_env.ui.visitor import Visitor
-from metric_tracker_env.ui.visitors import Visitors, loop_time
+from metric_tracker_env.ui.visitors import Alone, Visitors, loop_time
 from metric_tracker_env.ui.watching import VIEWS, library_routes
 
 STATIC = Path(__file__).parent / "static"
@@ -45,10 +47,10 @@ POLICY = "; ".join(
 
 
 class Begin(StrictModel):
-    """What an episode to begin is."""
+    """What an episode to begin is; a scored one is the next of the books."""
 
     task: StrictStr | None = None
-    seed: StrictInt = Field(ge=0)
+    seed: StrictInt | None = Field(default=None, ge=0)
     options: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -78,6 +80,7 @@ def page_app(
     token: str | None = None,
     library: Library | None = None,
     own: OwnData | None = None,
+    books: Books | None = None,
 ) -> App:
     """The ASGI application.
 
@@ -88,15 +91,21 @@ def page_app(
         token: What requests must show; see ``Gate``.
         library: Runs to watch and compare; None serves Play alone.
         own: Takes visitors' own data; None has no such view.
+        books: Of scored episodes, which one person plays, who is the agent of the books, from any browser.
     """
     headers = {"content-security-policy": POLICY, "cache-control": "no-cache"}
     views = {"Play": "/", **({} if library is None else VIEWS), **({} if own is None else VIEW)}
-    visitors: Visitors[Visitor] = Visitors(lambda: Visitor(task), limits.max_sessions)
+    visitors: Visitors[Visitor] | Alone[Visitor]
+    if books is None:
+        visitors = Visitors(lambda: Visitor(task), limits.max_sessions)
+    else:
+        visitors = Alone(lambda: Visitor(ScoredSession(books)))
     desks = None if own is None else OwnDataRoutes(own, headers)
 
     def answer(request: Request, now: float, tell: Callable[[Visitor], dict[str, Any]]) -> Response:
-        cookie, visitor, lock = visitors.of(request.cookies.get(COOKIE), now)
+        cookie = request.cookies.get(COOKIE, "")
         try:
+            cookie, visitor, lock = visitors.of(cookie, now)
             with lock:
                 response: Response = JSONResponse(tell(visitor))
         except ValueError as error:

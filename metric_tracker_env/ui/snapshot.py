@@ -23,6 +23,7 @@ from metric_tracker_env.render import sheet
 from metric_tracker_env.render.scene import Scene
 from metric_tracker_env.schema import FAMILIES, WEEKDAYS, AnomalyType, EntityType
 from metric_tracker_env.scoring import Grade
+from metric_tracker_env.session import ScoredSession
 from metric_tracker_env.tasks import TASKS
 from metric_tracker_env.tools import TOOLS
 from metric_tracker_env.tools.cells import UNITS
@@ -54,9 +55,10 @@ def snapshot(visitor: Visitor) -> dict[str, Any]:
     return {
         "task": session.task,
         "tasks": list(TASKS),
-        "seed": visitor.seed,
+        "seed": visitor.seed if standing.episode is None else standing.episode.seed,
         "options": visitor.options,
         "counted": visitor.counted,
+        "left": session.left if isinstance(session, ScoredSession) else None,
         "brief": session.brief,
         "budget": {"left": standing.budget_left, "all": config.budget},
         "calls": {"left": standing.calls_left, "all": config.step_limit},
@@ -98,6 +100,7 @@ def replay(played: Replayed) -> dict[str, Any]:
         "seed": played.seed,
         "options": {},
         "counted": True,
+        "left": None,
         "brief": "",
         "budget": {"left": left, "all": scene.config.budget},
         "calls": {"left": scene.config.step_limit - len(played.steps), "all": scene.config.step_limit},

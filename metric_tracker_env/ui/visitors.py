@@ -60,6 +60,28 @@ class Visitors(Generic[T]):
                     self._forget(item)
 
 
+class Alone(Generic[T]):
+    """One person, whatever browser he comes with; in the place of ``Visitors``.
+
+    Args:
+        make: Makes what the person has, when he first comes.
+    """
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make, self._lock, self._made = make, Lock(), list[T]()
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def of(self, token: str | None, now: float) -> tuple[str, T, Lock]:
+        """As of ``Visitors``, whoever asks."""
+        del token, now
+        with self._lock:
+            if not self._made:
+                self._made.append(self._make())
+        return "alone", self._made[0], self._lock
+
+
 def loop_time() -> float:
     """Seconds of the clock of the running event loop."""
     return asyncio.get_running_loop().time()

@@ -57,8 +57,8 @@ OTHERS = {
     "export",
     "source",
 }
-# Folders of runs that no command here can leave: of a language model, and of a server that keeps the books.
-LEFT_BY_OTHERS = {"runs/llm", "runs/contest"}
+# Folders of runs that no command here can leave: of a language model, of a server that keeps the books, of a person.
+LEFT_BY_OTHERS = {"runs/llm", "runs/contest", "runs/ada"}
 FOLDERS = ("agents", "benchmarks", "configs", "docs", "metric_tracker_env")
 
 

@@ -6,7 +6,8 @@ import { drawResult } from "./result.js";
 import { Timeline } from "./timeline.js";
 
 const view = { state: null, day: 5, entity: 0, tab: "Day", step: null, blind: false };
-let options = null; // the form of an episode's options; a replay has none
+const scored = () => view.state.left !== null; // episodes that count: the server chooses them
+let options = null; // the form of an episode's options; a replay has none, nor have scored episodes
 
 function say(text) {
   byId("status").textContent = text;
@@ -29,7 +30,7 @@ async function send(route, body) {
     const answer = await fetch(`/api/${route}`, sent);
     const told = await answer.json();
     if (!answer.ok) {
-      if (route === "begin" && options.tell(told.faults ?? [])) say("not begun: the options say what is wrong");
+      if (route === "begin" && options?.tell(told.faults ?? [])) say("not begun: the options say what is wrong");
       else say(typeof told.error === "string" ? told.error : told.error?.message ?? "the server refused this");
       return false;
     }
@@ -71,6 +72,14 @@ async function report() {
   if (!view.state.over) await ask("draft", { day, entity, report: !inDraft(day, entity) });
 }
 
+// Of scored episodes the next: which one that is, nobody chooses.
+async function beginNext() {
+  const { state } = view;
+  if (!state.left) { say("all episodes have been begun"); return; }
+  if (!state.over && !confirm("Leave this episode? It counts 0 then.")) return;
+  await ask("begin", {});
+}
+
 async function begin(seed, task = byId("task").value, chosen = options.read()) {
   const number = Number(seed);
   if (!Number.isSafeInteger(number) || number < 0) { say(`seed ${seed} is not a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`); return; }
@@ -92,12 +101,12 @@ function drawHeader() {
   const task = byId("task");
   if (!task.options.length) for (const name of state.tasks) task.append(make("option", {}, name));
   task.value = state.task;
-  byId("seed").value = state.seed;
+  byId("seed").value = state.seed ?? (scored() ? "scored" : "");
   byId("budget").textContent = `${state.budget.left} of ${state.budget.all}`;
   byId("calls").textContent = `${state.calls.left} of ${state.calls.all}`;
   byId("truth").setAttribute("aria-pressed", String(Boolean(state.truth) && !view.blind));
   byId("truth").textContent = state.truth && !view.blind ? "Truth ●" : "Truth ○";
-  byId("truth").disabled = Boolean(state.truth) && !state.over;
+  byId("truth").disabled = (Boolean(state.truth) || scored()) && !state.over;
 }
 
 function drawActions() {
@@ -126,6 +135,13 @@ function uncounted({ counted, options: { anomaly_generators: chosen } }) {
   return counted ? [] : [make("p", { id: "counted", class: "missed" }, `does not count: ${chosen?.length ? "anomalies chosen" : "truth shown"}`)];
 }
 
+// What comes after an episode.
+function further({ seed, left }) {
+  if (left === 0) return make("p", { id: "played" }, "That was the last episode. The command line ranks you: compare --agents, with the folder of the books.");
+  const [label, act] = left === null ? ["Next seed", () => begin(seed + 1)] : [`Next episode: ${left} left`, beginNext];
+  return make("button", { type: "button", class: "go", onclick: act }, label);
+}
+
 function drawDraft() {
   const { state } = view;
   const panel = byId("draft");
@@ -147,7 +163,7 @@ function drawDraft() {
     );
     return;
   }
-  panel.replaceChildren(...drawResult(view), ...uncounted(state), byId("replay") ? "" : make("button", { type: "button", class: "go", onclick: () => begin(state.seed + 1) }, "Next seed"));
+  panel.replaceChildren(...drawResult(view), ...uncounted(state), byId("replay") ? "" : further(state));
 }
 
 const timeline = new Timeline(byId("timeline"), go);
@@ -254,7 +270,7 @@ byId("task").addEventListener("change", () => {
   const { [options.name]: _, ...chosen } = options.read(); // names and dates of another funnel are none of this one
   options.load(byId("task").value, chosen, say);
 });
-byId("begin").addEventListener("click", () => begin(byId("seed").value));
+byId("begin").addEventListener("click", () => scored() ? beginNext() : begin(byId("seed").value));
 byId("seed").addEventListener("keydown", (event) => { if (event.key === "Enter") begin(byId("seed").value); });
 byId("previous").addEventListener("click", () => begin(Math.max(0, view.state.seed - 1)));
 byId("next").addEventListener("click", () => begin(view.state.seed + 1));
@@ -275,19 +291,33 @@ function showReplay(state) {
   document.body.dataset.ready = "yes";
 }
 
+function ready() {
+  byId("cells").focus({ preventScroll: true });
+  document.body.dataset.ready = "yes";
+}
+
+// The server chooses the episodes, so that nothing of them can be chosen here.
+function showScored() {
+  for (const id of ["previous", "next", "options", "choices"]) byId(id).remove();
+  for (const id of ["task", "seed"]) byId(id).disabled = true;
+  byId("difficulty").closest("label").remove();
+  byId("begin").textContent = "Next episode";
+  ready();
+}
+
 async function enter() {
   const replay = byId("replay");
   if (replay) { showReplay(JSON.parse(replay.textContent)); return; }
   const { Options } = await import("./options.js");
   options = new Options(byId("choices"), byId("options"));
   if (!await ask("state")) return;
+  if (scored()) { showScored(); return; }
   const { state } = view, wanted = new URL(location.href).searchParams;
   if (!await options.load(state.task, state.options, say)) return;
   const task = wanted.get("task") ?? state.task, seed = wanted.get("seed") ?? String(state.seed), chosen = options.fromAddress(wanted);
   const other = task !== state.task || Number(seed) !== state.seed || JSON.stringify(chosen) !== JSON.stringify(state.options);
   if (other && (wanted.has("task") || wanted.has("seed")) && await options.load(task, chosen, say)) await begin(seed, task, chosen);
   address();
-  byId("cells").focus({ preventScroll: true });
-  document.body.dataset.ready = "yes";
+  ready();
 }
 enter();

@@ -65,7 +65,7 @@ const named = (values) => Object.entries(values).map(([name, value]) => `${name}
 function calls(view, { steps }) {
   const step = steps.at(-1) ?? null;
   if (!step) return hint("No call was made yet; the same call in Python, HTTP and MCP appears here.");
-  const python = `from metric_tracker_env import Investigation\n\nplay = Investigation("${view.state.task}")\nplay.reset(${named({ seed: view.state.seed, ...view.state.options })})\nprint(play.${step.tool}(${named(step.arguments)}))`;
+  const python = `from metric_tracker_env import Investigation\n\nplay = Investigation("${view.state.task}")\nplay.reset(${named({ ...(view.state.seed === null ? {} : { seed: view.state.seed }), ...view.state.options })})\nprint(play.${step.tool}(${named(step.arguments)}))`;
   const message = { jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: step.tool, arguments: step.arguments } };
   const http = `POST /api/call\n${JSON.stringify({ tool: step.tool, arguments: step.arguments })}`;
   return [["Python", python], ["HTTP, this server", http], ["MCP", JSON.stringify(message)]].flatMap(([name, text]) => [
