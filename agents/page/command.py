@@ -11,7 +11,6 @@ from ..evaluation.report import console
 from ..progress import progress_bar
 from ..tasks import held_out_seeds, task_of
 from .collection import Asked, Collection, kind_of
-from .my_data import Workshop
 
 PORT = 8050
 MB, MOST_MB = 1_000_000, 1_000
@@ -51,6 +50,8 @@ def page(
         from metric_tracker_env.serve import command_line, gate
         from metric_tracker_env.serve.limits import ServeLimits
         from metric_tracker_env.ui.app import page_app
+
+        from .my_data import Workshop
     except ImportError as error:
         raise SystemExit(f"the page: {error}; {how_to_install('ui')}") from None
     check_whole("port", port, 0, command_line.MAX_PORT)

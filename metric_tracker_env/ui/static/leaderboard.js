@@ -77,10 +77,10 @@ if (told) byId("board-page").replaceChildren(...told.boards.flatMap((board) => {
   ];
   if (board.quiet.length) {
     parts.push(make("h2", {}, "Episodes in which nothing happened", make("span", { class: "soft" }, " left alone: share without a row; false alarms: rows of one")),
-      make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `quiet episodes of ${board.task}` }, quiet(board)));
+      make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `quiet episodes of ${board.task}, ${board.source}` }, quiet(board)));
   }
   parts.push(make("h2", {}, "Whole answers, evidence and waste", make("span", { class: "soft" }, " exact: all rows and no other; grounded: rows whose cell was shown; wasted: units that told nothing new")),
-    make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `rates on ${board.task}` }, rates(board)));
+    make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `rates on ${board.task}, ${board.source}` }, rates(board)));
   if (board.differences.length) {
     parts.push(make("h2", {}, "F1 by family", make("span", { class: "soft" }, ` less that of ${board.differences[0].other} on the same episodes; * is no chance`)),
       make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `differences on ${board.task}, ${board.source}` }, differences(board, told.families)));

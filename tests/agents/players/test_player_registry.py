@@ -155,7 +155,7 @@ def test_a_name_and_a_marker_belong_to_one_kind() -> None:
 @pytest.mark.usefixtures("toys")
 def test_a_folder_is_of_one_player(tmp_path: Path) -> None:
     """A folder that holds the marks of no kind, or of two, is refused with those there are; ``~`` is the home."""
-    marks = r"llm\.json, books\.jsonl, model\.json, toy\.txt"
+    marks = r"chat_model\.json, llm\.json, books\.jsonl, model\.json, toy\.txt"
     with pytest.raises(ValueError, match=f"holds none of {marks}; that of a player holds one"):
         find_player(tmp_path)
     folder = toy(tmp_path / "bear")
