@@ -1,14 +1,4 @@
-"""The command line.
-
-``run`` plays one agent with any configuration, ``compare`` is the leaderboard of many, ``play`` lets you play yourself.
-``page`` serves a page on which runs are watched and compared, ``export-html`` writes the replay of an episode as one
-file, ``film`` a moving picture of it, ``demonstrate`` episodes of an expert as data to learn from, ``export-model`` a
-model of stable-baselines3 as plain arrays. ``fit`` reads a history of your own, and ``watch`` says what to look at in
-its last days.
-``submit`` packs results into a file that others can play again, ``verify`` does so, and ``leaderboard`` ranks such
-files. ``seal`` makes a secret for episodes that nobody can make beforehand, ``reveal`` tells it afterwards, and
-``audit`` lets exploits try to buy a score.
-"""
+"""Agents and people play, are ranked and watched, and teach others; a history of your own becomes a world like it."""
 
 from __future__ import annotations
 

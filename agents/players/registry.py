@@ -124,7 +124,10 @@ def find_player(given: Given) -> Player:
     if isinstance(given, (str, Path)):
         folder = folder_of(given)
         if not folder.is_dir():
-            raise ValueError(f"agent {str(given)!r} is not one of {list(names)} and not the folder of a player")
+            shelves = " or ".join(f"{shelf}/NAME" for shelf in SHELVES)
+            raise ValueError(
+                f"agent {str(given)!r} is not one of {list(names)}, no model {shelves} and not the folder of a player"
+            )
         found = [marker for marker in FOLDERS if (folder / marker).is_file()]
         if len(found) != 1:
             held = " and ".join(found) or f"none of {', '.join(FOLDERS)}"

@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m metric_tracker_env.ui",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     command_line.add_address(parser, PORT)
     command_line.add_task(parser, "realistic_easy", "until a visitor chooses another")
