@@ -14,7 +14,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.seeding import RandomNumberGenerator
 from gymnasium.vector import VectorEnv
 
-from metric_tracker_env.config import MAX_SEED, EnvConfig, EpisodeOptions, check_seed, unknown_option
+from metric_tracker_env.config import MAX_SEED, EnvConfig, EpisodeOptions, checked_seeds, unknown_option
 from metric_tracker_env.measure import SCAN_MULTIPLIERS
 from metric_tracker_env.model import as_json
 from metric_tracker_env.play.actions import ActionTable
@@ -101,9 +101,7 @@ class OnEngine(Generic[EngineT]):
         Raises:
             ValueError: for a bad seed; nothing has changed then.
         """
-        for seed in seeds:
-            check_seed(seed)
-        self._engine.prepare([int(seed) for seed in seeds])
+        self._engine.prepare(checked_seeds(seeds))
 
     def set_episode_options(self, task: str | Path | None = None, **options: Any) -> None:
         """Change what all episodes to come hold, for a curriculum; those under way stay as they are.

@@ -82,7 +82,7 @@ OPTIONAL |= {"openenv", "fastapi", "h11", "starlette", "uvicorn", "mcp", "inspec
 ADAPTERS = {
     "sb3": {"stable_baselines3", "sb3_contrib", "torch"},
     "serve": {"anyio", "openenv", "fastapi", "h11", "starlette", "uvicorn", "mcp"},
-    "ui": {"starlette"},
+    "ui": {"anyio", "starlette"},
     "inspect_task": {"inspect_ai"},
 }
 STANDS_ON = {"ui": {"serve"}}  # an adapter that another one may import

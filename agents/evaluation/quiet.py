@@ -14,7 +14,7 @@ class Quiet(StrictModel):
     """An agent's quiet episodes, those without a row to find, and what it is worth in the others."""
 
     episodes: int
-    left_alone: Interval  # share of the quiet episodes in which nothing was submitted
+    left_alone: Interval  # share of the quiet episodes in which an empty list was submitted
     false_alarms: Interval  # rows submitted, a quiet episode
     precision: Interval | None  # mean over the other episodes; None if there are none
     recall: Interval | None
@@ -25,7 +25,8 @@ class Quiet(StrictModel):
         episodes = evaluation.episodes
         quiet = np.array(episodes.expected) == 0
         submitted = np.array(episodes.submitted, np.float64)[quiet]
-        alone = wilson(int((submitted == 0).sum()), len(submitted))
+        answered = np.array(episodes.score)[quiet] > 0  # what was left before its end scores 0
+        alone = wilson(int(((submitted == 0) & answered).sum()), len(submitted))
         if alone is None:
             return None
         others = [np.array(values)[~quiet] for values in (episodes.precision, episodes.recall)]

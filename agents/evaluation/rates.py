@@ -32,7 +32,8 @@ class Rates(StrictModel):
         )
         matched = np.rint(np.array(episodes.recall) * expected).astype(np.int64)
         matched[expected == 0] = 0
-        exact = wilson(int(((matched == expected) & (matched == submitted)).sum()), len(expected))
+        answered = (expected > 0) | (np.array(episodes.score) > 0)  # who hands nothing in is not right by that
+        exact = wilson(int((answered & (matched == expected) & (matched == submitted)).sum()), len(expected))
         assert exact is not None  # there are episodes
         counted = Counter(episodes.failure)
         return cls(

@@ -226,7 +226,8 @@ class Collection:
             return
         self._more(len(books.seeds))
         evaluation = books.evaluation(self._progress)
-        self._alone.append(evaluation)
+        if books.finished:  # else what is left to play could be told from the table
+            self._alone.append(evaluation)
         self._add(evaluation, str(books.folder), books.entries(evaluation))
 
     def _evaluations(self) -> Iterator[Evaluation]:

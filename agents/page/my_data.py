@@ -8,8 +8,9 @@ from __future__ import annotations
 import gzip
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,8 +45,10 @@ from ..players.registry import find_player
 from .plots import plots_of
 
 MOST_VISITORS = 8  # whose files are kept at once
-UNPACKED = 16  # times the most bytes of a file that a gzipped one may have
+UNPACKED = 16  # times the most bytes of a file that a gzipped or parquet one may hold
 READ = (".csv", ".tsv", ".txt", ".gz", ".parquet")
+NUMBER_BYTES = 8
+LONGEST_LINE = 1_000_000  # bytes of the names of the columns
 MOST_FILES = 500  # of the server's folder that are listed
 DOWNLOADS = {
     FITTED: "application/toml",
@@ -84,7 +87,7 @@ class Workshop:
         """What visitors may read of the folder, by its path in it."""
         if self.folder is None:
             return []
-        found = (path for path in self.folder.rglob("*") if path.suffix.lower() in READ and self._inside(path))
+        found = (path for path in self.folder.rglob("*") if self._inside(path))
         return sorted(
             path.relative_to(self.folder).as_posix() for path, _ in zip(found, range(MOST_FILES), strict=False)
         )
@@ -103,8 +106,13 @@ class Workshop:
         return path.resolve()
 
     def _inside(self, path: Path) -> bool:
+        """Whether it is a file of the folder that holds data, by its name, and is not hidden."""
         assert self.folder is not None
-        return path.resolve().is_relative_to(self.folder) and path.is_file()
+        found = path.resolve()
+        if not found.is_relative_to(self.folder) or not path.is_file():
+            return False
+        places = (*found.relative_to(self.folder).parts, *path.relative_to(self.folder).parts)
+        return found.suffix.lower() in READ and not any(place.startswith(".") for place in places)
 
 
 class Source(NamedTuple):
@@ -113,6 +121,7 @@ class Source(NamedTuple):
     name: str  # as he knows it
     path: Path
     size: int
+    columns: list[str]  # where they can be told before it is read
 
 
 class OwnDesk:
@@ -134,13 +143,12 @@ class OwnDesk:
         with self._telling("file"):
             path = self._place / "upload"
             path.write_bytes(content)
-            self._choose(Source(name, path, len(content)))
+            self._choose(name, path)
 
     def open(self, path: str) -> None:
         """A file that the server has."""
         with self._telling("file"):
-            found = self._workshop.path_of(path)
-            self._choose(Source(path, found, found.stat().st_size))
+            self._choose(path, self._workshop.path_of(path))
 
     def fit(self, options: Mapping[str, str]) -> None:
         """Read and fit the file."""
@@ -150,7 +158,6 @@ class OwnDesk:
             if self._source is None:
                 raise ValueError("choose a file first")
             chosen = FitOptions.of_texts(options)
-            check_unpacked(self._source, UNPACKED * self._workshop.most_bytes)
             self._history = chosen.reading.read(self._source.path, chosen.since, chosen.until)
             (self._folder / REPORTED).unlink(missing_ok=True)  # of the history before
             self._fitted = fit_with(chosen, self._history, self._folder)
@@ -198,7 +205,7 @@ class OwnDesk:
             "most_bytes": self._workshop.most_bytes,
             "source": None
             if source is None
-            else {"name": source.name, "bytes": source.size, "columns": header(source)},
+            else {"name": source.name, "bytes": source.size, "columns": source.columns},
             "options": self._given,
             "fault": self._fault,
             "fit": None if fitted is None or self._history is None else told_fit(fitted, self._history, self._folder),
@@ -232,9 +239,12 @@ class OwnDesk:
         folder.mkdir(exist_ok=True)
         return folder
 
-    def _choose(self, source: Source) -> None:
+    def _choose(self, name: str, path: Path) -> None:
+        """A file that is not too much when it is unpacked; else there is none."""
         self._forget()
-        self._source, self._given = source, {}
+        self._source, self._given = None, {}
+        check_unpacked(name, path, UNPACKED * self._workshop.most_bytes)
+        self._source = Source(name, path, path.stat().st_size, header(name, path))
 
     def _forget(self) -> None:
         """What was found in another file, or read otherwise."""
@@ -260,35 +270,50 @@ class OwnDesk:
             self._fault = {"about": about, **fault_of(error, self._source, self._given.get("encoding") or None)}
 
 
-def check_unpacked(source: Source, most: int) -> None:
-    """Refuse a gzipped file that holds too much.
+def check_unpacked(name: str, path: Path, most: int) -> None:
+    """Refuse a file that holds too much once it is unpacked.
 
     Raises:
         HistoryError: naming the limit.
     """
-    if not begins_with(source.path, GZIP):
-        return
     size = 0
-    try:
-        with gzip.open(source.path) as stream:
-            while chunk := stream.read(1 << 20):
+    if begins_with(path, PARQUET):
+        size = bytes_of_numbers(path)
+    elif begins_with(path, GZIP):
+        with suppress(EOFError, zlib.error), gzip.open(path) as stream:  # which the reader tells, too
+            while size <= most and (chunk := stream.read(1 << 20)):
                 size += len(chunk)
-                if size > most:
-                    raise HistoryError(f"the gzipped file holds more than {most:,} bytes", where=source.name)
-    except EOFError:  # which the reader tells, too
-        return
+    if size > most:
+        raise HistoryError(f"the packed file holds more than {most:,} bytes", where=name)
 
 
-def told_source(source: Source) -> dict[str, Any]:
-    """A file, and its columns where they can be told before it is read."""
-    return {"name": source.name, "bytes": source.size, "columns": header(source)}
+def bytes_of_numbers(path: Path) -> int:
+    """What the cells of a parquet file take as numbers; 0 of a broken one, which the reader tells."""
+    import duckdb
+
+    with suppress(duckdb.Error), duckdb.connect() as connection:
+        rows = connection.execute("SELECT sum(num_rows) FROM parquet_file_metadata(?)", [os.fspath(path)]).fetchone()
+        columns = connection.execute("SELECT count(*) FROM parquet_schema(?)", [os.fspath(path)]).fetchone()
+        assert rows is not None
+        assert columns is not None  # of an aggregate there is one row
+        return NUMBER_BYTES * int(rows[0] or 0) * int(columns[0])
+    return 0
 
 
-def header(source: Source) -> list[str]:
-    """Names of the columns of a text file; none where they cannot be told yet."""
-    if begins_with(source.path, PARQUET):
+def header(name: str, path: Path) -> list[str]:
+    """Names of the columns of a text file; none where they cannot be told yet.
+
+    Raises:
+        HistoryError: if its first line has no end.
+    """
+    if begins_with(path, PARQUET):
         return []
-    found = rows_near(source.path, 1, beside=0)
+    open_file = gzip.open if begins_with(path, GZIP) else open
+    with open_file(path, "rb") as stream, suppress(EOFError, zlib.error, gzip.BadGzipFile):
+        start = stream.read(LONGEST_LINE)
+        if len(start) == LONGEST_LINE and b"\n" not in start and b"\r" not in start:
+            raise HistoryError(f"its first line is longer than {LONGEST_LINE:,} bytes", where=name)
+    found = rows_near(path, 1, beside=0)
     return [name.strip() for name in found[0][1]] if found else []
 
 

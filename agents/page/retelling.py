@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from metric_tracker_env.play.actions import SUBMIT
 from metric_tracker_env.ui.library import Opened, Said
 from metric_tracker_env.ui.snapshot import replay
 
 from ..llm.messages import Record, tool_of
 from ..llm.schemas import Mode, without_nulls
+from ..players.outcome import NOTHING_SCORED
 from .calls import Calls, Played, Watcher
 
 THOUGHTS = ("reasoning_content", "reasoning")  # what endpoints call what a model says to itself
@@ -62,11 +62,12 @@ class Teller:
                         "transcript, as by another version of the package"
                     )
                 self._said.append(Said("tool", answer, "", (), len(self._calls)))
+        grade = None
         if end is not None and not self._calls.done:
-            self._calls.make(SUBMIT, {"rows": []})  # as it counted
+            grade = self._calls.end_unseen().model_copy(update={**NOTHING_SCORED})
             words = f"The episode ended by itself ({end.replace('_', ' ')}): nothing was submitted, and it scores 0."
             self._said.append(Said("end", words, "", (), len(self._calls)))
-        return Opened(replay(self._calls.replayed()), self._said)
+        return Opened(replay(self._calls.replayed(grade)), self._said)
 
 
 def _text(content: Any) -> str:

@@ -98,6 +98,11 @@ class ScoredFolder:
             found.append(entry if end is None else entry._replace(end=end.name, rows=rows))
         return found
 
+    @property
+    def finished(self) -> bool:
+        """Whether no episode may still be played."""
+        return not any(self._end(seed) in (OPEN, NEVER) for seed in self.seeds)
+
     def as_written(self) -> list[Entry]:
         """The index as the server wrote it: scores and numbers of calls, without playing anything again."""
         found: list[Entry] = []

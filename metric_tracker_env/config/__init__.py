@@ -12,6 +12,7 @@ from metric_tracker_env.config.base import (
     StepCost,
     UnknownOptionError,
     check_seed,
+    checked_seeds,
     unknown_option,
 )
 from metric_tracker_env.config.environment import EnvConfig, Reward, ToolCosts, View
@@ -74,6 +75,7 @@ __all__ = [
     "WorldConfig",
     "check_fits",
     "check_seed",
+    "checked_seeds",
     "load_config",
     "unknown_option",
 ]

@@ -39,6 +39,20 @@ def unknown_option(names: Iterable[str], allowed: Iterable[str]) -> UnknownOptio
     return UnknownOptionError(f"got {given}; allowed: {known}")
 
 
+def checked_seeds(seeds: Iterable[object]) -> list[int]:
+    """Seeds as integers.
+
+    Raises:
+        ValueError: naming one that is not an integer from 0 to ``MAX_SEED``.
+    """
+    found = list(seeds)
+    for seed in found:
+        if seed is None:
+            raise ValueError(f"seed None is not an integer from 0 to {MAX_SEED}")
+        check_seed(seed)
+    return [int(seed) for seed in found]  # pyright: ignore[reportArgumentType] - they are integers
+
+
 def check_seed(seed: object) -> None:
     """Refuse a seed that is neither None nor an integer from 0 to ``MAX_SEED``.
 

@@ -143,7 +143,7 @@ def formatted_times(column: Column, time_format: str) -> Written:
     for place, text in enumerate(texts):
         try:
             found = dt.datetime.strptime(text, time_format)
-        except ValueError as error:
+        except (ValueError, re.error) as error:  # a format that names a part twice is no pattern
             what = f"{text!r} does not follow time_format={time_format!r} ({error})"
             raise column.error_of(place, what, option="time_format") from error
         if (offset := found.utcoffset()) is not None:

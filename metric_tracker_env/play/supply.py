@@ -267,7 +267,7 @@ class EpisodeSupply:
         made when it is dealt.
         """
         self._prepared = None
-        if drawn(self._source):
+        if len(seeds) and drawn(self._source):
             with suppress(GenerationError):
                 self._prepared = Prepared(self._source, seeds, self.seal)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from gymnasium.error import ResetNeeded
 
-from metric_tracker_env.config import EnvConfig, check_seed
+from metric_tracker_env.config import EnvConfig, check_seed, checked_seeds
 from metric_tracker_env.play.engine import Engine
 from metric_tracker_env.render.scene import Scene
 from metric_tracker_env.scoring import Grade
@@ -137,11 +137,10 @@ class Session:
         Raises:
             ValueError: for a bad seed; nothing has changed then.
         """
-        for seed in seeds:
-            check_seed(seed)
+        checked = checked_seeds(seeds)
         if self._engine is None:
             self._engine = Engine(self._config, 1, self._seal)
-        self._engine.prepare([int(seed) for seed in seeds])
+        self._engine.prepare(checked)
 
     def call(self, tool: str, arguments: Mapping[str, object], positional: Sequence[object] = ()) -> Answer:
         """Call a tool or ``submit`` by name, as a language model does.

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from anyio import CapacityLimiter, to_thread
 from pydantic import Field, StrictStr, ValidationError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -27,6 +28,7 @@ VIEW = {"My data": "/my-data"}
 COOKIE = "metric_tracker_own_data"
 UPLOAD = "/api/own/upload"
 LONGEST_NAME = 120  # characters
+WORKERS = 4  # requests that are worked on at once
 
 
 class Stored(NamedTuple):
@@ -134,8 +136,10 @@ class OwnDataRoutes:
     """
 
     def __init__(self, own: OwnData, headers: Mapping[str, str]) -> None:
+        self._own = own
         self._desks: Visitors[Desk] = Visitors(own.desk, own.most_visitors, lambda desk: desk.close())
         self._headers = dict(headers)
+        self._turns: CapacityLimiter | None = None  # made in the loop that it is of
         self.body_limits = {UPLOAD: own.most_bytes}
         self.routes = [
             Route("/my-data", self._page),
@@ -166,17 +170,29 @@ class OwnDataRoutes:
         return FileResponse(STATIC / "my_data.html", headers=self._headers)
 
     async def _state(self, request: Request) -> Response:
-        return await run_in_threadpool(self._answer, request, loop_time(), lambda _: None)
+        # A visitor is who has sent something: a look, which any page elsewhere could cause, takes nobody's place.
+        if not self._desks.knows(request.cookies.get(COOKIE)):
+            return JSONResponse(self._own.desk().state(), headers={"cache-control": "no-store"})
+        return await self._in_turn(self._answer, request, loop_time(), lambda _: None)
+
+    async def _in_turn(self, work: Callable[..., Response], *arguments: object) -> Response:
+        """Work in a thread, a few at a time, so that the other views have threads left."""
+        if self._turns is None:
+            self._turns = CapacityLimiter(WORKERS)
+        return await to_thread.run_sync(work, *arguments, limiter=self._turns)
 
     async def _upload(self, request: Request) -> Response:
         name = request.query_params.get("name", "")
         if not 0 < len(name) <= LONGEST_NAME or not name.isprintable() or "/" in name or "\\" in name:
             return JSONResponse({"error": f"name {name[:LONGEST_NAME]!r} is no name of a file"}, 400)
         content = await request.body()
-        return await run_in_threadpool(self._answer, request, loop_time(), lambda desk: desk.take(name, content))
+        return await self._in_turn(self._answer, request, loop_time(), lambda desk: desk.take(name, content))
 
     async def _file(self, request: Request) -> Response:
-        return await run_in_threadpool(self._hand_out, request, loop_time(), request.path_params["name"])
+        name = request.path_params["name"]
+        if not self._desks.knows(request.cookies.get(COOKIE)):
+            return JSONResponse({"error": f"there is no file {name!r}"}, 404)
+        return await self._in_turn(self._hand_out, request, loop_time(), name)
 
     def _acting(self, model: type[StrictModel], act: Callable[[Desk, Any], object]) -> Callable[..., Any]:
         async def endpoint(request: Request) -> Response:
@@ -184,7 +200,7 @@ class OwnDataRoutes:
                 asked = model.model_validate_json(await request.body() or b"{}")
             except ValidationError as error:
                 return JSONResponse({"error": in_one_line(error)}, 400)
-            return await run_in_threadpool(self._answer, request, loop_time(), lambda desk: act(desk, asked))
+            return await self._in_turn(self._answer, request, loop_time(), lambda desk: act(desk, asked))
 
         return endpoint
 

@@ -31,6 +31,10 @@ class Visitors(Generic[T]):
     def __len__(self) -> int:
         return len(self._held)
 
+    def knows(self, token: str | None) -> bool:
+        """Whether a cookie is that of a visitor."""
+        return token in self._held
+
     def of(self, token: str | None, now: float) -> tuple[str, T, Lock]:
         """Cookie, belongings and lock of a visitor, or of a new one; ``now`` in seconds of a clock that goes on."""
         gone: list[tuple[T, Lock]] = []

@@ -393,3 +393,10 @@ def test_a_history_is_sound_and_cannot_be_changed() -> None:
             History(**{"steps": ("a", "b"), "dates": days, "counts": counts, **bad})
     with pytest.raises(HistoryError, match="no day from 2027"):
         history.between(first="2027-01-01")
+
+
+def test_a_format_that_names_a_part_twice_is_refused() -> None:
+    """As a format that is followed by no time, not as a fault of a library."""
+    with pytest.raises(HistoryError, match="time_format") as refused:
+        read_history(pd.DataFrame({"date": ["2026-01-01", "2026-01-02"], "visits": [3, 4]}), time_format="%Y%Y")
+    assert refused.value.option == "time_format"

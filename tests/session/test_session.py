@@ -36,7 +36,11 @@ def test_what_was_prepared_is_played_the_same() -> None:
     """Seeds that were prepared are answered and graded word for word as ever, in any order; other seeds too."""
     asked = NAMED_TASKS[0]
     plain, ahead = Session(asked), Session(asked)
+    ahead.prepare([])
     ahead.prepare([3, 1, 2])
+    for bad in ([1, None], [-1], [1.5], [True]):
+        with pytest.raises(ValueError, match="is not an integer from 0"):
+            ahead.prepare(bad)  # pyright: ignore[reportArgumentType] - and what was prepared stays
     for seed in (2, 1, 8, 1, 3):
         assert played_again(plain, seed) == played_again(ahead, seed)
         assert plain.grade() == ahead.grade()

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import gzip
+import io
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
+import polars
 import pytest
 from helpers_own_data import csv_of, shop_history
 from helpers_serve import listening
 
 from agents.page import my_data
-from agents.page.my_data import Workshop
+from agents.page.my_data import MOST_VISITORS, Workshop
 from metric_tracker_env.serve.limits import ServeLimits
 from metric_tracker_env.ui.app import POLICY, page_app
 from metric_tracker_env.ui.visitors import KEPT_SECONDS, Visitors
@@ -40,6 +42,10 @@ def data(tmp_path: Path) -> Path:
     csv_of(shop_history(), tmp_path / "secret.csv")
     (folder / "link.csv").symlink_to(tmp_path / "secret.csv")
     (folder / "notes.pdf").write_text("no table")
+    (folder / ".hidden.csv").write_text("token,1\n")
+    (folder / ".git").mkdir()
+    (folder / ".git" / "log.csv").write_text("token,1\n")
+    (folder / "secret.toml").write_text("token=1\n")
     return folder
 
 
@@ -73,6 +79,7 @@ def test_only_files_of_the_folder_are_read(address: str, tmp_path: Path) -> None
     with visitor(address) as client:
         assert client.get("/api/own/state").json()["files"] == ["shop.csv"]
         ways = ["../secret.csv", "link.csv", str(tmp_path / "secret.csv"), "/etc/passwd", "absent.csv", "a\0b", "."]
+        ways += [".hidden.csv", ".git/log.csv", "secret.toml", "notes.pdf"]
         ways += ["select * from 'shop.csv'", f"select * from read_csv('{tmp_path}/secret.csv')"]
         for way in ways:
             told = client.post("/api/own/open", json={"path": way})
@@ -100,9 +107,33 @@ def test_uploads_have_a_limit(address: str, kept: Path) -> None:
         assert send(client, "a.csv", b"x" * (MOST + 1)).status_code == 413
         assert client.post("/api/own/open", content=b"x" * 290_000).status_code == 413
         assert [*kept.rglob("*")] == []
-        assert send(client, "a.csv.gz", gzip.compress(b"0" * (17 * MOST))).json()["fault"] is None
-        told = fault(client.post("/api/own/fit", json={"options": {}}))["message"]
-        assert told == f"a.csv.gz: the gzipped file holds more than {16 * MOST:,} bytes"
+        told = fault(send(client, "a.csv.gz", gzip.compress(b"0" * (17 * MOST))))["message"]
+        assert told == f"a.csv.gz: the packed file holds more than {16 * MOST:,} bytes"
+        told = fault(send(client, "a.parquet", wide_parquet(3 * MOST)))["message"]
+        assert told == f"a.parquet: the packed file holds more than {16 * MOST:,} bytes"
+        told = fault(send(client, "a.csv.gz", gzip.compress(b"0" * 1_000_001)))["message"]
+        assert told == "a.csv.gz: its first line is longer than 1,000,000 bytes"
+        assert client.get("/api/own/state").json()["source"] is None
+
+
+def wide_parquet(rows: int) -> bytes:
+    """Few bytes that hold many rows of one number."""
+    packed = io.BytesIO()
+    polars.DataFrame({"visits": polars.zeros(rows, dtype=polars.Int64, eager=True)}).write_parquet(packed)
+    assert len(packed.getvalue()) < MOST
+    return packed.getvalue()
+
+
+def test_a_look_makes_nobody_a_visitor(address: str) -> None:
+    """However many look, the data of who has sent some stay."""
+    with visitor(address) as mine:
+        send(mine, "mine.csv", b"date,visits\n2026-01-01,3\n")
+        for _ in range(MOST_VISITORS + 2):
+            looked = httpx.get(f"{address}/api/own/state")
+            assert looked.json()["source"] is None
+            assert "set-cookie" not in looked.headers
+            assert httpx.get(f"{address}/api/own/file/fit.png").status_code == 404
+        assert mine.get("/api/own/state").json()["source"]["name"] == "mine.csv"
 
 
 @pytest.mark.parametrize("name", ["", "a/b.csv", "..\\b.csv", "x" * 121, "a\nb"])

@@ -9,9 +9,12 @@ from helpers_books import SEAL, kept
 
 from agents import Comparison, evaluate
 from agents.cli import main
+from agents.evaluation.quiet import Quiet
+from agents.evaluation.rates import Rates
 from agents.page import scored
 from agents.page.collection import Asked, Collection
 from agents.players.books import BooksRun
+from agents.tasks import held_out_seeds
 from metric_tracker_env import Seal, get_task
 from metric_tracker_env.books import BOOKS_FILE, read_books
 
@@ -73,8 +76,16 @@ def test_what_has_no_end_is_seen_as_such(tmp_path: Path) -> None:
         assert entry.rows == ()
         assert opened.note
     assert others[-1].state["steps"] == []
+    with pytest.raises(ValueError, match="no finished episode"):
+        library.boards()  # from a table of all, what is left to play could be told
+
+
+def test_finished_books_are_on_the_leaderboard(tmp_path: Path) -> None:
+    """With what was left counted as 0."""
+    kept(tmp_path, TASK, 3, played=1, left=2)
+    library = Collection([str(tmp_path)], ASKED)
     (board,) = library.boards()
-    assert board.lines[0].figures["score"].mean == pytest.approx((run.entries[0].score or 0.0) / 5)
+    assert board.lines[0].figures["score"].mean == pytest.approx((library.runs[0].entries[0].score or 0.0) / 3)
 
 
 def test_an_empty_board_scores_nothing_when_it_is_left(tmp_path: Path) -> None:
@@ -181,3 +192,15 @@ def test_changed_and_broken_books_are_told(tmp_path: Path) -> None:
     assert sum("ends otherwise" in fault for fault in library.faults) == 1
     assert sum(", line " in fault for fault in library.faults) == 1
     assert len(library.faults) == 2
+
+
+def test_who_leaves_a_quiet_episode_has_not_left_it_alone(tmp_path: Path) -> None:
+    """Neither an exact answer nor a week left alone: nothing was handed in."""
+    task = get_task("quiet_weeks")
+    kept(tmp_path, task, 6, left=6)
+    evaluation = evaluate(str(tmp_path), held_out_seeds(task, 6), task)
+    assert 0 in evaluation.episodes.expected
+    assert Rates.of(evaluation).exact_set.mean == 0.0
+    quiet = Quiet.of(evaluation)
+    assert quiet is not None
+    assert quiet.left_alone.mean == 0.0
