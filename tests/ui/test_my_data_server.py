@@ -247,3 +247,16 @@ def test_visitors_are_forgotten_after_a_time() -> None:
     visitors.close()
     assert len(gone) == 3
     assert second[1] in gone
+
+
+def test_a_broken_gzip_is_a_fault_and_no_crash(address: str) -> None:
+    """Cut off, or with bytes that are no packed data: told by the reader, with 200 and a fault."""
+    whole = gzip.compress(b"date,visits\n" + b"".join(f"2026-01-{day:02},{day}\n".encode() for day in range(1, 29)))
+    spoilt = whole[:20] + bytes(255 - byte for byte in whole[20:-8]) + whole[-8:]
+    with visitor(address) as client:
+        for content in (whole[:-12], spoilt, whole[:12]):
+            sent = send(client, "a.csv.gz", content)
+            assert sent.status_code == 200
+            asked = client.post("/api/own/fit", json={"options": {}})
+            assert asked.status_code == 200
+            assert asked.json()["fault"] is not None
