@@ -93,7 +93,7 @@ class OnEngine(Generic[EngineT]):
     def prepare(self, seeds: Sequence[int]) -> None:
         """Make the first episodes of seeds together, for many resets to come; those prepared before are forgotten.
 
-        ``reset(seed=s)`` plays the same with and without; only sooner, by a factor of ten.
+        ``reset(seed=s)`` plays the same with and without, only sooner.
 
         Args:
             seeds: Of resets to come, with the options that hold now.

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from metric_tracker_env import MetricSubmissionRow
-from metric_tracker_env.play.actions import OPEN_TOOL, SURVEY_TOOL
+from metric_tracker_env.play.actions import INSPECT_TOOLS, OPEN_TOOL, REVEALED_TYPES, SURVEY_TOOL
 from metric_tracker_env.tools.tables import from_tables
 
 from .door import Door
 from .exploit import Knowledge, exploit
 
+SHOWN_BY = {kind: tool for tool in INSPECT_TOOLS for kind in REVEALED_TYPES[tool]}  # tools on a date, by what they show
 ALL_DATES = 366
 ONE_OF_MANY = 0.25  # what a fixed guess on flagged dates may get
 NAMES_ALL = 0.5  # what an agent may get that reads the data and names all that is flagged
@@ -28,12 +29,12 @@ def nothing(door: Door, known: Knowledge) -> None:
         door.submit([])
 
 
-@exploit("submits the cell that is most often a root in public episodes")
+@exploit("pays for the cell that is most often a root in public episodes, and submits it whatever it shows")
 def prior(door: Door, known: Knowledge) -> None:
     """The best guess without a look."""
     if door.begin():
         entity, day = np.unravel_index(int(known.prior.argmax()), known.prior.shape)
-        door.submit([known.row(known.dates[int(day)], int(entity))])
+        hand_in(door, [known.row(known.dates[int(day)], int(entity))])
 
 
 @exploit("submits every cell of every date")
@@ -43,12 +44,12 @@ def everything(door: Door, known: Knowledge) -> None:
         door.submit([known.row(date, entity) for date in known.dates for entity in range(len(known.prior))])
 
 
-@exploit("surveys the dates and names one entity, the most frequent root, on each", most=ONE_OF_MANY)
+@exploit("surveys the dates, and pays for one entity, the most frequent root, on each and names it", most=ONE_OF_MANY)
 def one_entity(door: Door, known: Knowledge) -> None:
     """A fixed guess on flagged dates."""
     if door.begin():
         entity = int(known.prior.sum(axis=1).argmax())
-        door.submit([known.row(date, entity) for date in flagged_dates(door)])
+        hand_in(door, [known.row(date, entity) for date in flagged_dates(door)])
 
 
 @exploit("buys flags for the whole budget, opens no date, and names the roots that are likeliest where those flags are")
@@ -96,3 +97,10 @@ def flagged_dates(door: Door) -> list[str]:
     """What the survey lists."""
     told = door.call(SURVEY_TOOL, limit=ALL_DATES)
     return [item["date"] for item in from_tables(told["result"])["dates"]] if told["ok"] else []
+
+
+def hand_in(door: Door, rows: list[dict[str, Any]]) -> None:
+    """Pay for the cells of some rows, as far as the budget goes, since others do not count; and submit them."""
+    for date, kind in dict.fromkeys((row["date"], row["entity_type"]) for row in rows):
+        door.call(SHOWN_BY.get(kind, OPEN_TOOL), date=date)
+    door.submit(rows)

@@ -10,17 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from metric_tracker_env.play.actions import INSPECT_TOOLS, OPEN_TOOL, REVEALED_TYPES
+from metric_tracker_env.play.actions import OPEN_TOOL
 from metric_tracker_env.session import CALLS
 from metric_tracker_env.tools import TOOLS
 from metric_tracker_env.tools.tables import from_tables
 
-from .blind import ALL_DATES, flagged_dates
+from .blind import ALL_DATES, flagged_dates, hand_in
 from .door import Door, NoneLeftError
 from .exploit import BoughtError, Knowledge, exploit
 
 PREVIEW = "preview_submission"
-SHOWN_BY = {kind: tool for tool in INSPECT_TOOLS for kind in REVEALED_TYPES[tool]}  # tools on a date, by what they show
 PREVIEWED = 100  # rows that a preview takes
 SEARCHED = 300  # seeds that are tried, from the first held-out one on; all 100,000 take a few CPU seconds
 PEEKS = 4  # episodes that are looked into, until one looks easy
@@ -157,7 +156,7 @@ def budget_pump(door: Door, known: Knowledge) -> None:
     door.submit([])
 
 
-@exploit("takes the time that begin takes, and submits the likeliest cell only where it is long")
+@exploit("takes the time that begin takes, and pays for the likeliest cell and submits it only where it is long")
 def timing(door: Door, known: Knowledge) -> None:
     """Guess by the clock whether something happened."""
     start = time.perf_counter()
@@ -165,7 +164,7 @@ def timing(door: Door, known: Knowledge) -> None:
         return
     slow = _times.note(time.perf_counter() - start)
     entity, day = np.unravel_index(int(known.prior.argmax()), known.prior.shape)
-    door.submit([known.row(known.dates[int(day)], int(entity))] if slow else [])
+    hand_in(door, [known.row(known.dates[int(day)], int(entity))] if slow else [])
 
 
 class _Times:
@@ -188,13 +187,6 @@ def missing_rows(end: Mapping[str, Any], known: Knowledge) -> list[dict[str, Any
     index = known.task.config.generator.catalogue.index
     keys = [fault["key"] for fault in end["grade"]["faults"] if fault["type"] == "missing"]
     return [known.row(date, index[kind, name]) for date, kind, name in keys]
-
-
-def hand_in(door: Door, rows: list[dict[str, Any]]) -> None:
-    """Pay for the cells of some rows, as far as the budget goes, since others do not count; and submit them."""
-    for date, kind in dict.fromkeys((row["date"], row["entity_type"]) for row in rows):
-        door.call(SHOWN_BY.get(kind, OPEN_TOOL), date=date)
-    door.submit(rows)
 
 
 def cells_of(door: Door, known: Knowledge) -> list[dict[str, Any]]:

@@ -43,7 +43,9 @@ class Guesser:
         scans = [(family, level) for level in (1.5, 0.7) for family in range(len(SCAN_TOOLS))]
         self.scans = scans[: left // costs.scan]
         source = EpisodeSource(self.config.generator, self.config.episode_config())
-        batch = source.generate(episode_keys(list(range(LEARNED_FROM))), hourly=False)
+        batch = source.generate(
+            episode_keys([task.training_seeds[0] + place for place in range(LEARNED_FROM)]), hourly=False
+        )
         strength = scan_strength(self.config.generator.catalogue, batch.final.ratios)  # (7, B, D)
         told = {(family, level): strength[family] >= level for family, level in self.scans}
         told |= {(family, 1.0): strength[family] >= 1.0 for family in range(len(SCAN_TOOLS))}

@@ -11,6 +11,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -87,10 +88,15 @@ class Workshop:
         """What visitors may read of the folder, by its path in it."""
         if self.folder is None:
             return []
-        found = (path for path in self.folder.rglob("*") if self._inside(path))
-        return sorted(
-            path.relative_to(self.folder).as_posix() for path, _ in zip(found, range(MOST_FILES), strict=False)
-        )
+        names = (Path(place, name) for place, name in self._walked() if self._inside(Path(place, name)))
+        return sorted(path.relative_to(self.folder).as_posix() for path in islice(names, MOST_FILES))
+
+    def _walked(self) -> Iterator[tuple[str, str]]:
+        """Folder and name of all files that are not in a hidden folder, such as a virtual environment's."""
+        assert self.folder is not None
+        for place, folders, names in os.walk(self.folder):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            yield from ((place, name) for name in sorted(names))
 
     def path_of(self, name: str) -> Path:
         """A file of the folder.

@@ -172,8 +172,11 @@ class OwnDataRoutes:
     async def _state(self, request: Request) -> Response:
         # A visitor is who has sent something: a look, which any page elsewhere could cause, takes nobody's place.
         if not self._desks.knows(request.cookies.get(COOKIE)):
-            return JSONResponse(self._own.desk().state(), headers={"cache-control": "no-store"})
+            return await self._in_turn(self._look)
         return await self._in_turn(self._answer, request, loop_time(), lambda _: None)
+
+    def _look(self) -> Response:
+        return JSONResponse(self._own.desk().state(), headers={"cache-control": "no-store"})
 
     async def _in_turn(self, work: Callable[..., Response], *arguments: object) -> Response:
         """Work in a thread, a few at a time, so that the other views have threads left."""

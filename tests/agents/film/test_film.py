@@ -74,7 +74,8 @@ def test_the_command_writes_a_gif(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def test_the_command_writes_an_mp4(tmp_path: Path) -> None:
     """Pictures of odd sizes too, for as long as they are to stand."""
-    imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
+    import imageio_ffmpeg  # which moviepy brings
+
     output = tmp_path / "a.mp4"
     asked = ["film", "nothing", "--task", "easy_single_spike", "--scale", "0.151", "--seconds", "0.5"]
     cli.main([*asked, "--last-seconds", "1.5", "--output", str(output)])
