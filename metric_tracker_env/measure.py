@@ -38,6 +38,7 @@ NOISE_MULTIPLES: dict[Difficulty, float] = {"easy": 5.0, "medium": 4.0, "hard": 
 DAYTIME_HOURS = range(8, 20)  # the hours of the daytime share
 SCAN_MULTIPLIERS = (0.7, 1.0, 1.5)  # of the threshold, for the methods that scan all dates
 SEASONAL_MIN_DAYS = 3 * DAYS_PER_WEEK  # fewer days cannot tell a weekday from an incident
+MIN_MOVE = 0.5  # thresholds that a cell must have moved to belong to what moved it
 VALUE_DIGITS = 4
 
 ANOMALY_OF: dict[tuple[EntityType, Direction], AnomalyType] = {

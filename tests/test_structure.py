@@ -57,8 +57,8 @@ INSIDE = {
     ),
     "fitting": ("seasons", "parameters", "funnel", "hours", "recent", "fit", "holiday_effects", "store", "__init__"),
     "world": (
-        *("workspace", "rng", "traffic", "variants", "replay"),  # what there is
-        *("announced", "links", "proposals", "plan"),  # what it would do
+        *("workspace", "rng", "traffic", "variants", "announced", "holidays", "replay"),  # what there is
+        *("links", "proposals", "plan"),  # what it would do
         *("windows", "calendar", "injection", "layer", "planner", "spans", "labels"),  # where it falls
         *("reach", "bench", "advice", "explicit", "source", "episode"),
     ),

@@ -95,6 +95,12 @@ def _print_unusual(report: FitReport) -> None:
     for date in list(by_day)[-SHOWN_DAYS:]:
         near = f" ({holidays[date]})" if holidays[date] else ""
         out.print(f"  {date}{near}: {', '.join(by_day[date])}", markup=False, highlight=False)
+    if report.announced:
+        number = len(report.announced)
+        out.print(f"{number} days near holidays are known events, expected to do what holidays did before; the last:")
+        for item in report.announced[-SHOWN_DAYS:]:
+            told = f"  {item.date}: {item.holiday}, {item.measure} {item.change:+.0%}"
+            out.print(told, markup=False, highlight=False)
     quiet = ", ".join(f"{report.natural_per_week[name]:.2f} at {name}" for name in FIT_DIFFICULTIES)
     out.print(f"dates a week that ordinary days would show without any incident: {quiet}")
 

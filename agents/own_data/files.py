@@ -42,6 +42,15 @@ class UnusualDay(StrictModel):
     holiday: str | None = None  # that the day is near to
 
 
+class AnnouncedDay(StrictModel):
+    """What a day near a holiday is expected to do, by what holidays did before."""
+
+    date: str
+    holiday: str
+    measure: str
+    change: float  # share of what is usual
+
+
 class FitReport(StrictModel):
     """What ``agents fit`` found, and how, so that ``agents watch`` does the same again."""
 
@@ -55,6 +64,8 @@ class FitReport(StrictModel):
     difficulty: Difficulty
     country: str | None
     subdivision: str | None
+    announced: tuple[AnnouncedDay, ...] = ()  # by date
+    most_announced: StrictInt = 0  # dates of an episode at most that are such days; 0 where there are no known events
     normal: tuple[Normal, ...]
     unusual: tuple[UnusualDay, ...]
     natural_per_week: dict[Difficulty, float]  # dates that ordinary days show without any incident

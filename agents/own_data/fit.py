@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from metric_tracker_env import EnvConfig, GeneratorConfig, MetricTrackerEnv
+from metric_tracker_env.config import WorldConfig
 from metric_tracker_env.config.replay import Replay
-from metric_tracker_env.fitting import HistoryFit, fit_history
+from metric_tracker_env.config.world import MAX_EVENTS, MIN_WORLD_WEEKS
+from metric_tracker_env.fitting import Expected, HistoryFit, expected_changes, fit_history
+from metric_tracker_env.fitting.holiday_effects import NOTHING
 from metric_tracker_env.fitting.store import FittedHistory, digest
-from metric_tracker_env.history import History, HistoryError, holiday_windows
+from metric_tracker_env.history import History, HistoryError, HolidayWindow, holiday_windows
 from metric_tracker_env.measure import thresholds
 from metric_tracker_env.schema import DAYS_PER_WEEK, DIFFICULTIES, Difficulty
 from metric_tracker_env.world.variants import nominal_measures
@@ -25,6 +28,7 @@ from .files import (
     HELD_OUT,
     HISTORY,
     PICTURE,
+    AnnouncedDay,
     FitReport,
     Normal,
     UnusualDay,
@@ -32,9 +36,10 @@ from .files import (
     write,
     write_model,
 )
-from .options import FitOptions, Reading
+from .options import FitOptions, Holidays, Reading
 
 INCIDENTS = 3  # of an episode of the fitted world
+BUDGET = 20  # where events are known: incidents last, and the list of events has its price
 TRIED = 20  # episodes that are made before a configuration is written
 
 
@@ -59,6 +64,7 @@ def fit(
     ignore: Iterable[str] = (),
     country: str | None = None,
     subdivision: str | None = None,
+    holidays: Holidays = "explained",
 ) -> Fitted:
     """Fit a history and write its folder.
 
@@ -74,6 +80,8 @@ def fit(
         ignore: Days that must not be learnt from, such as those of known incidents.
         country: Whose public holidays are known, as a code such as "US"; their days are not learnt from.
         subdivision: Part of the country, such as "NY".
+        holidays: "explained" in reports, or also "announced" to agents: the fitted world then has known events, and
+            those of the history are its holidays, expected to do what they did before.
 
     Raises:
         ValueError: if the history cannot be read or fitted, or a world like it cannot be made.
@@ -87,13 +95,18 @@ def fit(
     if held_out <= 0:
         what = f"held_out_weeks={held_out_weeks} leaves no day to fit; the history has {days // DAYS_PER_WEEK} weeks"
         raise HistoryError(what, value=held_out_weeks, option="held_out_weeks")
-    near = holidays_of(history, country, subdivision)
+    windows = windows_of(history, country, subdivision)
+    near = holidays_of(windows)
     ignored = {str(date) for date in ignore}
     training = history.between(last=history.dates[held_out - 1].item())
     left_out = {*near, *ignored}
     whole = fit_history(history, num_weeks, sorted(left_out))
     learnt = fit_history(training, num_weeks, sorted(left_out & set(training.dates.astype(str).tolist())))
-    config = world_of(learnt.parameters.config(), difficulty)
+    expected = Expected.nothing(days)
+    if holidays == "announced":
+        expected = to_announce(learnt, windows, history, num_weeks, country)
+    most = most_announced(expected, num_weeks)
+    config = world_of(learnt.parameters.config(), difficulty, most)
     report = FitReport(
         reading=reading,
         since=since,
@@ -104,6 +117,8 @@ def fit(
         difficulty=difficulty,
         country=country,
         subdivision=subdivision,
+        announced=announced_days(history, expected, near, learnt.measures),
+        most_announced=most,
         normal=normals(learnt, config.generator),
         unusual=tuple(
             UnusualDay(**{name: getattr(item, name) for name in item.__dataclass_fields__}, holiday=near.get(item.date))
@@ -112,7 +127,8 @@ def fit(
         natural_per_week=learnt.natural_per_week,
         notes=(*history.notes, *learnt.notes),
     )
-    _write_folder(Path(output), report, learnt, fitted_history(history, whole, held_out), config, held_out_weeks)
+    record = fitted_history(history, whole, held_out, expected)
+    _write_folder(Path(output), report, learnt, record, config, held_out_weeks)
     return Fitted(report, learnt, whole, config)
 
 
@@ -130,25 +146,73 @@ def fit_with(options: FitOptions, source: Any, output: str | Path) -> Fitted:
         options.ignore,
         options.country,
         options.subdivision,
+        options.holidays,
     )
 
 
-def holidays_of(history: History, country: str | None, subdivision: str | None) -> dict[str, str]:
-    """The name of the holiday that each day near one is near to; none without a country."""
-    if country is None:
-        return {}
-    windows = holiday_windows(history, country, subdivision)
+def windows_of(history: History, country: str | None, subdivision: str | None) -> tuple[HolidayWindow, ...]:
+    """The holidays of a history, with the days near them; none without a country."""
+    return () if country is None else holiday_windows(history, country, subdivision)
+
+
+def holidays_of(windows: Iterable[HolidayWindow]) -> dict[str, str]:
+    """The name of the holiday that each day near one is near to."""
     return {str(date): window.name for window in windows for date in window.dates}
 
 
-def world_of(generator: GeneratorConfig, difficulty: Difficulty) -> EnvConfig:
-    """An environment of a fitted world.
+def to_announce(
+    learnt: HistoryFit, windows: tuple[HolidayWindow, ...], history: History, num_weeks: int, country: str | None
+) -> Expected:
+    """What the holidays let one expect, where it is to be announced.
+
+    Raises:
+        HistoryError: if there is no holiday that lets one expect anything, or episodes are too short for known events.
+    """
+    why = None
+    expected = expected_changes(learnt, windows, history.dates)
+    if country is None:
+        why = "needs country, whose holidays they are"
+    elif num_weeks < MIN_WORLD_WEEKS:
+        why = f"needs weeks of at least {MIN_WORLD_WEEKS}; an episode has {num_weeks}"
+    elif not most_announced(expected, num_weeks):
+        why = f"needs holidays: from those of {country} in this history nothing can be expected"
+    if why is not None:
+        raise HistoryError(f"holidays='announced' {why}", value="announced", option="holidays")
+    return expected
+
+
+def announced_days(
+    history: History, expected: Expected, near: dict[str, str], measures: Sequence[str]
+) -> tuple[AnnouncedDay, ...]:
+    """What holidays let one expect, by date."""
+    return tuple(
+        AnnouncedDay(date=date, holiday=near[date], measure=measures[int(measure)], change=change)
+        for date, measure, change in zip(
+            history.dates.astype(str).tolist(), expected.measure.tolist(), expected.change.tolist(), strict=True
+        )
+        if measure != NOTHING
+    )
+
+
+def most_announced(expected: Expected, num_weeks: int) -> int:
+    """Dates of an episode at most of which something is announced."""
+    days = num_weeks * DAYS_PER_WEEK
+    known = np.concatenate([np.zeros(days, np.int64), np.cumsum(expected.measure != NOTHING)])
+    return min(int((known[days:] - known[:-days]).max()), MAX_EVENTS)
+
+
+def world_of(generator: GeneratorConfig, difficulty: Difficulty, most: int) -> EnvConfig:
+    """An environment of a fitted world, with up to ``most`` known events, or none at all where that is 0.
 
     Raises:
         ValueError: if its episodes cannot be made.
     """
+    changes: dict[str, Any] = {}
+    if most:
+        generator = generator.model_copy(update={"world": WorldConfig(events=(0, most), gaps=(0, 0))})
+        changes["budget"] = BUDGET
     incidents = min(INCIDENTS, generator.max_incidents)
-    config = EnvConfig(generator=generator, difficulty=difficulty, anomaly_count=incidents)
+    config = EnvConfig(generator=generator, difficulty=difficulty, anomaly_count=incidents, **changes)
     env = MetricTrackerEnv(config=config)
     for seed in range(TRIED):
         env.reset(seed=seed)
@@ -156,7 +220,7 @@ def world_of(generator: GeneratorConfig, difficulty: Difficulty) -> EnvConfig:
 
 
 def fitted_history(
-    history: History, whole: HistoryFit, held_out: int, disbelieved: Iterable[str] = ()
+    history: History, whole: HistoryFit, held_out: int, near_holidays: Expected, disbelieved: Iterable[str] = ()
 ) -> FittedHistory:
     """What a replay needs; days that are not believed count as not known."""
     known = history.known & ~np.isin(history.dates.astype(str), list(disbelieved))
@@ -164,7 +228,7 @@ def fitted_history(
     if history.hourly:  # the last measure
         share = np.where(np.isfinite(whole.expected[:, -1]), whole.expected[:, -1], 0.0)
     expected = whole.level * whole.weekday
-    return FittedHistory(history.steps, history.dates, history.counts, known, expected, share, held_out)
+    return FittedHistory(history.steps, history.dates, history.counts, known, expected, share, held_out, near_holidays)
 
 
 def normals(found: HistoryFit, generator: GeneratorConfig) -> tuple[Normal, ...]:

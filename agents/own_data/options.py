@@ -16,6 +16,7 @@ from metric_tracker_env.schema import Difficulty, StrictModel
 
 COLUMN: dict[str, JsonValue] = {"of": "column"}  # a field that names a column of the source
 DAY: dict[str, JsonValue] = {"of": "day"}  # one that is a date
+Holidays = Literal["explained", "announced"]
 Kind = Literal["text", "names", "number", "choice", "column", "columns", "day", "days"]
 
 
@@ -104,6 +105,11 @@ class FitOptions(Reading):
         default=None, description="Whose public holidays are known, such as US or DE; needs the package holidays."
     )
     subdivision: str | None = Field(default=None, description="Part of the country, such as NY or BY.")
+    holidays: Holidays = Field(
+        default="explained",
+        description="What becomes of them: explained in reports; or also announced to agents, as known events of the "
+        "fitted world and of the history.",
+    )
     ignore: tuple[str, ...] = Field(
         default=(),
         description="Days that must not be learnt from, such as 2026-03-14.",

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from metric_tracker_env import EnvConfig, EpisodeData, MetricTrackerEnv
+from metric_tracker_env.config import WorldConfig
 from metric_tracker_env.config.replay import LATEST_DAYS, Replay
-from metric_tracker_env.fitting import HistoryFit, fit_history
+from metric_tracker_env.fitting import Expected, HistoryFit, expected_changes, fit_history
 from metric_tracker_env.fitting.store import digest
 from metric_tracker_env.history import History, HistoryError
 from metric_tracker_env.play.actions import SUBMIT
@@ -19,7 +20,7 @@ from ..command_line import check_whole, how_to_install
 from ..players.player import Assignment, Player
 from ..players.registry import Given, find_player
 from .files import FIT, LATEST, LOCK, REPORTED, FitReport, Reported, ReportedDay, read_model, write, write_model
-from .fit import fitted_history, holidays_of, with_replay
+from .fit import fitted_history, holidays_of, windows_of, with_replay
 from .report import Cell, Report, ReportRow, describe
 
 SEED = 0  # an episode of the latest weeks is the same for every seed
@@ -123,16 +124,23 @@ def judged_by(
 ) -> tuple[HistoryFit, EnvConfig, dict[str, str]]:
     """What is normal today, the environment of the latest weeks, and the days near holidays."""
     within = set(history.dates.astype(str).tolist())
-    near = holidays_of(history, fitted.country, fitted.subdivision)
+    windows = windows_of(history, fitted.country, fitted.subdivision)
+    near = holidays_of(windows)
     # Days that are judged are not left out, so that a second look on a day says what the first one did; what is unusual
     # in them the fit does not believe anyway.
     first_judged = str(history.dates[-min(LATEST_DAYS, len(history.dates))])
     past = [date for date in reported.disbelieved() if date in within and date < first_judged]
     found = fit_history(history, fitted.num_weeks, sorted({*near, *past}))
-    content = fitted_history(history, found, len(history.dates), past).to_bytes()
+    expected = Expected.nothing(len(history.dates))
+    if fitted.most_announced:
+        expected = expected_changes(found, windows, history.dates)
+    content = fitted_history(history, found, len(history.dates), expected, past).to_bytes()
     write(folder / LATEST, content)
     replay = Replay(path=os.fspath((folder / LATEST).resolve()), sha256=digest(content), weeks="latest", jitter=0)
-    base = EnvConfig(generator=found.parameters.config(), difficulty=fitted.difficulty, anomaly_count=0)
+    # Only what is known of the history itself: nothing is drawn.
+    world = WorldConfig(events=(0, 0), gaps=(0, 0)) if fitted.most_announced else None
+    generator = found.parameters.config().model_copy(update={"world": world})
+    base = EnvConfig(generator=generator, difficulty=fitted.difficulty, anomaly_count=0)
     own = player.trained_on
     changes = (
         {"budget": UNITS, "step_limit": STEPS}

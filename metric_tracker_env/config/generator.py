@@ -277,11 +277,13 @@ class GeneratorConfig(ConfigModel):
                 if found:
                     raise ValueError(f"{what} needs noise, from which its thresholds follow")
             return
+        if self.world is not None and self.world.gaps[1] and not self.hours:
+            raise ValueError(
+                f"world: gaps {self.world.gaps} are lost hours, which hours=False does not have; give (0, 0)"
+            )
         measures = self.catalogue.share_row + self.hours
         if len(self.noise) != measures:
             raise ValueError(f"noise: {len(self.noise)} numbers given; this funnel has {measures} measures")
-        if self.world is not None:
-            raise ValueError("world: announced events have fixed thresholds; leave noise out beside them")
         flat = len(set(self.weekday_factors)) == 1 and self.trend_per_day == 0
         if self.adjusted and not flat:
             raise ValueError(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from metric_tracker_env.fitting.fit import HistoryFit, Unusual, fit_history
-from metric_tracker_env.fitting.holiday_effects import HolidayEffect, holiday_effects
+from metric_tracker_env.fitting.holiday_effects import Expected, HolidayEffect, expected_changes, holiday_effects
 from metric_tracker_env.fitting.parameters import FittedParameters, FittedStep
 
 __all__ = [
+    "Expected",
     "FittedParameters",
     "FittedStep",
     "HistoryFit",
     "HolidayEffect",
     "Unusual",
+    "expected_changes",
     "fit_history",
     "holiday_effects",
 ]

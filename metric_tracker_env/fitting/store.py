@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-FORMAT = 1  # of the file
+from metric_tracker_env.fitting.holiday_effects import Expected
+
+FORMAT = 2  # of the file
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class FittedHistory:
     expected: np.ndarray  # (N, S) float64 events a day: level x weekday; 0 on days that are closed
     share: np.ndarray  # (N,) float64 expected daytime share; 0 where none is known
     held_out: int  # index of the first day that is held out; N for none
+    near_holidays: Expected  # what was known of the days before they came
 
     def to_bytes(self) -> bytes:
         """The file: arrays without any pickle and without a time, so that its digest tells the history."""
@@ -38,6 +41,8 @@ class FittedHistory:
             expected=self.expected.astype(np.float64),
             share=self.share.astype(np.float64),
             held_out=np.int64(self.held_out),
+            moved_measure=self.near_holidays.measure.astype(np.int64),
+            moved_by=self.near_holidays.change.astype(np.float64),
         )
         return file.getvalue()
 
@@ -74,11 +79,13 @@ def read_fitted(path: str | os.PathLike[str], sha256: str) -> FittedHistory:
                 expected=held["expected"],
                 share=held["share"],
                 held_out=int(held["held_out"]),
+                near_holidays=Expected(held["moved_measure"], held["moved_by"]),
             )
     except (ValueError, KeyError, OSError) as error:
         raise ValueError(f"replay: path {str(file)!r} holds no fitted history: {error}") from error
     days, steps = len(fitted.dates), len(fitted.steps)
     shapes = (fitted.counts.shape[::2], fitted.known.shape, fitted.expected.shape, fitted.share.shape)
-    if shapes != ((days, steps), (days,), (days, steps), (days,)) or not 0 <= fitted.held_out <= days:
+    shapes += tuple(array.shape for array in fitted.near_holidays)
+    if shapes != ((days, steps), (days,), (days, steps), *[(days,)] * 3) or not 0 <= fitted.held_out <= days:
         raise ValueError(f"replay: path {str(file)!r} holds no fitted history: arrays of the shapes {shapes}")
     return fitted

@@ -10,6 +10,21 @@ from metric_tracker_env.schema import HOURS_PER_DAY, Difficulty
 from metric_tracker_env.world.variants import IMPOSSIBLE_HOURS, TRAFFIC_FLOOR, nominal_measures
 
 SHARE_ROUNDS = 4  # Newton steps
+MOST_ANNOUNCED = 95.0  # percent that an announced drop may reach
+MIX_UNIT = 0.1  # points in which the mix is announced; everything else in whole percent
+
+
+def as_announced(sign: np.ndarray, size: np.ndarray, of_mix: np.ndarray) -> np.ndarray:
+    """(n,) changes as they are announced: rounded, never nothing, and no drop of everything.
+
+    Args:
+        sign: (n,) float64.
+        size: (n,) float64 percent, or points where ``of_mix``.
+        of_mix: (n,) bool, whether it is the mix of the hours that changes.
+    """
+    unit = np.where(of_mix, MIX_UNIT, 1.0)
+    told = np.maximum(np.rint(size / unit), 1.0) * unit
+    return sign * np.where(sign < 0, np.minimum(told, MOST_ANNOUNCED), told)
 
 
 def common_share(limits: np.ndarray, factor: np.ndarray) -> np.ndarray:

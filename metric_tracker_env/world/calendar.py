@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 
 from metric_tracker_env.config import GeneratorConfig, WorldConfig
-from metric_tracker_env.measure import SHARE_THRESHOLD, median_of_sorted, threshold_table
-from metric_tracker_env.schema import HOURS_PER_DAY, Catalogue, EntityType, EventKind
+from metric_tracker_env.measure import (
+    MIN_MOVE,
+    SHARE_THRESHOLD,
+    anomaly_type,
+    median_of_sorted,
+    medians,
+    threshold_table,
+    thresholds,
+)
+from metric_tracker_env.schema import ANOMALY_TYPES, HOURS_PER_DAY, Catalogue, EntityType, EventKind
 from metric_tracker_env.world import rng
+from metric_tracker_env.world.announced import as_announced
+from metric_tracker_env.world.holidays import NOTHING, HolidayDates
 from metric_tracker_env.world.links import ALL_LINKS, TAKEN, links_of_entities, links_of_gap
 from metric_tracker_env.world.plan import PerEpisode, Plan
 from metric_tracker_env.world.proposals import Proposer, Targets
@@ -21,8 +32,6 @@ TRY_WORDS = 2
 TRIES = TRY_WORDS * rng.DRAWS_PER_WORD  # windows that are tried for an event or a gap; if none is free, it is left out
 EVENT_WORDS = 6  # length, effect, family, variant, size, announced; then the windows
 GAP_WORDS = 2  # loss, first hour; then the dates
-MOST_ANNOUNCED = 95.0  # percent that an announced drop may reach
-MIX_UNIT = 0.1  # points in which the mix is announced; everything else in whole percent
 GAP_KEEPS = 0.1  # least share of its traffic that a date with a gap keeps
 
 
@@ -40,6 +49,18 @@ class Events(PerEpisode):
     announced: (
         np.ndarray
     )  # (B, K) float64, signed: % of the median; of the mix, points; of data quality, % over upstream
+    holiday: np.ndarray  # (B, K) bool, whether it is one of a history's holidays, and not drawn
+
+    @classmethod
+    def empty(cls, episodes: int, places: int) -> Events:
+        """Places without events."""
+        return cls(*(np.full((episodes, places), fill) for fill in (False, -1, 0, 0, 0, 0, False, 0.0, False)))
+
+    def beside(self, others: Events) -> Events:
+        """These and further ones of the same episodes."""
+        return Events(
+            *(np.concatenate([getattr(part, field.name) for part in (self, others)], axis=1) for field in fields(self))
+        )
 
 
 @dataclass
@@ -106,7 +127,7 @@ class CalendarPlanner:
         change = proposed.value[kept, chosen] * (proposed.own[kept, chosen] - 1.0)
         change *= 100.0 / np.maximum(windows.targets.median, 1e-9)
         within = 1.0 + world.announced_within * (2.0 * words[5, kept] - 1.0)
-        events = Events(*(np.full((episodes, high), fill) for fill in (False, -1, 0, 0, 0, 0, False, 0.0)))
+        events = Events.empty(episodes, high)
         variant = windows.targets.variant
         for whole, part in (
             (events.active, True),
@@ -126,16 +147,14 @@ class CalendarPlanner:
         return events, plan
 
     def _announced(self, targets: Targets, change: np.ndarray, within: np.ndarray) -> np.ndarray:
-        """(n,) changes, in %, as announced: by ``within``, rounded, never nothing, and no drop of everything."""
+        """(n,) changes, in %, as announced: by ``within``."""
         table, size = self._proposer.table, targets.size
         family, sign = table.family.take(targets.variant), table.sign.take(targets.variant)
         points = 100.0 * SHARE_THRESHOLD[self._proposer.difficulty] * size
         actual = np.where(
             family == MIX_FAMILY, points, np.where(family == QUALITY_FAMILY, 100.0 * size, np.abs(change))
         )
-        unit = np.where(family == MIX_FAMILY, MIX_UNIT, 1.0)
-        told = np.maximum(np.rint(actual / within / unit), 1.0) * unit
-        return sign * np.where(sign < 0, np.minimum(told, MOST_ANNOUNCED), told)
+        return as_announced(sign, actual / within, family == MIX_FAMILY)
 
     def draw_gaps(self, keys: np.ndarray, bare: np.ndarray, entry: np.ndarray, taken: np.ndarray) -> Gaps:
         """Gaps on dates without an event; their links are written to ``taken``.
@@ -166,6 +185,49 @@ class CalendarPlanner:
         for whole, part in zip((gaps.active, gaps.day, gaps.first, gaps.last), (True, day, *hours), strict=True):
             whole.reshape(-1)[spot] = part
         return gaps
+
+
+class HolidayLayer(NamedTuple):
+    """The holidays of B episodes as events, and how far they moved the n dates that they are on."""
+
+    events: Events
+    lane: np.ndarray  # (n,) int64
+    day: np.ndarray  # (n,) int64
+    moves: np.ndarray  # (M, n) float64, from the medians: what a holiday does is all that is unusual on its date
+
+
+def lay_holidays(
+    config: GeneratorConfig, proposer: Proposer, dates: HolidayDates, bare: np.ndarray, taken: np.ndarray
+) -> HolidayLayer:
+    """Events from the holidays of (M, B, D) bare measures; their links are written to ``taken``, (B, D) uint16.
+
+    Whether one came true is measured: its entity moved as announced, by ``MIN_MOVE`` thresholds.
+    """
+    catalogue, table = config.catalogue, proposer.table
+    lane, place = np.nonzero(dates.day != NOTHING)
+    day, entity, announced = (array[lane, place] for array in dates)
+    usual = medians(catalogue, bare)
+    moves = bare[:, lane, day] - usual[:, lane]
+    limit = thresholds(catalogue, proposer.difficulty, usual)[entity, lane]
+    sign = np.sign(announced)
+    types = [catalogue.entities[index].entity_type for index in entity.tolist()]
+    families = [ANOMALY_TYPES.index(anomaly_type(*of)) for of in zip(types, sign.tolist(), strict=True)]
+    events = Events.empty(*dates.day.shape)
+    alike = (table.entity == entity[:, None]) & (table.sign == sign[:, None])
+    for whole, part in (
+        (events.active, True),
+        (events.first, day),
+        (events.length, 1),
+        (events.variant, np.where(alike.any(axis=1), alike.argmax(axis=1), NOTHING)),
+        (events.entity, entity),
+        (events.family, families),
+        (events.effect, sign * moves[catalogue.measure_of_entity[entity], np.arange(len(entity))] >= MIN_MOVE * limit),
+        (events.announced, announced),
+        (events.holiday, True),
+    ):
+        whole[lane, place] = part
+    taken[lane, day] |= links_of_entities(config)[entity] | np.uint16(1 << TAKEN)
+    return HolidayLayer(events, lane, day, moves)
 
 
 def drawn(keys: np.ndarray, stream: Stream, rank: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -237,7 +237,7 @@ class EpisodeData:
             first, entity = int(events.first[0, place]), catalogue.entities[events.entity[0, place]]
             change = float(events.announced[0, place])
             announced = KnownEvent(
-                kind=event_kind(catalogue, entity.index, change),
+                kind="holiday" if events.holiday[0, place] else event_kind(catalogue, entity.index, change),
                 first_date=self.dates[first],
                 last_date=self.dates[first + int(events.length[0, place]) - 1],
                 entity_type=entity.entity_type,

@@ -6,13 +6,11 @@ from enum import IntEnum
 
 import numpy as np
 
-from metric_tracker_env.measure import Deviations, measures
+from metric_tracker_env.measure import MIN_MOVE, Deviations, measures
 from metric_tracker_env.schema import Catalogue
 from metric_tracker_env.world.injection import Incidents
 from metric_tracker_env.world.layer import Layer
 from metric_tracker_env.world.plan import Plan
-
-MIN_MOVE = 0.5  # thresholds that a cell must have moved to belong to what moved it
 
 
 class CellClass(IntEnum):

@@ -8,13 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from metric_tracker_env.config import GeneratorConfig, WorldConfig
-from metric_tracker_env.world.calendar import CalendarPlanner, Events, Gaps
+from metric_tracker_env.world.calendar import CalendarPlanner, Events, Gaps, lay_holidays
+from metric_tracker_env.world.holidays import NOTHING, HolidayDates
 from metric_tracker_env.world.injection import Incidents, inject
 from metric_tracker_env.world.links import TAKEN
 from metric_tracker_env.world.plan import Plan
 from metric_tracker_env.world.proposals import Proposer
-
-NOTHING = -1
 
 
 @dataclass
@@ -99,7 +98,14 @@ class LayerMaker:
         self._config, self._proposer = config, proposer
         self._planner = CalendarPlanner(config, world, proposer, families)
 
-    def lay(self, keys: np.ndarray, planes: np.ndarray, values: np.ndarray, hourly: bool) -> Twin:
+    def lay(
+        self,
+        keys: np.ndarray,
+        planes: np.ndarray,
+        values: np.ndarray,
+        hourly: bool,
+        holidays: HolidayDates | None = None,
+    ) -> Twin:
         """Draw the calendar of (B,) keys and change bare planes and measures, in place, to those of the world.
 
         Args:
@@ -107,17 +113,24 @@ class LayerMaker:
             planes: (S, H, B, D) bare hours; they are changed if ``hourly``, and else left to ``Twin.write_under``.
             values: (M, B, D) bare measures.
             hourly: Whether the planes are wanted.
+            holidays: Of the history that the data are; None for drawn data.
         """
-        config = self._config
+        config, proposer = self._config, self._proposer
         episodes, days = values.shape[1:]
         taken = np.zeros((episodes, days), np.uint16)
+        known = None if holidays is None else lay_holidays(config, proposer, holidays, values, taken)
         events, plan = self._planner.draw_events(keys, values, taken)
         gaps = self._planner.draw_gaps(keys, values, planes[0], taken)
-        changed = inject(config, self._proposer.difficulty, planes, plan)
+        changed = inject(config, proposer.difficulty, planes, plan)
         lost = lose_hours(planes, gaps)
         parts = (changed, lost)
         moves = [replace_measures(values, part.cell, part.measures(config.catalogue)) for part in parts]
-        cell = np.concatenate([part.cell for part in parts])
+        cell = [part.cell for part in parts]
+        if known is not None:
+            events = events.beside(known.events)
+            cell.append(known.lane * days + known.day)
+            moves.append(known.moves)
+        cell = np.concatenate(cell)
         layer = Layer(
             events=events,
             gaps=gaps,

@@ -9,9 +9,12 @@ import numpy as np
 from metric_tracker_env import measure
 from metric_tracker_env.config import GeneratorConfig
 from metric_tracker_env.config.replay import LATEST_DAYS, Replay
+from metric_tracker_env.fitting.holiday_effects import Expected
 from metric_tracker_env.fitting.store import FittedHistory, read_fitted
 from metric_tracker_env.schema import DAYS_PER_WEEK, Difficulty, weekdays_of
 from metric_tracker_env.world import rng
+from metric_tracker_env.world.announced import Announcements
+from metric_tracker_env.world.holidays import HolidayCalendar, HolidayDates
 from metric_tracker_env.world.rng import Stream
 from metric_tracker_env.world.traffic import plane_dtype
 from metric_tracker_env.world.variants import nominal_measures
@@ -28,7 +31,7 @@ class HistoryTraffic:
     An episode is some weeks in a row that begin on the weekday of its first date. In ``train`` each of them may be
     another one nearby; those held out and the latest are left where they are. A day that is not known, and unless
     ``ordinary`` is False one on which a detection method finds something in the bare data, gives its place to the
-    nearest ordinary day of its weekday.
+    nearest ordinary day of its weekday. In a world holidays are known events: what was announced is nothing unusual.
     """
 
     def __init__(self, config: GeneratorConfig, replay: Replay, difficulty: Difficulty) -> None:
@@ -53,13 +56,21 @@ class HistoryTraffic:
         self._first, self._weeks = first, weeks
         self._jitter = replay.jitter if replay.weeks == "train" else 0
         self._last_only = replay.weeks == "latest"
+        near = Expected.nothing(len(fitted.dates)) if config.world is None else fitted.near_holidays
+        self._holidays = HolidayCalendar(config, nominal_measures(config), near)
         self._shown = self._shown_days(fitted, planes, replay, first, weeks)
+        each_week = self._holidays.announced[self._shown].reshape(-1, DAYS_PER_WEEK).sum(axis=1)
+        self._most_holidays = int(each_week.max()) * config.num_weeks
 
     def planes(self, keys: np.ndarray, fresh: bool = True) -> tuple[np.ndarray, np.ndarray]:
         """Counts of (B,) uint64 keys, as ``CleanTraffic.planes``; they are the caller's to keep in any case."""
         del fresh
         planes = self._planes.take(self.days(keys), axis=2)
         return planes, planes.sum(axis=1)
+
+    def holidays(self, keys: np.ndarray) -> HolidayDates:
+        """What is announced of the dates of (B,) uint64 keys; in a world alone."""
+        return self._holidays.of(self.days(keys), self._most_holidays)
 
     def days(self, keys: np.ndarray) -> np.ndarray:
         """(B,) uint64 keys -> (B, D) int64: the day of the history that each date of the episodes shows."""
@@ -90,8 +101,10 @@ class HistoryTraffic:
         limits = measure.thresholds(catalogue, self.difficulty, usual)
         row = catalogue.measure_of_entity
         ratios = (values[row] - usual[row]) / limits
+        ratios -= self._holidays.ratios(Announcements(self.config, self.difficulty))[:, days]
         ordinary = usable & ~measure.flagged(catalogue, ratios[:, None] / ORDINARY)[:, 0].any(axis=0)
         kept = ordinary if replay.ordinary else usable
+        ordinary = ordinary & ~self._holidays.announced[days]
         if self._last_only:  # these are what is to be judged
             kept = kept | (usable & (days >= days[-1] + 1 - LATEST_DAYS))
             ordinary = ordinary & (days < days[-1] + 1 - LATEST_DAYS)

@@ -274,7 +274,9 @@ class EpisodeSource:
         # Drawn hours keep the order of the funnel; those of a history need not.
         above = measure.excess(planes) if self._traffic.exceeding else np.zeros((len(planes) - 1, 1, 1))
         values = measure.measures(self.config.catalogue, daily, measure.daytime(planes[0]), above)
-        return Twin(planes, values) if self._layers is None else self._layers.lay(keys, planes, values, hourly)
+        if self._layers is None:
+            return Twin(planes, values)
+        return self._layers.lay(keys, planes, values, hourly, self._traffic.holidays(keys))
 
     def _measure(self, twin: Twin, plan: Plan, incidents: Incidents) -> tuple[EpisodeBatch, np.ndarray]:
         """The batch that writing the incidents to the planes makes, and (B, K) bool: incidents that pass."""

@@ -216,6 +216,7 @@ class _Announced:
     def __init__(self, events: Events, table: VariantTable) -> None:
         family = table.family.take(events.variant)
         told = (family != MIX_FAMILY) & (family != QUALITY_FAMILY)  # an incident beyond the others can be told
+        told &= events.variant >= 0
         self.events = events
         self.dates = _EventDates(events, events.active)
         self.surpassed = _EventDates(events, events.active & events.effect & told)

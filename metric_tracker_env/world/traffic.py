@@ -108,6 +108,11 @@ class CleanTraffic:
         return planes, daily
 
     @staticmethod
+    def holidays(keys: np.ndarray) -> None:
+        """Drawn data have none."""
+        del keys
+
+    @staticmethod
     def _split(traffic: np.ndarray, out: np.ndarray, daily: np.ndarray) -> None:
         """Split the days' exact totals over noisy hour weights, in place, by cumulative rounding."""
         for hour in range(1, len(out)):  # 30 times as fast as np.add.accumulate along the first axis

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from metric_tracker_env.fitting import fit_history, holiday_effects
+from metric_tracker_env.fitting import expected_changes, fit_history, holiday_effects
+from metric_tracker_env.fitting.holiday_effects import NOTHING
 from metric_tracker_env.history import History, HistoryError, holiday_windows
 
 
@@ -87,3 +88,66 @@ def test_a_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "holidays", None)
     with pytest.raises(ImportError, match=r"metric_tracker_env\[history\]"):
         holiday_windows(flat("2026-01-01", "2026-03-01"), "US")
+
+
+def yearly(july: dict[int, float], last: str = "2026-12-31", **others: float) -> History:
+    """Three years of visits, with a factor on the fourth of July of each year, and on further dates."""
+    history = flat("2024-01-01", last)
+    noise = np.random.default_rng(1).integers(-9, 10, len(history.dates))
+    counts = history.counts + noise[:, None, None]
+    factors = {f"{year}-07-04": kept for year, kept in july.items()}
+    factors |= {date.replace("_", "-"): kept for date, kept in others.items()}
+    for date, kept in factors.items():
+        counts[history.dates == np.datetime64(date)] = int(900 * kept)
+    return History(history.steps, history.dates, counts)
+
+
+def expected_of(history: History, learnt: History, date: str) -> tuple[int, float]:
+    """The measure and change that are expected of a date, learnt from a part of a history."""
+    windows = holiday_windows(history, "US")
+    ignore = [day for window in windows for day in window.dates if day <= learnt.dates[-1].item()]
+    found = expected_changes(fit_history(learnt, ignore=ignore), windows, history.dates)
+    (place,) = np.flatnonzero(history.dates == np.datetime64(date)).tolist()
+    return found.measure[place], found.change[place]
+
+
+def test_a_holiday_is_expected_to_do_what_it_did_in_other_years() -> None:
+    """The mean of the other years that may be learnt from, and never what the day itself does."""
+    history = yearly({2024: 0.5, 2025: 0.7, 2026: 0.1})
+    before = history.between(last="2026-06-30")
+    measure, change = expected_of(history, before, "2026-07-04")
+    assert (measure, change) == (0, pytest.approx(-0.4, abs=0.01))
+    assert expected_of(history, before, "2025-07-04") == (0, pytest.approx(-0.5, abs=0.01))
+    assert expected_of(history, history, "2024-07-04") == (0, pytest.approx(-0.6, abs=0.01))
+
+
+def test_a_holiday_that_changes_nothing_is_expected_to_do_so_again() -> None:
+    """Where the same holiday did nothing visible, nothing is expected, nor on a day without a holiday."""
+    history = yearly({2024: 0.5, 2025: 0.5, 2026: 0.5})
+    assert expected_of(history, history, "2026-09-07") == (NOTHING, 0.0)  # Labor Day
+    assert expected_of(history, history, "2026-09-16") == (NOTHING, 0.0)
+
+
+def test_of_a_new_holiday_the_mean_of_the_others_is_expected() -> None:
+    """So many days from it; a holiday whose effects lie on other days tells nothing of it."""
+    history = yearly({2024: 0.5}, last="2024-12-20")
+    before = history.between(last="2024-10-31")
+    measure, change = expected_of(history, before, "2024-11-28")
+    windows = holiday_windows(before, "US")
+    days = [window.holiday for window in windows if window.holiday in window.dates]
+    assert len(days) == 8
+    assert (measure, change) == (0, pytest.approx(-0.5 / 8, abs=0.005))
+
+
+def test_the_measure_that_moved_most_is_the_one_expected() -> None:
+    """Of the first count and the step rates; what follows from them, such as a later count, is none."""
+    days = np.arange("2024-01-01", "2025-12-31", dtype="datetime64[D]")
+    noise = np.arange(len(days)) * 7 % 20
+    visits = 1000 + noise
+    orders = visits * 3 // 10
+    for year in ("2024", "2025"):
+        at = days == np.datetime64(f"{year}-07-04")
+        visits[at] = 950
+        orders[at] = 95
+    history = History(("visits", "orders"), days, np.stack([visits, orders], axis=1)[:, None])
+    assert expected_of(history, history, "2025-07-04") == (2, pytest.approx(-2 / 3, abs=0.02))

@@ -104,7 +104,7 @@ def test_none_of_it_without_noise() -> None:
         ({"noise": [-0.1] * 7}, "noise"),
         ({"weekday_factors": [1, 1, 1, 1, 1, 2, 2]}, "adjusted: weekdays and level are divided out"),
         ({"trend_per_day": 0.01}, "adjusted: weekdays and level are divided out"),
-        ({"world": {}}, "world: announced events have fixed thresholds"),
+        ({"world": {}, "hours": False, "noise": [0.1] * 6}, r"world: gaps \(1, 2\) are lost hours"),
         ({"hourly_weights": [0.0] * 24}, "hourly_weights: all are 0"),
         ({"day_noise": 0.49, "day_tail": 20.0}, "day_noise: 0.49 with day_tail 20.0 reaches"),
         ({"base_daily_count": 19}, "base_daily_count"),

@@ -8,7 +8,6 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from metric_tracker_env.measure import SHARE_THRESHOLD
 from metric_tracker_env.schema import ANOMALY_TYPES, FAMILIES, AnomalyType
 
 from .analyst import BlindAnalyst, SignatureScript
@@ -53,6 +52,7 @@ class CalendarAnalyst(SignatureScript):
         for family, others in FOLLOWING.items():
             following[ANOMALY_TYPES.index(family), [ANOMALY_TYPES.index(other) for other in others]] = True
         self._following = following
+        self._gaps = config.world is not None and config.world.gaps[1] > 0  # whether hours may have been lost
 
     def play(self) -> Iterator[int]:
         """List the events, survey, then date by date: open, inspect, report."""
@@ -69,8 +69,8 @@ class CalendarAnalyst(SignatureScript):
                 continue  # it is too dear, or in focus
             yield desk.open(day)
             root = yield from self._look(day, flags[:, day] & ~(announced[:, day] @ self._following))
-            if root == 0 and desk.deviation(day)[0] < 0 and not desk.revealed(day)[self.rule.mix]:
-                continue  # the hours may have been lost
+            if self._gaps and root == 0 and desk.deviation(day)[0] < 0 and not desk.revealed(day)[self.rule.mix]:
+                continue
             if root != NO_INCIDENT and desk.may(desk.report(day, root)):
                 yield desk.report(day, root)
                 for other in (day - 1, day + 1):
@@ -91,8 +91,9 @@ class CalendarAnalyst(SignatureScript):
         worth[only > 0] = CERTAIN
         alone = ~told & shifted & (only == 1)
         worth[alone] = SHIFTED
-        worth[~told & short & (only == 1)] = FEWER
-        worth[~told & short & shifted & (only == 2)] = 0.0  # hours were lost
+        if self._gaps:
+            worth[~told & short & (only == 1)] = FEWER
+            worth[~told & short & shifted & (only == 2)] = 0.0  # hours were lost
         worth[announced[QUALITY_FAMILY]] = 0.0  # no incident can be told there
         worth[~flags.any(axis=0)] = 0.0
         return worth
@@ -109,7 +110,8 @@ class CalendarAnalyst(SignatureScript):
             return self.named(day, flagged)
         seen, known = self.sight(day), self.known(day)
         residual = np.log(seen.entry.item()) / self.rule.entry_noise
-        if unexplained[MIX_FAMILY] or (residual < -SHORT_OF and known.entity.item() != 0):
+        short = self._gaps and residual < -SHORT_OF and known.entity.item() != 0
+        if unexplained[MIX_FAMILY] or short:
             yield from self.use(desk.inspect(HOURLY_TOOL, day))
         root = self.named(day, flagged)
         if root == NO_INCIDENT or desk.revealed(day)[root]:
@@ -131,8 +133,8 @@ class CalendarAnalyst(SignatureScript):
         desk, rule = self.desk, self.rule
         moves = self.moves(day)
         deviation, revealed = desk.deviation(day).astype(np.float64), desk.revealed(day)
-        looked = revealed[rule.mix] and not desk.missing(day)
-        mix = deviation[rule.mix] * SHARE_THRESHOLD[desk.config.difficulty] if looked else np.nan
+        looked = desk.config.generator.hours and revealed[rule.mix] and not desk.missing(day)
+        mix = deviation[rule.mix] * rule.mix_limit if looked else np.nan
         return Sight(
             rates=moves.rates,
             limits=moves.limits,
@@ -166,7 +168,7 @@ class CalendarAnalyst(SignatureScript):
         elif kind == "data_quality":
             entity = at.start + int(expected[at].argmax())
         if kind == "hourly_mix":
-            return entity, 100.0 * expected[entity] * SHARE_THRESHOLD[desk.config.difficulty]
+            return entity, 100.0 * expected[entity] * rule.mix_limit
         return entity, 100.0 * expected[entity] * rule.shares[entity]
 
 

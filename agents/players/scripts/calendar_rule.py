@@ -13,10 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from metric_tracker_env.config import GeneratorConfig
-from metric_tracker_env.measure import DAYTIME_HOURS, SHARE_THRESHOLD, Deviations, step_thresholds
-from metric_tracker_env.schema import Difficulty
+from metric_tracker_env.measure import DAYTIME_HOURS, Deviations, step_thresholds, thresholds
+from metric_tracker_env.schema import FUNNEL_STEP_KEEP, Difficulty
 from metric_tracker_env.world.announced import common_share
-from metric_tracker_env.world.variants import FUNNEL_BREAK_KEEP, SIZES
+from metric_tracker_env.world.variants import FUNNEL_BREAK_KEEP, SIZES, nominal_measures
 
 from .signature import (
     LEAST_RELATIVE,
@@ -31,6 +31,7 @@ SCALE_STEP = 0.05  # between the sizes that an announced change is tried at, of 
 # Noise of what is taken out: of an effect, since the scales are a step apart, and since announcements are rounded to a
 # percent; of lost hours, since hours are noisy.
 UNSURE, ROUNDED, UNSURE_HOURS = 0.03, 0.003, 0.06
+UNSURE_HOLIDAY = 0.5  # of a threshold of the traffic
 EMPTY_HOUR = 0.15  # an hour with less than this share of its usual events was lost
 # In units of squared residual: a root of the rates or the mix, one of the traffic; no effect of an event on either.
 ROOT_COST, TRAFFIC_ROOT_COST = 12.0, 6.0
@@ -88,21 +89,36 @@ class CalendarRule(SignatureRule):
         self.daytime = daytime = np.isin(np.arange(len(self.weights)), DAYTIME_HOURS)
         # Share of the day's traffic that hourly noise alone moves between day and night.
         spread = self.weights * np.where(daytime, 1 - self.weights[daytime].sum(), self.weights[daytime].sum())
-        self.mix_noise = max(config.hour_noise * UNIFORM_STD * float(np.sqrt((spread**2).sum())), 1e-4)
-        self.least_mix = SIZES[difficulty][0] * SHARE_THRESHOLD[difficulty]
+        drawn = config.hour_noise * UNIFORM_STD * float(np.sqrt((spread**2).sum()))
+        nominal = nominal_measures(config)
+        known = 0.0 if config.noise is None else config.noise[-1] * nominal[self.catalogue.share_row]
+        self.mix_noise = max(drawn, known if config.hours else 0.0, 1e-4)
+        self.mix_limit = thresholds(self.catalogue, difficulty, nominal)[self.mix] if config.hours else np.inf
+        self.least_mix = SIZES[difficulty][0] * self.mix_limit
         within = 0.0 if config.world is None else config.world.announced_within
         self.scales = np.linspace(1.0 - within, 1.0 + within, 1 + round(2.0 * within / SCALE_STEP))
-        # Least and most that the log of an incident's own factor can be: a broken step loses more than a rate that only
-        # drops, and no count moves as far as a broken step.
-        self.bounds = {0: _logs(self.most_count_move(0)), NO_INCIDENT: (-np.inf, np.inf)}
+        # What is announced of a history's holidays is what others did, and no two do the same.
+        self.unsure_traffic = 0.0 if config.replay is None else UNSURE_HOLIDAY * float(self.shares[0])
         self.step_of: dict[int, int] = {}
         for step in range(1, self.catalogue.num_steps):
-            self.bounds[step] = _logs(self.most_count_move(step))
-            self.bounds[self.funnel + step] = (-np.inf, float(np.log(FUNNEL_BREAK_KEEP[difficulty][1])))
             self.step_of[self.funnel + step] = step
             if step in self.single:
-                self.bounds[self.single[step]] = _logs(MOST_RATE_MOVE)
                 self.step_of[self.single[step]] = step
+        self.bounds = self._bounds()
+
+    def _bounds(self) -> dict[int, tuple[float, float]]:
+        """Least and most that the log of an incident's own factor can be, for some entities.
+
+        A broken step loses more than a rate that only drops. Drawn incidents have the sizes of their difficulty, and no
+        count moves as far as a broken step; in data of one's own they can be of any size.
+        """
+        own = self.config.noise is not None
+        broken = float(np.log(FUNNEL_STEP_KEEP if own else FUNNEL_BREAK_KEEP[self.difficulty][1]))
+        found = {self.funnel + step: (-np.inf, broken) for step in range(1, self.catalogue.num_steps)}
+        if own:
+            return found | dict.fromkeys(self.single.values(), (broken, np.inf))
+        found |= {step: _logs(self.most_count_move(step)) for step in range(self.catalogue.num_steps)}
+        return found | {entity: _logs(MOST_RATE_MOVE) for entity in self.single.values()}
 
     def most_count_move(self, step: int) -> float:
         """Largest share by which an incident moves a count, on a date with less traffic than the median."""
@@ -140,10 +156,14 @@ class CalendarRule(SignatureRule):
         best.move[:, told] = np.where(better, move, best.move[:, told])
         cost = np.where((best.entities == 0), TRAFFIC_ROOT_COST, ROOT_COST)
         cost[best.entities == NO_INCIDENT] = 0.0
+        if not self.config.hours:
+            cost[best.entities == self.mix] = np.inf
         chosen = (best.residual + cost[:, None]).argmin(axis=0)
         dates = np.arange(len(chosen))
         named = best.entities[chosen]
         named[seen.confirmed[named, dates] * best.move[chosen, dates] <= 0] = NO_INCIDENT
+        if not len(seen.excess):
+            return named
         strange = np.where(self.quality + np.arange(len(seen.excess))[:, None] == known.entity, 0.0, seen.excess)
         return np.where(strange.max(axis=0, initial=0.0) > 0, self.quality + strange.argmax(axis=0), named)
 
@@ -154,7 +174,8 @@ class CalendarRule(SignatureRule):
         rate_noise = np.sqrt(self.rate_noise**2 + _unsure(rate_effect))
         rates = seen.rates / rate_effect
         entry = np.log(np.maximum(seen.entry, LEAST_RELATIVE)) - lost - np.log(entry_effect)
-        entry_noise = np.sqrt(self.entry_noise**2 + _unsure(entry_effect) + (UNSURE_HOURS * lost) ** 2)
+        unsure = _unsure(entry_effect) + (self.unsure_traffic * (entry_effect != 1.0)) ** 2
+        entry_noise = np.sqrt(self.entry_noise**2 + unsure + (UNSURE_HOURS * lost) ** 2)
         fits = self.fit(Channels(rates, seen.limits, np.where(ignored, IGNORED, rate_noise), entry, entry_noise))
         noises, limits = [], []
         for entity in fits.entities.tolist():
