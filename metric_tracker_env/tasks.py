@@ -94,20 +94,29 @@ def instruction_of(config: EnvConfig, task: Task | None = None) -> str:
     drawn, family = not config.anomaly_generators, config.scenario_family
     some = "incidents or none" if drawn and not config.count_range[0] else "one or more incidents"
     each = f" Each is {FAMILIES[family].words}." if drawn and family != "mixed" else ""
-    known = (
-        " Much of what moves is none: events were announced, which may have come true or not, and hours were lost."
-        if world is not None
-        else ""
-    )
+    moved = "" if world is None else _of_world(world, config.generator)
     lasting = drawn and world is not None and world.longest > 1
     row = "row a date of each root cause" if lasting else "row a root cause"
     explained = "" if world is None else "is explained, "
     return (
         f"{weeks} week{'' if one else 's'} of funnel metrics hold{'s' if one else ''} {some}"
         f"{', at most one a date' if drawn else ''}{', each on one date or a few in a row' if lasting else ''}."
-        f"{each}{known} Spend the budget on analysis tools, find the root cause of each incident, and submit one "
+        f"{each}{moved} Spend the budget on analysis tools, find the root cause of each incident, and submit one "
         f"{row}; a row that {explained}follows from an incident or only looks like one costs score."
     )
+
+
+def _of_world(world: WorldConfig, generator: GeneratorConfig) -> str:
+    """What of a world moves the data beside incidents."""
+    announced = world.events[1] > 0 or generator.replay is not None
+    told = [
+        f"events {'were' if world.events[0] else 'may have been'} announced, which may have come true or not"
+        if announced
+        else "",
+        f"hours {'were' if world.gaps[0] else 'may have been'} lost" if world.gaps[1] else "",
+    ]
+    both = ", and ".join(filter(None, told))
+    return f" Much of what moves is none: {both}." if both else ""
 
 
 def _realistic(name: str, difficulty: Difficulty, anomaly_count: tuple[int, int] = (0, 4)) -> Task:

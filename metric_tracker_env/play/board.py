@@ -15,6 +15,7 @@ from metric_tracker_env.play.layout import (
     SCANS,
     Layout,
     calendar_features,
+    entity_of_hours,
     event_flags,
     globals_part,
 )
@@ -59,7 +60,7 @@ class BoardView(ViewState):
         super().__init__(config, table, layout, block=table.block)
         self._at, self._evidence, self._width = at, at["season"].stop, at["calendar"].stop
         self._first[: days * self._width].reshape(days, -1)[:, at["calendar"]] = calendar_features(config)
-        self._event_flags, self._mix = event_flags(), config.generator.catalogue.slices["hourly_mix"].start
+        self._event_flags, self._mix = event_flags(), entity_of_hours(config)
         # After a tool, those that would reveal nothing more than it did are not legal any more.
         inside = (table.reveals[None] <= table.reveals[:, None]).all(axis=2)
         self._keep = np.ones((table.date_tools, table.block), bool)

@@ -14,6 +14,7 @@ from metric_tracker_env.play.layout import (
     SCANS,
     Layout,
     calendar_features,
+    entity_of_hours,
     event_flags,
     globals_part,
 )
@@ -81,7 +82,7 @@ class FocusView(ViewState):
         self._waiting = np.arange(days + 1, dtype=np.float32) * np.float32(1.0 / days)
         self._next = int(np.flatnonzero(table.day == Day.NEXT_FLAGGED)[0])
         self._on_focus = slice(int(inspect[0]), table.report_start + entities)  # further tools, then reports
-        self._event_flags, self._mix = event_flags(), config.generator.catalogue.slices["hourly_mix"].start
+        self._event_flags, self._mix = event_flags(), entity_of_hours(config)
         self._fresh = np.isin(table.op, (Op.SCAN, Op.SURVEY, Op.EVENTS, Op.SUBMIT)) & (self._costs <= config.budget)
         self._fresh[:days] = self._open_cost <= config.budget
 

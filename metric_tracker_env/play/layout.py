@@ -77,6 +77,12 @@ class Layout:
         return observations[..., self.parts[name].places]
 
 
+def entity_of_hours(config: EnvConfig) -> int:
+    """The entity that looking at a date's hours reveals; in daily data, which lose no hours, any will do."""
+    generator = config.generator
+    return generator.catalogue.slices["hourly_mix"].start if generator.hours else 0
+
+
 def event_flags() -> np.ndarray:
     """(1 + families, families) float32: for a date's family code in ``CalendarData``, 1 at the announced family."""
     return np.eye(1 + FAMILIES, FAMILIES, k=-1, dtype=np.float32)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from helpers_world import WORLD, batch_of, generated, layer_of
 
+from agents import evaluate
 from agents.players.scripts.calendar_rule import CalendarRule, Known, Sight
 from agents.players.scripts.signature import NO_INCIDENT, nominal_season
-from metric_tracker_env.config import GeneratorConfig, WorldConfig
+from metric_tracker_env.config import EnvConfig, FunnelStep, GeneratorConfig, WorldConfig
 from metric_tracker_env.schema import DIFFICULTIES, Difficulty, ScenarioFamily
 from metric_tracker_env.world.source import EpisodeBatch
 
@@ -175,3 +176,30 @@ def test_dates_are_judged_one_by_one() -> None:
     together = rule.roots(joined, Known(*(np.concatenate(arrays) for arrays in zip(*told, strict=True))))
     assert together.tolist() == [rule.roots(d, k).item() for d, k in zip(dates, told, strict=True)]
     assert together.tolist() == [NO_INCIDENT, 0, NO_INCIDENT]
+
+
+@pytest.mark.parametrize("hours", [True, False])
+@pytest.mark.parametrize(("rates", "least"), [((), 0.9), ((0.4, 0.5), 0.9)])
+def test_the_analyst_plays_worlds_of_known_noise(hours: bool, rates: tuple[float, ...], least: float) -> None:
+    """With hours or days alone, with a step or three, and at rates whose thresholds are wider than drawn sizes."""
+    noise = [0.01] * (1 + len(rates)) + [0.03] * len(rates) + [0.02] * (len(rates) > 1) + [0.01] * hours
+    steps = [FunnelStep(name=f"s{i}", rate=rate, day_noise=0.05) for i, rate in enumerate(rates)]
+    config = GeneratorConfig(
+        entry_step="visits",
+        steps=tuple(steps),
+        noise=tuple(noise),
+        hours=hours,
+        adjusted=True,
+        weekday_factors=(1.0,) * 7,
+        trend_per_day=0.0,
+        day_noise=0.017,
+        base_daily_count=5000,
+        world=WorldConfig(events=(0, 4), gaps=(0, 0)),
+    )
+    options = {"generator": config, "anomaly_count": 3, "budget": 20}
+    analyst, blind = (
+        evaluate(agent, range(1_000_000, 1_000_100), config=EnvConfig.model_validate(options)).mean("f1")
+        for agent in ("analyst", "analyst_blind")
+    )
+    assert analyst >= least
+    assert blind <= analyst - 0.1

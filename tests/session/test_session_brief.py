@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from metric_tracker_env import Investigation, Session, Task
-from metric_tracker_env.config import EnvConfig, FunnelStep, GeneratorConfig, ToolCosts
+from metric_tracker_env.config import EnvConfig, FunnelStep, GeneratorConfig, ToolCosts, WorldConfig
 from metric_tracker_env.play.actions import EVENTS_TOOL, SUBMIT
 from metric_tracker_env.schema import ALL_SCENARIO_FAMILIES, MetricSubmissionRow
 from metric_tracker_env.session import brief, call_schemas
@@ -86,6 +86,27 @@ def test_the_family_is_that_of_the_episode(family: Any, words: str) -> None:
         assert text.startswith(expected)
     assert session.begin() == Session("medium_mixed").begin(1)  # for that episode only
     assert {name for name, _ in FAMILIES} == set(ALL_SCENARIO_FAMILIES)
+
+
+NONE = (0, 0)
+WORLDS: list[tuple[dict[str, Any], str]] = [
+    ({}, " Much of what moves is none: events were announced, which may have come true or not, and hours were lost."),
+    ({"gaps": NONE}, " Much of what moves is none: events were announced, which may have come true or not."),
+    (
+        {"events": (0, 3), "gaps": (0, 1)},
+        " Much of what moves is none: events may have been announced, which may have come true or not, and hours may "
+        "have been lost.",
+    ),
+    ({"events": NONE}, " Much of what moves is none: hours were lost."),
+    ({"events": NONE, "gaps": NONE}, ""),
+]
+
+
+@pytest.mark.parametrize(("world", "words"), WORLDS)
+def test_what_a_world_moves_is_told_as_it_is(world: dict[str, Any], words: str) -> None:
+    """Nothing is said of events or lost hours that episodes never have, and what they may lack is only possible."""
+    config = EnvConfig(generator=GeneratorConfig(world=WorldConfig(**world)), anomaly_count=1)
+    assert f"each on one date or a few in a row.{words} Spend the budget" in instruction_of(config)
 
 
 def test_explicit_generators_are_no_family() -> None:

@@ -19,7 +19,7 @@ from metric_tracker_env import (
     MetricTrackerEnv,
     MetricTrackerVectorEnv,
 )
-from metric_tracker_env.config import View
+from metric_tracker_env.config import View, WorldConfig
 from metric_tracker_env.config.generator import most_noise, tail_scale
 from metric_tracker_env.measure import NOISE_MULTIPLES, excess, thresholds
 from metric_tracker_env.schema import DIFFICULTIES, Difficulty
@@ -133,6 +133,11 @@ def test_tails_keep_the_variance(tail: float) -> None:
     assert spread.std() > 0
 
 
+def a_world(config: GeneratorConfig) -> WorldConfig:
+    """Events, and where there are hours lost ones."""
+    return WorldConfig(events=(1, 4), gaps=(0, 2) if config.hours else (0, 0))
+
+
 funnels = st.builds(
     own,
     rates=st.lists(st.sampled_from([0.02, 0.3, 0.5, 0.9, 0.995]), max_size=3).map(tuple),
@@ -145,9 +150,13 @@ funnels = st.builds(
 
 
 @settings(max_examples=80, deadline=None)
-@given(funnels, st.sampled_from(DIFFICULTIES), st.integers(0, 2**32))
-def test_any_funnel_is_played_or_refused(config: GeneratorConfig, difficulty: Difficulty, seed: int) -> None:
+@given(funnels, st.booleans(), st.sampled_from(DIFFICULTIES), st.integers(0, 2**32))
+def test_any_funnel_is_played_or_refused(
+    config: GeneratorConfig, in_world: bool, difficulty: Difficulty, seed: int
+) -> None:
     """Whatever the funnel: whole counts in order but for data quality, and every incident is confirmed where it is."""
+    if in_world:
+        config = config.model_copy(update={"world": a_world(config)})
     batch, told = None, ""
     try:
         source = MetricDataGenerator(config)
@@ -164,7 +173,11 @@ def test_any_funnel_is_played_or_refused(config: GeneratorConfig, difficulty: Di
     quality = config.catalogue.slices["data_quality"]
     wrong = (batch.classes[quality] > 0).any(axis=0) if config.hours else np.zeros(above.shape[1:], bool)
     assert not above[:, ~wrong].any()
-    assert (batch.classes == CellClass.EXPECTED).sum() == batch.plan.active.sum()
+    lane, place = np.nonzero(batch.plan.active & batch.plan.last)  # in a world the last date of each is confirmed
+    roots = batch.classes[batch.plan.entity[lane, place], lane, batch.plan.day[lane, place]]
+    assert (roots == CellClass.EXPECTED).all()
+    expected, planned = (batch.classes == CellClass.EXPECTED).sum(), batch.plan.active.sum()
+    assert expected <= planned if in_world else expected == planned
     assert batch.planes.shape[1] == config.hours_per_day
 
 
@@ -175,10 +188,16 @@ FUNNELS = [
     own(rates=(0.4, 0.5, 0.9), hours=False),
     own(base_daily_count=20, noise=0.2, rate_noise=0.1),
 ]
+FUNNELS += [config.model_copy(update={"world": a_world(config)}) for config in FUNNELS]
+
+
+def name_of(config: GeneratorConfig) -> str:
+    """The funnel in short."""
+    return f"{len(config.steps) + 1} steps, hours {config.hours}, world {config.world is not None}"
 
 
 @pytest.mark.parametrize("view", ["focus", "board"])
-@pytest.mark.parametrize("config", FUNNELS, ids=lambda c: f"{len(c.steps) + 1} steps, hours {c.hours}")
+@pytest.mark.parametrize("config", FUNNELS, ids=name_of)
 def test_odd_funnels_are_played(config: GeneratorConfig, view: View) -> None:
     """Random legal play in both views, alone and in lanes; a tool that has nothing to tell is never legal."""
     options = EnvConfig(generator=config, view=view, anomaly_count=1)
@@ -212,7 +231,7 @@ def test_odd_funnels_are_played(config: GeneratorConfig, view: View) -> None:
     assert {"rows_for_date", "submit"} <= used
 
 
-@pytest.mark.parametrize("config", FUNNELS, ids=lambda c: f"{len(c.steps) + 1} steps, hours {c.hours}")
+@pytest.mark.parametrize("config", FUNNELS, ids=name_of)
 def test_odd_funnels_in_words(config: GeneratorConfig) -> None:
     """The brief and the overview are true of the data; a tool that is not offered is refused in words."""
     play = Investigation(config=EnvConfig(generator=config, anomaly_count=1))
