@@ -7,11 +7,12 @@ fitted on the 281 days before the last 84, at medium:
   rows lie that it reports beside them; the same for daily data, and for 20 events a day;
 - dates that show something without any incident, in the fitted world and in ordinary past weeks;
 - ``watch`` every week over 37 weeks in which nothing was injected, and every day through incidents of three weeks;
+- the same weeks with the public holidays as known events, announced as what holidays did before;
 - ``watch`` twice a day for a year, killed again and again: whether its state stays whole;
 - how long reading a log of a million events takes, beside what pandas and polars take for its columns alone;
 - what two usual detectors make of the same held-out weeks: a robust z by weekday, and STL.
 
-    python benchmarks/own_data.py [--episodes 1000] [--only weeks|watch|lasting|detectors|year|events] [--model FOLDER]
+    python benchmarks/own_data.py [--episodes 1000] [--only weeks|watch|lasting|...] [--model FOLDER]
 
 Sizes of injected incidents are set in this package's thresholds, which favours what was built on them.
 """
@@ -26,6 +27,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -75,10 +77,22 @@ def explained_days(history: History) -> dict[str, str]:
     return storms | {str(date): "holiday" for window in holiday_windows(history, "US") for date in window.dates}
 
 
-def fitted(history: History, folder: Path) -> Path:
+def fitted(history: History, folder: Path, **options: Any) -> Path:
     """The folder of a fit of a history."""
-    fit.fit(history, folder, held_out_weeks=HELD_OUT_WEEKS)
+    fit.fit(history, folder, held_out_weeks=HELD_OUT_WEEKS, **options)
     return folder
+
+
+def known_holidays(history: History, folder: Path, episodes: int, model: str | None) -> None:
+    """What agents make of weeks in which holidays are known events, and incidents last and coincide with them."""
+    place = fitted(history, folder, country="US", holidays="announced")
+    agents = [agent for agent in ("analyst", "analyst_blind", model) if agent]
+    for name in (files.FITTED, files.HELD_OUT, files.AS_IS):
+        for agent in agents:
+            played = evaluate(agent, range(HELD_OUT_SEED, HELD_OUT_SEED + episodes), config=place / name)
+            told = ", ".join(f"{what} {played.mean(what):.3f}" for what in ("f1", "precision", "recall", "cost"))
+            print(f"  {name}, {played.agent}: {told}")
+    watched(place, history)
 
 
 def weeks(folder: Path, episodes: int, model: str | None) -> None:
@@ -145,17 +159,18 @@ def watched(folder: Path, history: History) -> None:
     """``watch`` at the end of every week; nothing was injected."""
     why = explained_days(history)
     base = float(np.mean([str(day) in why for day in history.dates]))
-    dates, rows = set[str](), 0
+    dates, rows, explained = set[str](), 0, 0
     last = len(history.dates) - 1
     for week in reversed(range(WATCHED_WEEKS)):
         until = str(history.dates[last - week * DAYS_PER_WEEK])
         report = watch.watch(folder, history, until=until).report
         rows += len(report.rows)
+        explained += len(report.explained)
         dates |= {row.date for row in report.rows}
     share = np.mean([date in why for date in dates])
     print(
         f"  watch, {WATCHED_WEEKS} weeks: {rows / WATCHED_WEEKS:.2f} rows a week on {len(dates)} days, of which "
-        f"{share:.0%} are storms or near holidays (of all days {base:.0%})"
+        f"{share:.0%} are storms or near holidays (of all days {base:.0%}); {explained} rows explained by holidays"
     )
 
 
@@ -163,6 +178,7 @@ def lasting(history: History, place: Path) -> None:
     """``watch`` every day through an incident of three weeks: the share of its days that are named."""
     kinds = {"scheduled": (0, 0.75, "scheduled"), "departed": (1, 0.80, "scheduled_to_departed")}
     for name, (first, factor, measure) in kinds.items():
+        told: list[float] = []
         shares: list[float] = []
         for start in STARTS:
             at = int(np.flatnonzero(history.dates.astype(str) == start)[0])
@@ -172,13 +188,17 @@ def lasting(history: History, place: Path) -> None:
             counts[:, :, first:] = np.minimum.accumulate(counts[:, :, first:], axis=2)
             changed = replace(history, counts=counts)
             folder = fitted(changed.between(last=str(history.dates[at - 1])), place / f"{name}-{start}")
+            reported: set[str] = set()
             named: set[str] = set()
             for day in range(at, at + LASTING_DAYS):
                 report = watch.watch(folder, changed, until=str(history.dates[day])).report
+                reported |= {row.date for row in report.rows}
                 named |= {row.date for row in report.rows if row.measure == measure}
             days = {str(date) for date in history.dates[inside]}
+            told.append(len(reported & days) / LASTING_DAYS)
             shares.append(len(named & days) / LASTING_DAYS)
-        print(f"  three weeks of {name} x {factor}: days named {', '.join(f'{share:.2f}' for share in shares)}")
+        both = (", ".join(f"{share:.2f}" for share in found) for found in (told, shares))
+        print("  three weeks of {} x {}: days reported {}; for the very measure {}".format(name, factor, *both))
 
 
 def detectors(folder: Path, episodes: int) -> None:
@@ -306,7 +326,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--episodes", type=int, default=1000)
-    parser.add_argument("--only", choices=("weeks", "watch", "lasting", "detectors", "year", "events"))
+    parser.add_argument("--only", choices=("weeks", "watch", "lasting", "holidays", "detectors", "year", "events"))
     parser.add_argument("--model", help="folder of an agent that was trained on the fitted world")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -323,6 +343,9 @@ def main() -> None:
                 own = fitted(history, place / f"history{number}")
                 weeks(own, given.episodes, given.model if number == 0 else None)
                 as_they_are(own, history, given.episodes)
+        if given.only in {None, "holidays"}:
+            print("holidays as known events")
+            known_holidays(whole, place / "holidays", given.episodes, given.model if given.only else None)
         if given.only in {None, "detectors"}:
             print("detectors, ordinary held-out weeks")
             detectors(folder, min(given.episodes, 200))

@@ -156,9 +156,12 @@ class CalendarRule(SignatureRule):
         best.move[:, told] = np.where(better, move, best.move[:, told])
         cost = np.where((best.entities == 0), TRAFFIC_ROOT_COST, ROOT_COST)
         cost[best.entities == NO_INCIDENT] = 0.0
-        if not self.config.hours:
-            cost[best.entities == self.mix] = np.inf
-        chosen = (best.residual + cost[:, None]).argmin(axis=0)
+        priced = best.residual + cost[:, None]
+        if self.config.replay is not None:  # of several causes of a day the one that is seen
+            root = best.entities != NO_INCIDENT
+            unseen = seen.confirmed[best.entities[root]] * best.move[root] <= 0
+            priced[root] = np.where(unseen, np.inf, priced[root])
+        chosen = priced.argmin(axis=0)
         dates = np.arange(len(chosen))
         named = best.entities[chosen]
         named[seen.confirmed[named, dates] * best.move[chosen, dates] <= 0] = NO_INCIDENT
@@ -187,6 +190,8 @@ class CalendarRule(SignatureRule):
         outside = np.maximum(np.maximum(least - fits.move, fits.move - most), 0.0)
         fits.residual[:] += (outside / np.array(noises)) ** 2
 
+        if not self.config.hours:
+            return fits
         mix = np.nan_to_num(seen.mix - mix_effect - known.lost_mix, nan=0.0)
         unsure = (UNSURE * mix_effect) ** 2 + (UNSURE_HOURS * known.lost_mix) ** 2
         mix_noise = np.sqrt(self.mix_noise**2 + unsure)
