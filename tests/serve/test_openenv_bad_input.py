@@ -15,7 +15,6 @@ from metric_tracker_env import Session
 from metric_tracker_env.serve import openenv_env
 from metric_tracker_env.serve.limits import FAILED
 
-
 BAD_MESSAGES: dict[str, tuple[str | bytes, str, str]] = {
     "no_json": ("{", "INVALID_JSON", "not JSON"),
     "empty": ("", "INVALID_JSON", "not JSON"),
