@@ -106,6 +106,66 @@ EQUALS = (
         "row, some = lanes * play.days + focus, (focus >= 1)[:, None]",
         "nothing is announced for the first date, which is no candidate",
     ),
+    Equal(
+        "world/episode.py",
+        "first_hour=int(gaps.first[0, place]),",
+        "first_hour=int(gaps.first[-1, place]),",
+        "the batch is of one episode",
+    ),
+    Equal(
+        "world/bench.py",
+        "plan.limit[0, place], plan.alone[0, place] = limit, catalogue.links_of(entity.index)[1]",
+        "plan.limit[0, place], plan.alone[-1, place] = limit, catalogue.links_of(entity.index)[1]",
+        "the plan is of one episode",
+    ),
+    Equal(
+        "play/single.py",
+        "self._levels, self._known = supply.data.levels[0], self._play.known[0]",
+        "self._levels, self._known = supply.data.levels[-1], self._play.known[0]",
+        "there is one lane",
+    ),
+    Equal(
+        "play/outcome.py",
+        "recall=np.where(expected, matched / np.maximum(expected, 1), submitted == 0),",
+        "recall=np.where(expected, matched / np.maximum(expected, 1), submitted <= 0),",
+        "no number of rows is below 0",
+    ),
+    Equal(
+        "play/actions.py",
+        "self._add(Op.SUBMIT, 0, 0, 0, SUBMIT, {})",
+        "self._add(Op.SUBMIT, -1, 0, 0, SUBMIT, {})",
+        "the date of an action that is about none is not read",
+    ),
+    Equal(
+        "tools/tables.py",
+        "shared[name] = values[0]",
+        "shared[name] = values[-1]",
+        "it is shared if all are the same",
+    ),
+    Equal(
+        "tools/cells.py",
+        "if measure.anomaly_type(kind, -1.0) != family:",
+        "if measure.anomaly_type(kind, -2.0) != family:",
+        "the name of an anomaly follows from the sign alone",
+    ),
+    Equal(
+        "world/replay.py",
+        "beyond = 0 if stop == first else int((weekdays[stop - 1] - config.weekdays[-1]) % DAYS_PER_WEEK)",
+        "beyond = 0 if stop <= first else int((weekdays[stop - 1] - config.weekdays[-1]) % DAYS_PER_WEEK)",
+        "no part ends before it begins",
+    ),
+    Equal(
+        "world/variants.py",
+        "least[row] = most[row] = 1.0",
+        "least[row] = most[row] = 2.0",
+        "impossible counts multiply no count; the factor of what is 0 before them need only be finite",
+    ),
+    Equal(
+        "world/injection.py",
+        "cell = spot // plan.active.shape[1] * days + plan.day.reshape(-1)[spot]",
+        "cell = spot // plan.active.shape[1] * days + plan.day.reshape(-2)[spot]",
+        "NumPy takes any negative length for the one that is left over",
+    ),
 )
 
 

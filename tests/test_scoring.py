@@ -786,3 +786,15 @@ def test_grading_leaves_the_episode_as_it_was() -> None:
     first = score_submission(all_cells(episode), episode)
     assert score_submission(all_cells(episode), episode) == first
     assert episode.expected_rows == before
+
+
+def test_a_guess_is_told_by_its_row() -> None:
+    """A right row whose cell no paid call had shown is missing, and the issue says which row it was."""
+    episode = drawn_episode("medium", "mixed", 3)
+    rows = episode.expected_rows
+    grade = score_submission(rows, episode, shown=np.zeros(episode.classes.shape, bool))
+    assert grade.matched == 0
+    told = [issue for issue in grade.issues if issue.startswith("missing: ")]
+    assert [f"guessed in row {number}, and shown by no paid call" in issue for number, issue in enumerate(told, 1)] == [
+        True
+    ] * len(rows)

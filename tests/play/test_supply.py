@@ -152,6 +152,30 @@ def test_few_episodes_are_made_in_company(monkeypatch: pytest.MonkeyPatch, confi
     assert len(made) == 7  # the company is what the lanes play next
 
 
+def test_refills_grow_with_what_is_played(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one makes twice as many as the one before, and never fills the ring at once: four lanes play few."""
+    supply, every = EpisodeSupply(WEEK, 4), np.arange(4)
+    made = recorded(monkeypatch)
+    for _ in range(20):
+        supply.deal(every)
+    assert made == [8, 16, 32, 64]
+
+
+def test_the_traffic_of_lost_hours_is_packed_in_steps_of_a_32_000th() -> None:
+    """As a whole number a date, that of the hours' shares of a usual day."""
+    source = EpisodeSource(WORLD.generator, WORLD.episode_config())
+    batch = source.generate(np.arange(40, dtype=np.uint64))
+    packed = LaneData.of(source, batch).calendar
+    assert packed is not None
+    assert batch.layer is not None
+    gaps, shares = batch.layer.gaps, WORLD.generator.hour_shares
+    lane, place = np.nonzero(gaps.active)
+    lost = [shares[gaps.first[at] : gaps.last[at] + 1].sum() for at in zip(lane, place, strict=True)]
+    found = packed.missing.reshape(40, -1)[lane, gaps.day[lane, place]]
+    assert found.tolist() == [round(32_000 * share) for share in lost]
+    assert np.count_nonzero(packed.missing) == len(lost) > 30
+
+
 def test_company_that_cannot_be_made_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where one of the company cannot be made, the episode that is played is the same as ever."""
     supply, every = EpisodeSupply(WEEK, 2), np.arange(2)

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from metric_tracker_env.config import EpisodeConfig, FunnelStep, GeneratorConfig, RateNoise
+from metric_tracker_env.config import EpisodeConfig, FunnelStep, GenerationError, GeneratorConfig, RateNoise
 from metric_tracker_env.schema import SyntheticGeneratorApplication
+from metric_tracker_env.world import bench
 from metric_tracker_env.world.episode import EpisodeData, MetricDataGenerator
 
 # Without noise, 1,000 visits an hour from Monday to Wednesday, 500 on Thursday and Friday and 2,000 at the weekend:
@@ -61,6 +62,22 @@ def test_targets_are_set_from_what_impossible_counts_make_usual(
     assert record.threshold_value == pytest.approx(0.15 * usual)
     assert record.target_value == pytest.approx(usual * (1 - 1.05 * 0.15))
     assert record.actual_value == pytest.approx(record.target_value, abs=12)  # rounding of hours
+
+
+@pytest.mark.parametrize("bound", ["least", "most"])
+def test_a_target_at_the_bound_of_what_the_funnel_allows_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    """The bounds are values that a date can have; one beyond them is refused with both."""
+    shift = least_shift("visits", "up", MIDDLE[4])
+    target = last_record(STILL, shift).target_value
+    room = {"least": (target, 2 * target), "most": (0.0, target)}[bound]
+    monkeypatch.setattr(bench, "values_allowed", lambda *_: room)
+    assert last_record(STILL, shift).target_value == target
+    beyond = {"least": (target + 1, 2 * target), "most": (0.0, target - 1)}[bound]
+    monkeypatch.setattr(bench, "values_allowed", lambda *_: beyond)
+    with pytest.raises(GenerationError, match="cannot go to 27780"):
+        made(STILL, shift)
 
 
 def test_targets_are_set_from_what_a_break_makes_usual() -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers_world import WORLD, batch_of, generated, layer_of
+from helpers_world import WORLD, batch_of, generated, keys_of, layer_of
 
 from metric_tracker_env.config import EpisodeConfig, GeneratorConfig, WorldConfig
 from metric_tracker_env.schema import Gap, KnownEvent
-from metric_tracker_env.world.calendar import event_kind, lost_hours
+from metric_tracker_env.world.calendar import GAP_KEEPS, CalendarPlanner, event_kind, lost_hours
 from metric_tracker_env.world.episode import MetricDataGenerator
 from metric_tracker_env.world.labels import CellClass
 from metric_tracker_env.world.links import ALL_LINKS, TAKEN, links_of_entities, links_of_gap
+from metric_tracker_env.world.proposals import Proposer
 from metric_tracker_env.world.windows import Tries, drawn_lengths, drawn_numbers
 
 DEFAULT = GeneratorConfig()
@@ -68,6 +69,23 @@ def test_lengths_and_numbers_use_the_whole_range() -> None:
     assert drawn_lengths(WorldConfig(lengths=(1.0,)), draws).tolist() == [1] * 6
     assert drawn_lengths(WorldConfig(lengths=(0.0, 0.0, 1.0)), draws).tolist() == [3] * 6
     assert drawn_numbers((2, 4), np.array([0.0, 0.33, 0.34, 0.67, 0.99])).tolist() == [2, 2, 3, 4, 4]
+
+
+def test_gaps_fall_on_dates_that_have_the_traffic_to_lose() -> None:
+    """Of an episode that has it on one date alone every gap falls there, however much others have."""
+    world = WorldConfig(gaps=(1, 1), gap_loss=(1.0, 1.0))
+    planner = CalendarPlanner(DEFAULT, world, Proposer(DEFAULT, "medium"), np.arange(7))
+    episodes, days, only = 400, DEFAULT.num_days, 11
+    rich, poor = slice(0, None, 2), slice(1, None, 2)
+    bare = np.full((1, episodes, days), 1000.0)
+    bare[:, poor] = 40.0  # a threshold is 50 events
+    bare[:, poor, only] = 50.0 / (1.0 - GAP_KEEPS)
+    taken = np.zeros((episodes, days), np.uint16)
+    gaps = planner.draw_gaps(keys_of(list(range(episodes))), bare, np.repeat(bare / 24, 24, axis=0), taken)
+    assert gaps.active[rich].all()
+    assert len(np.unique(gaps.day[rich])) == len(DEFAULT.candidate_days)
+    assert set(gaps.day[poor][gaps.active[poor]].tolist()) == {only}
+    assert 0 < gaps.active[poor].sum() < episodes / 2
 
 
 def test_lost_hours_hold_what_they_should() -> None:

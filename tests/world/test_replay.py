@@ -87,6 +87,18 @@ def test_weeks_of_training_change_places_by_no_more_than_the_jitter(config: Gene
     assert gaps / gaps.sum() == pytest.approx(np.array([1, 2, 3, 2, 1]) / 9, abs=0.05)  # of two moves, and one on
 
 
+def test_the_window_of_a_seed_stays_the_same(config: GeneratorConfig) -> None:
+    """The first weeks that seeds show, before and after each moved: a later version plays the same ones."""
+    moved = changed(config, weeks="train", ordinary=False, jitter=0)
+    assert moved.replay is not None
+    first = HistoryTraffic(moved, moved.replay, "medium").days(KEYS[:12])[:, 0] // 7
+    assert first.tolist() == [12, 12, 24, 10, 14, 14, 22, 18, 4, 13, 13, 5]
+    moved = changed(moved, jitter=2)
+    assert moved.replay is not None
+    weeks = HistoryTraffic(moved, moved.replay, "medium").days(KEYS[:3])[:, ::7] // 7
+    assert weeks.tolist() == [[13, 14, 15, 16], [11, 11, 12, 13], [22, 24, 27, 27]]
+
+
 def test_the_latest_days_stand_for_no_other(config: GeneratorConfig, fitted: FittedHistory, tmp_path: Path) -> None:
     """A day that shows something is replaced by an ordinary one, which is none of those that are to be judged."""
     counts = fitted.counts.copy()
@@ -100,6 +112,14 @@ def test_the_latest_days_stand_for_no_other(config: GeneratorConfig, fitted: Fit
     assert days[-LATEST_DAYS:].tolist() == list(range(280 - LATEST_DAYS, 280))
     assert days[-2 * LATEST_DAYS] < 280 - 2 * LATEST_DAYS
     assert days[:-LATEST_DAYS].max() < 280 - LATEST_DAYS
+    counts = fitted.counts.copy()
+    counts[-2 * LATEST_DAYS - 1] *= 2  # its nearest of the same weekday is the last day that is not judged
+    content = replace(fitted, counts=counts).to_bytes()
+    (tmp_path / "history.npz").write_bytes(content)
+    latest = changed(latest, sha256=digest(content))
+    assert latest.replay is not None
+    days = HistoryTraffic(latest, latest.replay, "medium").days(KEYS[:1])[0]
+    assert days[-2 * LATEST_DAYS - 1] == 280 - LATEST_DAYS - 1
 
 
 def test_the_latest_weeks_are_always_the_same(config: GeneratorConfig, fitted: FittedHistory) -> None:
@@ -147,6 +167,17 @@ def test_hours_take_the_usual_mix() -> None:
     assert factors.sum(axis=0) == pytest.approx([24, 24, 24])
     assert factors[8:20, 0].sum() == pytest.approx(0.6 * 24)
     assert (factors[:, 2] == 1).all()
+
+
+def test_hours_keep_the_total_of_a_day_that_is_not_as_expected() -> None:
+    """However its events lie, even if there is a single one: the factors change the mix and not the count."""
+    entry = np.zeros((24, 3))
+    entry[2, 0], entry[10, 0] = 30.0, 10.0  # a quarter by day, where half was expected
+    entry[3, 1] = 1.0
+    factors = hour_factors(entry, np.full(3, 0.5), 0.6)
+    assert (entry * factors).sum(axis=0) == pytest.approx([40.0, 1.0, 0.0])
+    assert factors[10, 0] / factors[2, 0] == pytest.approx(0.6 / 0.4)
+    assert factors[:, 2].tolist() == [0.4 / 0.5] * 8 + [0.6 / 0.5] * 12 + [0.4 / 0.5] * 4
 
 
 def test_the_nearest_ordinary_day_of_the_weekday() -> None:

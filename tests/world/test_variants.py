@@ -56,6 +56,26 @@ def test_thresholds_of_rates() -> None:
     assert step_thresholds(SHOP.catalogue, "hard", rates) == pytest.approx([0.6, 3.0])
 
 
+@pytest.mark.parametrize("noise", [0.01, 0.02, 0.03, 0.04, 0.05])
+def test_a_drop_of_a_rate_of_known_noise_stays_short_of_a_broken_step(noise: float) -> None:
+    """By three noises of the rate; where that leaves nothing to draw, only breaks are drawn."""
+    config = GeneratorConfig(
+        entry_step="visits",
+        steps=(FunnelStep(name="sales", rate=0.5, day_noise=noise),),
+        conversion_definitions=(ConversionMetricDefinition.of("sales", "visits"),),
+        noise=(0.01, 0.01, noise, 0.01),
+        base_daily_count=10_000,
+        weekday_factors=(1.0,) * 7,
+        trend_per_day=0.0,
+        day_noise=0.01,
+    )
+    threshold = max(0.09, 4 * noise)  # of the rate, at medium
+    broken = max(0.3, 4 * noise)
+    most = min(1.8, (broken - 3 * noise) / threshold)
+    drops = [v for v in feasible_variants(config, "medium") if ANOMALY_TYPES[v.family] == "rate_drop_from_median"]
+    assert [(v.low, v.high) for v in drops] == ([(1.3, pytest.approx(most))] if most > 1.3 else [])
+
+
 def offered(menus: float, orders: float, night: float) -> dict[tuple[str, str, int], tuple[float, float]]:
     """Least and greatest size by family, entity and direction; at hard, of a funnel with these rates.
 

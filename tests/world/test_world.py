@@ -24,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from metric_tracker_env.config import EpisodeConfig, GeneratorConfig, SyntheticAnomalyGenerator, WorldConfig
+from metric_tracker_env.config import EpisodeConfig, FunnelStep, GeneratorConfig, SyntheticAnomalyGenerator, WorldConfig
 from metric_tracker_env.schema import ALL_SCENARIO_FAMILIES, ANOMALY_TYPES, DIFFICULTIES, Difficulty, ScenarioFamily
 from metric_tracker_env.world.episode import MetricDataGenerator
 from metric_tracker_env.world.labels import CellClass
@@ -278,6 +278,22 @@ def test_announcements_are_near_what_happens() -> None:
         ratio = np.abs(change / announced)[size > 15]
         assert ratio.min() < 0.85
         assert ratio.max() > 1.15
+
+
+def test_changes_of_a_rate_below_one_percent_are_announced_in_percent_of_it() -> None:
+    """However small the rate: 1 of 200 who buy are announced to be a third less, not a third of a percent."""
+    rate = GeneratorConfig(
+        entry_step="visits",
+        steps=(FunnelStep(name="sales", rate=0.005),),
+        base_daily_count=2_000_000,
+        world=WorldConfig(without_effect=0, gaps=(0, 0)),
+    )
+    batch = generated(rate, "easy", "rate_drop_from_median", 0, 60)
+    events = layer_of(batch).events
+    assert events.active.any()
+    told = -events.announced[events.active]
+    assert told.min() >= 12 / 1.2  # a drop is one and a half to twice 12 %
+    assert told.max() <= 24 * 1.3
 
 
 def test_events_are_drawn_like_incidents() -> None:
