@@ -8,7 +8,7 @@ import numpy as np
 
 from metric_tracker_env import EnvConfig, MetricTrackerEnv, Seal, Session
 from metric_tracker_env.play.actions import FOCUSED, NEXT_FLAGGED, SCAN_TOOLS, SUBMIT, SURVEY_TOOL, Op
-from metric_tracker_env.play.engine import Progress
+from metric_tracker_env.play.state import Progress
 from metric_tracker_env.render.scene import Scene
 from metric_tracker_env.schema import ANOMALY_TYPES, FAMILIES
 from metric_tracker_env.session import CALLS

@@ -166,6 +166,18 @@ EQUALS = (
         "cell = spot // plan.active.shape[1] * days + plan.day.reshape(-2)[spot]",
         "NumPy takes any negative length for the one that is left over",
     ),
+    Equal(
+        "world/replay.py",
+        "safe = np.where(known, share, 0.5)",
+        "safe = np.where(known, share, -0.5)",
+        "what is worked out with it is used only where the share is known",
+    ),
+    Equal(
+        "world/injection.py",
+        'step = (1 + plan.entity.reshape(-1)[spot] - catalogue.slices["data_quality"].start)[:, None]',
+        'step = (1 + plan.entity.reshape(-2)[spot] - catalogue.slices["data_quality"].start)[:, None]',
+        "NumPy takes any negative length for the one that is left over",
+    ),
 )
 
 

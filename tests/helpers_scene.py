@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from metric_tracker_env import EnvConfig
-from metric_tracker_env.play.engine import Progress
+from metric_tracker_env.play.state import Progress
 from metric_tracker_env.schema import ANOMALY_TYPES
 
 

@@ -16,7 +16,7 @@ from metric_tracker_env.play.focus import FocusView
 from metric_tracker_env.play.layout import Layout
 from metric_tracker_env.play.observation import Evidence, Reported, Scanned
 from metric_tracker_env.play.outcome import Outcome, outcome_of
-from metric_tracker_env.play.state import Play
+from metric_tracker_env.play.state import Counted, Play, Progress
 from metric_tracker_env.play.supply import LEVEL_COLUMNS, EpisodeSupply, Played, SupplyState
 from metric_tracker_env.schema import ANOMALY_TYPES
 from metric_tracker_env.scoring import soft_f1
@@ -422,28 +422,6 @@ class Engine:
         if not len(place):
             return None
         return self._kept.played.episode(place[0]), cells(self._kept.reported[place[0]])
-
-
-class Counted(NamedTuple):
-    """What an agent has left and used in an episode."""
-
-    budget: int  # units left
-    steps: int
-    tool_calls: int  # that cost something
-
-
-class Progress(NamedTuple):
-    """What an agent has seen and done in an episode."""
-
-    revealed: np.ndarray  # (D, E) bool
-    reported: np.ndarray  # (D, E) bool
-    opened: np.ndarray  # (D,) bool
-    known: np.ndarray  # (7, D) int8, SCAN_MULTIPLIERS that scans have shown each family to reach
-    informed: bool  # the known events have been listed
-    focus: int  # day index, -1 for none
-    budget: int  # units left
-    steps: int
-    tool_calls: int  # that cost something
 
 
 def write(into: tuple[np.ndarray, ...], arrays: tuple[np.ndarray, ...]) -> None:

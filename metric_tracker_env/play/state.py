@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from metric_tracker_env.config import EnvConfig
@@ -60,3 +62,25 @@ class Play:
         self.budget[lanes] = self.config.budget
         self.steps_left[lanes] = self.config.step_limit
         self.playing[lanes] = True
+
+
+class Counted(NamedTuple):
+    """What an agent has left and used in an episode."""
+
+    budget: int  # units left
+    steps: int
+    tool_calls: int  # that cost something
+
+
+class Progress(NamedTuple):
+    """What an agent has seen and done in an episode."""
+
+    revealed: np.ndarray  # (D, E) bool
+    reported: np.ndarray  # (D, E) bool
+    opened: np.ndarray  # (D,) bool
+    known: np.ndarray  # (7, D) int8, SCAN_MULTIPLIERS that scans have shown each family to reach
+    informed: bool  # the known events have been listed
+    focus: int  # day index, -1 for none
+    budget: int  # units left
+    steps: int
+    tool_calls: int  # that cost something

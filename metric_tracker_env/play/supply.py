@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
@@ -110,7 +111,7 @@ class LaneData:
         strength = scan_strength(catalogue, ratios)
         levels = np.zeros((LEVEL_COLUMNS, *strength.shape[1:]), np.int8)
         for multiplier in SCAN_MULTIPLIERS:
-            levels[: len(strength)] += strength >= multiplier * RATIO_SCALE
+            levels[: len(strength)] += strength >= math.ceil(multiplier * RATIO_SCALE)  # whole numbers as they are
         entry = final.values[0]
         season = (entry - seasonal_baseline(entry)) / final.thresholds[0][:, None]
         return cls(
@@ -118,7 +119,7 @@ class LaneData:
             classes=_by_date(batch.classes),
             levels=levels.transpose(1, 2, 0).copy(),
             season=_packed(season).reshape(-1),
-            expected=batch.expected.sum(axis=(0, 2)),
+            expected=batch.expected.sum(axis=0, dtype=np.uint16).sum(axis=1, dtype=np.int64),
             calendar=None if batch.layer is None else CalendarData.of(source, batch.layer),
         )
 
@@ -135,7 +136,10 @@ def drawn(source: EpisodeSource) -> bool:
 
 def _by_date(cells: np.ndarray) -> np.ndarray:
     """(E, n, D) -> (n x D, E)."""
-    return cells.reshape(len(cells), -1).T.copy()
+    out = np.empty((cells[0].size, len(cells)), cells.dtype)
+    for entity, values in enumerate(cells):  # all at once, they would drive each other out of the cache
+        out[:, entity] = values.reshape(-1)
+    return out
 
 
 def _packed(ratios: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from metric_tracker_env.config import EnvConfig, GeneratorConfig
-from metric_tracker_env.play.engine import Progress
+from metric_tracker_env.play.state import Progress
 from metric_tracker_env.schema import Catalogue, Entity, EntityType, Gap, KnownEvent, MetricSubmissionRow
 from metric_tracker_env.scoring import Grade, score_submission
 from metric_tracker_env.view import row_of_cell

@@ -71,6 +71,7 @@ def test_a_target_at_the_bound_of_what_the_funnel_allows_is_allowed(
     """The bounds are values that a date can have; one beyond them is refused with both."""
     shift = least_shift("visits", "up", MIDDLE[4])
     target = last_record(STILL, shift).target_value
+    assert target is not None
     room = {"least": (target, 2 * target), "most": (0.0, target)}[bound]
     monkeypatch.setattr(bench, "values_allowed", lambda *_: room)
     assert last_record(STILL, shift).target_value == target

@@ -120,6 +120,13 @@ def test_the_latest_days_stand_for_no_other(config: GeneratorConfig, fitted: Fit
     assert latest.replay is not None
     days = HistoryTraffic(latest, latest.replay, "medium").days(KEYS[:1])[0]
     assert days[-2 * LATEST_DAYS - 1] == 280 - LATEST_DAYS - 1
+    counts[-LATEST_DAYS - 1] *= 2  # neither is it kept when it shows something, nor does it stand for another then
+    content = replace(fitted, counts=counts).to_bytes()
+    (tmp_path / "history.npz").write_bytes(content)
+    latest = changed(latest, sha256=digest(content))
+    assert latest.replay is not None
+    days = HistoryTraffic(latest, latest.replay, "medium").days(KEYS[:1])[0]
+    assert 280 - LATEST_DAYS - 1 not in days
 
 
 def test_the_latest_weeks_are_always_the_same(config: GeneratorConfig, fitted: FittedHistory) -> None:
