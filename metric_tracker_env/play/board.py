@@ -79,7 +79,7 @@ class BoardView(ViewState):
         shown = np.empty((len(found.lanes), self._evidence), np.float32)
         shown[:, :entities] = found.seen
         # What is hidden is left out as whole numbers: a float of 0 would keep its sign.
-        shown[:, entities:-1] = data.ratios.take(found.row, axis=0) * found.seen * UNPACK
+        np.multiply(data.ratios.take(found.row, axis=0) * found.seen, UNPACK, out=shown[:, entities:-1])
         shown[:, -1] = data.season.take(found.row) * found.opened * UNPACK
         place = found.lanes * self.layout.size + found.days * self._width
         self._evidence_items[place] = items(shown, len(shown))

@@ -30,7 +30,7 @@ CHUNK_BYTES = 8 << 20  # about what a chunk allocates
 
 DATA_DRAWS = 64  # clean data that are tried for explicit generators
 TRIES_GROWTH, MAX_TRIES = 4, 16  # redraws of an incident that are worked out together, when it fails again and again
-CHUNK = 512  # episodes generated at a time: enough to amortise NumPy calls, few enough for the cache
+CHUNK = 384  # episodes generated at a time: enough to amortise NumPy calls, few enough for the cache
 
 
 @dataclass
