@@ -104,7 +104,7 @@ def fit(
     learnt = fit_history(training, num_weeks, sorted(left_out & set(training.dates.astype(str).tolist())))
     expected = Expected.nothing(days)
     if holidays == "announced":
-        expected = to_announce(learnt, windows, history, num_weeks, country)
+        expected = to_announce(learnt, windows, history, num_weeks, country, ignored)
     most = most_announced(expected, num_weeks)
     config = world_of(learnt.parameters.config(), difficulty, most)
     report = FitReport(
@@ -161,7 +161,12 @@ def holidays_of(windows: Iterable[HolidayWindow]) -> dict[str, str]:
 
 
 def to_announce(
-    learnt: HistoryFit, windows: tuple[HolidayWindow, ...], history: History, num_weeks: int, country: str | None
+    learnt: HistoryFit,
+    windows: tuple[HolidayWindow, ...],
+    history: History,
+    num_weeks: int,
+    country: str | None,
+    ignored: Iterable[str],
 ) -> Expected:
     """What the holidays let one expect, where it is to be announced.
 
@@ -169,7 +174,7 @@ def to_announce(
         HistoryError: if there is no holiday that lets one expect anything, or episodes are too short for known events.
     """
     why = None
-    expected = expected_changes(learnt, windows, history.dates)
+    expected = expected_changes(learnt, windows, history.dates, ignored)
     if country is None:
         why = "needs country, whose holidays they are"
     elif num_weeks < MIN_WORLD_WEEKS:

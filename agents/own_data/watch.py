@@ -133,7 +133,7 @@ def judged_by(
     found = fit_history(history, fitted.num_weeks, sorted({*near, *past}))
     expected = Expected.nothing(len(history.dates))
     if fitted.most_announced:
-        expected = expected_changes(found, windows, history.dates)
+        expected = expected_changes(found, windows, history.dates, past)
     content = fitted_history(history, found, len(history.dates), expected, past).to_bytes()
     write(folder / LATEST, content)
     replay = Replay(path=os.fspath((folder / LATEST).resolve()), sha256=digest(content), weeks="latest", jitter=0)

@@ -78,7 +78,10 @@ def holiday_effects(fit: HistoryFit, windows: Iterable[HolidayWindow]) -> tuple[
 
 
 def expected_changes(
-    fit: HistoryFit, windows: Iterable[HolidayWindow], dates: Sequence[dt.date] | np.ndarray
+    fit: HistoryFit,
+    windows: Iterable[HolidayWindow],
+    dates: Sequence[dt.date] | np.ndarray,
+    ignore: Iterable[str | dt.date] = (),
 ) -> Expected:
     """What the holidays of a history let one expect of each of D days, which may come after it.
 
@@ -103,11 +106,17 @@ def expected_changes(
         fit: What is normal, and did happen, in the history that may be learnt from.
         windows: Of the holidays near the D days and of the history.
         dates: D days, as dates or datetime64[D].
+        ignore: Days of which nothing may be learnt, such as those of known incidents.
     """
     windows = tuple(windows)
     place = {day: i for i, day in enumerate(np.asarray(dates, "datetime64[D]").tolist())}
     in_fit = {day: i for i, day in enumerate(fit.history.dates.tolist())}
-    happened, found = days_of(fit, windows), Expected.nothing(len(place))
+    ignored = {str(day) for day in ignore}
+    happened = {
+        key: [day for day in days if str(fit.history.dates[day]) not in ignored]
+        for key, days in days_of(fit, windows).items()
+    }
+    found = Expected.nothing(len(place))
     for window in windows:
         for date in sorted(set(window.dates) & place.keys()):
             offset = window.offset(date)

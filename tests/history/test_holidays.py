@@ -121,6 +121,17 @@ def test_a_holiday_is_expected_to_do_what_it_did_in_other_years() -> None:
     assert expected_of(history, history, "2024-07-04") == (0, pytest.approx(-0.6, abs=0.01))
 
 
+def test_nothing_is_learnt_from_a_day_that_is_ignored() -> None:
+    """A holiday on which something broke is left out of what the next one is expected to do."""
+    history = yearly({2024: 0.1, 2025: 0.7, 2026: 0.7})
+    windows = holiday_windows(history, "US")
+    fit = fit_history(history, ignore=[day for window in windows for day in window.dates])
+    plain, without = (
+        expected_changes(fit, windows, [dt.date(2026, 7, 4)], ignore).change[0] for ignore in ((), ["2024-07-04"])
+    )
+    assert (plain, without) == (pytest.approx(-0.6, abs=0.01), pytest.approx(-0.3, abs=0.01))
+
+
 def test_a_holiday_that_changes_nothing_is_expected_to_do_so_again() -> None:
     """Where the same holiday did nothing visible, nothing is expected, nor on a day without a holiday."""
     history = yearly({2024: 0.5, 2025: 0.5, 2026: 0.5})
