@@ -12,7 +12,7 @@ from metric_tracker_env import EnvConfig, GeneratorConfig, MetricTrackerEnv
 from metric_tracker_env.config import WorldConfig
 from metric_tracker_env.config.replay import Replay
 from metric_tracker_env.config.world import MAX_EVENTS, MIN_WORLD_WEEKS
-from metric_tracker_env.fitting import Expected, HistoryFit, expected_changes, fit_history
+from metric_tracker_env.fitting import ExpectedChanges, HistoryFit, expected_changes, fit_history
 from metric_tracker_env.fitting.holiday_effects import NOTHING
 from metric_tracker_env.fitting.store import FittedHistory, digest
 from metric_tracker_env.history import History, HistoryError, HolidayWindow, holiday_windows
@@ -102,7 +102,7 @@ def fit(
     left_out = {*near, *ignored}
     whole = fit_history(history, num_weeks, sorted(left_out))
     learnt = fit_history(training, num_weeks, sorted(left_out & set(training.dates.astype(str).tolist())))
-    expected = Expected.nothing(days)
+    expected = ExpectedChanges.nothing(days)
     if holidays == "announced":
         expected = to_announce(learnt, windows, history, num_weeks, country, ignored)
     most = most_announced(expected, num_weeks)
@@ -167,7 +167,7 @@ def to_announce(
     num_weeks: int,
     country: str | None,
     ignored: Iterable[str],
-) -> Expected:
+) -> ExpectedChanges:
     """What the holidays let one expect, where it is to be announced.
 
     Raises:
@@ -187,7 +187,7 @@ def to_announce(
 
 
 def announced_days(
-    history: History, expected: Expected, near: dict[str, str], measures: Sequence[str]
+    history: History, expected: ExpectedChanges, near: dict[str, str], measures: Sequence[str]
 ) -> tuple[AnnouncedDay, ...]:
     """What holidays let one expect, by date."""
     return tuple(
@@ -199,7 +199,7 @@ def announced_days(
     )
 
 
-def most_announced(expected: Expected, num_weeks: int) -> int:
+def most_announced(expected: ExpectedChanges, num_weeks: int) -> int:
     """Dates of an episode at most of which something is announced."""
     days = num_weeks * DAYS_PER_WEEK
     known = np.concatenate([np.zeros(days, np.int64), np.cumsum(expected.measure != NOTHING)])
@@ -225,7 +225,7 @@ def world_of(generator: GeneratorConfig, difficulty: Difficulty, most: int) -> E
 
 
 def fitted_history(
-    history: History, whole: HistoryFit, held_out: int, near_holidays: Expected, disbelieved: Iterable[str] = ()
+    history: History, whole: HistoryFit, held_out: int, near_holidays: ExpectedChanges, disbelieved: Iterable[str] = ()
 ) -> FittedHistory:
     """What a replay needs; days that are not believed count as not known."""
     known = history.known & ~np.isin(history.dates.astype(str), list(disbelieved))

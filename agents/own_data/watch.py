@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from metric_tracker_env import EnvConfig, EpisodeData, MetricTrackerEnv
 from metric_tracker_env.config import WorldConfig
 from metric_tracker_env.config.replay import LATEST_DAYS, Replay
-from metric_tracker_env.fitting import Expected, HistoryFit, expected_changes, fit_history
+from metric_tracker_env.fitting import ExpectedChanges, HistoryFit, expected_changes, fit_history
 from metric_tracker_env.fitting.store import digest
 from metric_tracker_env.history import History, HistoryError
 from metric_tracker_env.play.actions import SUBMIT
@@ -131,7 +131,7 @@ def judged_by(
     first_judged = str(history.dates[-min(LATEST_DAYS, len(history.dates))])
     past = [date for date in reported.disbelieved() if date in within and date < first_judged]
     found = fit_history(history, fitted.num_weeks, sorted({*near, *past}))
-    expected = Expected.nothing(len(history.dates))
+    expected = ExpectedChanges.nothing(len(history.dates))
     if fitted.most_announced:
         expected = expected_changes(found, windows, history.dates, past)
     content = fitted_history(history, found, len(history.dates), expected, past).to_bytes()

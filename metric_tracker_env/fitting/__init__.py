@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from metric_tracker_env.fitting.fit import HistoryFit, Unusual, fit_history
-from metric_tracker_env.fitting.holiday_effects import Expected, HolidayEffect, expected_changes, holiday_effects
+from metric_tracker_env.fitting.holiday_effects import ExpectedChanges, HolidayEffect, expected_changes, holiday_effects
 from metric_tracker_env.fitting.parameters import FittedParameters, FittedStep
 
 __all__ = [
-    "Expected",
+    "ExpectedChanges",
     "FittedParameters",
     "FittedStep",
     "HistoryFit",

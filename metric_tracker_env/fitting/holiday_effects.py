@@ -31,14 +31,14 @@ class HolidayEffect:
     years: int  # in the history
 
 
-class Expected(NamedTuple):
+class ExpectedChanges(NamedTuple):
     """What is known of each of D days before it comes: the measure that a holiday near it is expected to move."""
 
     measure: np.ndarray  # (D,) int64 column of the fit's measures; NOTHING where nothing is expected
     change: np.ndarray  # (D,) float64 share of what would be usual
 
     @classmethod
-    def nothing(cls, days: int) -> Expected:
+    def nothing(cls, days: int) -> ExpectedChanges:
         """There are no holidays, or nothing is known of them."""
         return cls(np.full(days, NOTHING), np.zeros(days))
 
@@ -82,7 +82,7 @@ def expected_changes(
     windows: Iterable[HolidayWindow],
     dates: Sequence[dt.date] | np.ndarray,
     ignore: Iterable[str | dt.date] = (),
-) -> Expected:
+) -> ExpectedChanges:
     """What the holidays of a history let one expect of each of D days, which may come after it.
 
     A day near a holiday is expected to do what the same day of the same holiday did in other years: the one measure
@@ -116,7 +116,7 @@ def expected_changes(
         key: [day for day in days if str(fit.history.dates[day]) not in ignored]
         for key, days in days_of(fit, windows).items()
     }
-    found = Expected.nothing(len(place))
+    found = ExpectedChanges.nothing(len(place))
     for window in windows:
         for date in sorted(set(window.dates) & place.keys()):
             offset = window.offset(date)

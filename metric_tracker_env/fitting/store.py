@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from metric_tracker_env.fitting.holiday_effects import Expected
+from metric_tracker_env.fitting.holiday_effects import ExpectedChanges
 
 FORMAT = 2  # of the file
 
@@ -26,7 +26,7 @@ class FittedHistory:
     expected: np.ndarray  # (N, S) float64 events a day: level x weekday; 0 on days that are closed
     share: np.ndarray  # (N,) float64 expected daytime share; 0 where none is known
     held_out: int  # index of the first day that is held out; N for none
-    near_holidays: Expected  # what was known of the days before they came
+    near_holidays: ExpectedChanges  # what was known of the days before they came
 
     def to_bytes(self) -> bytes:
         """The file: arrays without any pickle and without a time, so that its digest tells the history."""
@@ -79,7 +79,7 @@ def read_fitted(path: str | os.PathLike[str], sha256: str) -> FittedHistory:
                 expected=held["expected"],
                 share=held["share"],
                 held_out=int(held["held_out"]),
-                near_holidays=Expected(held["moved_measure"], held["moved_by"]),
+                near_holidays=ExpectedChanges(held["moved_measure"], held["moved_by"]),
             )
     except (ValueError, KeyError, OSError) as error:
         raise ValueError(f"replay: path {str(file)!r} holds no fitted history: {error}") from error

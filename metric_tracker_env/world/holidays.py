@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from metric_tracker_env.config import GeneratorConfig
-from metric_tracker_env.fitting.holiday_effects import NOTHING, Expected
+from metric_tracker_env.fitting.holiday_effects import NOTHING, ExpectedChanges
 from metric_tracker_env.world.announced import Announcements, as_announced
 
 
@@ -22,7 +22,7 @@ class HolidayDates(NamedTuple):
 class HolidayCalendar:
     """What is announced of each of N days of a history."""
 
-    def __init__(self, config: GeneratorConfig, nominal: np.ndarray, near: Expected) -> None:
+    def __init__(self, config: GeneratorConfig, nominal: np.ndarray, near: ExpectedChanges) -> None:
         """From the (M,) measures of a mean day."""
         catalogue = config.catalogue
         self._entities = catalogue.num_entities

@@ -9,7 +9,7 @@ import numpy as np
 from metric_tracker_env import measure
 from metric_tracker_env.config import GeneratorConfig
 from metric_tracker_env.config.replay import LATEST_DAYS, Replay
-from metric_tracker_env.fitting.holiday_effects import Expected
+from metric_tracker_env.fitting.holiday_effects import ExpectedChanges
 from metric_tracker_env.fitting.store import FittedHistory, read_fitted
 from metric_tracker_env.schema import DAYS_PER_WEEK, Difficulty, weekdays_of
 from metric_tracker_env.world import rng
@@ -56,7 +56,7 @@ class HistoryTraffic:
         self._first, self._weeks = first, weeks
         self._jitter = replay.jitter if replay.weeks == "train" else 0
         self._last_only = replay.weeks == "latest"
-        near = Expected.nothing(len(fitted.dates)) if config.world is None else fitted.near_holidays
+        near = ExpectedChanges.nothing(len(fitted.dates)) if config.world is None else fitted.near_holidays
         self._holidays = HolidayCalendar(config, nominal_measures(config), near)
         self._shown = self._shown_days(fitted, planes, replay, first, weeks)
         each_week = self._holidays.announced[self._shown].reshape(-1, DAYS_PER_WEEK).sum(axis=1)

@@ -14,7 +14,7 @@ from helpers_worlds import known_world
 from metric_tracker_env import EnvConfig, EpisodeConfig, GeneratorConfig, MetricDataGenerator, MetricTrackerEnv
 from metric_tracker_env.config import WorldConfig
 from metric_tracker_env.config.replay import Replay
-from metric_tracker_env.fitting import Expected, fit_history
+from metric_tracker_env.fitting import ExpectedChanges, fit_history
 from metric_tracker_env.fitting.holiday_effects import NOTHING
 from metric_tracker_env.fitting.store import FittedHistory, digest
 from metric_tracker_env.world.labels import CellClass
@@ -40,7 +40,7 @@ QUIET = WorldConfig(events=(0, 0), gaps=(0, 0))
 def fitted() -> FittedHistory:
     """A history of forty weeks with five holidays in its last four."""
     history = known_world(GeneratorConfig(), 3).history
-    counts, near = history.counts.copy(), Expected.nothing(DAYS)
+    counts, near = history.counts.copy(), ExpectedChanges.nothing(DAYS)
     for day, (kept, measure, change) in HOLIDAYS.items():
         at = DAYS - LAST + day
         counts[at] = np.rint(counts[at] * kept)
@@ -165,7 +165,7 @@ def test_an_entity_that_no_incident_can_move_is_announced_all_the_same(
     config: GeneratorConfig, fitted: FittedHistory, tmp_path: Path
 ) -> None:
     """A count of the last step has no incident of its own; its holiday explains, and nothing goes beyond it."""
-    near = Expected.nothing(DAYS)
+    near = ExpectedChanges.nothing(DAYS)
     last_count = len(config.step_names) - 1
     near.measure[DAYS - LAST + KEPT], near.change[DAYS - LAST + KEPT] = last_count, -0.4
     content = replace(fitted, near_holidays=near).to_bytes()

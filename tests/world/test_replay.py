@@ -12,7 +12,7 @@ from helpers_worlds import known_world
 
 from metric_tracker_env import EnvConfig, EpisodeConfig, GeneratorConfig, MetricTrackerEnv, load_config
 from metric_tracker_env.config.replay import LATEST_DAYS, Replay
-from metric_tracker_env.fitting import Expected, fit_history
+from metric_tracker_env.fitting import ExpectedChanges, fit_history
 from metric_tracker_env.fitting.store import FittedHistory, digest
 from metric_tracker_env.measure import excess
 from metric_tracker_env.schema import weekdays_of
@@ -32,7 +32,7 @@ def fitted() -> FittedHistory:
     history = known_world(GeneratorConfig(), 5, incidents=7).history
     fit = fit_history(history)
     expected = fit.level * fit.weekday
-    share, nothing = fit.expected[:, -1], Expected.nothing(len(history.dates))
+    share, nothing = fit.expected[:, -1], ExpectedChanges.nothing(len(history.dates))
     return FittedHistory(
         history.steps, history.dates, history.counts, history.known, expected, share, HELD_OUT, nothing
     )
