@@ -104,6 +104,21 @@ def test_factors_lead_to_the_target(moved: Entity, target: float, factors: list[
     np.testing.assert_allclose(count_factors(SHOP, "hard", moved, DATE, target), factors, rtol=1e-9)
 
 
+@pytest.mark.parametrize("rate", [0.5, 0.1, 0.01])
+@pytest.mark.parametrize("bound", ["least", "most"])
+def test_all_that_the_funnel_allows_of_an_end_to_end_rate_is_reached(rate: float, bound: str) -> None:
+    """Down to where a twentieth of a step stays, and up as far as its steps can go, be it hundreds of thresholds."""
+    steps = (FunnelStep(name="carts", rate=rate), FunnelStep(name="sales", rate=rate))
+    shop = SHOP.model_copy(update={"steps": steps})
+    mean = nominal_ground(shop, "hard")
+    low, high = values_allowed(shop, "hard", END_TO_END, mean)
+    target = low if bound == "least" else high
+    visits, carts, sales = count_factors(shop, "hard", END_TO_END, mean, target)
+    step = 0.05 if bound == "least" else 1 / (rate * 1.035)
+    assert (visits, carts, sales) == pytest.approx((1.0, step, step * step), rel=1e-9)
+    assert 100 * rate * rate * sales == pytest.approx(target, rel=1e-9)
+
+
 def test_a_rate_below_one_percent_is_a_rate() -> None:
     """A rate of 0.3 % that goes to 0.45 % has grown by half."""
     rare = DATE._replace(values=np.array([100_000.0, 300.0, 150.0, 0.3, 50.0, 0.15, 0.6, 0.0, 0.0]))
