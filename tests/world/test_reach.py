@@ -96,6 +96,8 @@ def test_where_there_is_no_room() -> None:
         (CARTS_RATE, 12.0, [1.0, 0.5, 0.5]),
         (END_TO_END, 12 * 1.25 * 1.3, [1.0, 1.25, 1.25 * 1.3]),  # five thresholds of each rate
         (END_TO_END, 12 * 0.75 * 0.7, [1.0, 0.75, 0.75 * 0.7]),
+        (END_TO_END, 12 * 1.025 * 1.03, [1.0, 1.025, 1.025 * 1.03]),  # half a threshold of each
+        (END_TO_END, 12 * 0.975 * 0.97, [1.0, 0.975, 0.975 * 0.97]),
     ],
     ids=lambda item: item.entity_name if isinstance(item, Entity) else "",
 )
