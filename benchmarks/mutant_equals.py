@@ -131,12 +131,6 @@ EQUALS = (
         "no number of rows is below 0",
     ),
     Equal(
-        "play/actions.py",
-        "self._add(Op.SUBMIT, 0, 0, 0, SUBMIT, {})",
-        "self._add(Op.SUBMIT, -1, 0, 0, SUBMIT, {})",
-        "the date of an action that is about none is not read",
-    ),
-    Equal(
         "tools/tables.py",
         "shared[name] = values[0]",
         "shared[name] = values[-1]",

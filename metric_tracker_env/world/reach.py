@@ -104,7 +104,7 @@ def _link_factors(
         return [ratio]
     units = _link_units(config, difficulty, links, ground)
     sign = 1.0 if ratio >= 1 else -1.0
-    low, high = 0.0, (1.0 - TRAFFIC_FLOOR) / max(units) if sign < 0 else 100.0
+    low, high = 0.0, (1.0 - TRAFFIC_FLOOR) / max(units) if sign < 0 else max(100.0, (ratio - 1.0) / max(units))
     for _ in range(SHARE_STEPS):
         middle = 0.5 * (low + high)
         low, high = (middle, high) if sign * (ratio - _product(units, sign * middle)) > 0 else (low, middle)

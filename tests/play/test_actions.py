@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from metric_tracker_env.config import GeneratorConfig, ToolCosts, View
 from metric_tracker_env.measure import SCAN_MULTIPLIERS
-from metric_tracker_env.play.actions import WITHOUT_TOOL, Action, ActionTable
+from metric_tracker_env.play.actions import FOCUSED, NEXT_FLAGGED, WITHOUT_TOOL, Action, ActionTable, Day
 from metric_tracker_env.schema import ANOMALY_TYPES
 from metric_tracker_env.tools import TOOLS, SharedAnalysisToolkit
 
@@ -65,6 +65,17 @@ def test_the_environment_has_this_table(view: View) -> None:
     assert env.action_space.n == len(env.actions) == {"focus": 75, "board": 1003}[view]  # pyright: ignore[reportAttributeAccessIssue]
     fresh = table(view)
     assert [env.actions.text(i) for i in range(len(fresh))] == [fresh.text(i) for i in range(len(fresh))]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_day_of_an_action_is_that_of_its_date(view: View) -> None:
+    """Its index, or the stand-in that its text names; an action about no date is about neither stand-in."""
+    config = GeneratorConfig()
+    actions = table(view, config)
+    days = {date: day for day, date in enumerate(config.date_names)}
+    days |= {FOCUSED: int(Day.FOCUSED), NEXT_FLAGGED: int(Day.NEXT_FLAGGED)}
+    dates = [actions.decode(index).arguments.get("date") for index in range(len(actions))]
+    assert actions.day.tolist() == [0 if date is None else days[str(date)] for date in dates]
 
 
 def test_order_of_the_focus_view() -> None:

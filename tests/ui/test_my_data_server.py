@@ -6,18 +6,20 @@ import gzip
 import io
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event, Lock
 from typing import Any
 
 import httpx
 import polars
 import pytest
 from helpers_own_data import csv_of, shop_history
-from helpers_serve import listening
+from helpers_serve import PATIENCE, listening, wait_for
 
 from agents.page import my_data
 from agents.page.my_data import MOST_VISITORS, Workshop
-from metric_tracker_env.serve.limits import ServeLimits
+from metric_tracker_env.serve.limits import Message, Receive, Send, ServeLimits
 from metric_tracker_env.ui.app import POLICY, page_app
 from metric_tracker_env.ui.visitors import KEPT_SECONDS, Visitors
 
@@ -260,3 +262,46 @@ def test_a_broken_gzip_is_a_fault_and_no_crash(address: str) -> None:
             asked = client.post("/api/own/fit", json={"options": {}})
             assert asked.status_code == 200
             assert asked.json()["fault"] is not None
+
+
+def test_four_fits_at_once_hold_up_no_other_view(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fifth and sixth wait for one of them to end; what Play and My data themselves need is served meanwhile."""
+    assert kept.exists()
+    most, inside, reached, lock, go_on = 0, 0, 0, Lock(), Event()
+
+    def slow(_: object, __: object) -> None:
+        nonlocal most, inside
+        with lock:
+            inside += 1
+            most = max(most, inside)
+        assert go_on.wait(PATIENCE)
+        with lock:
+            inside -= 1
+
+    async def counting(scope: Message, receive: Receive, send: Send) -> None:
+        nonlocal reached
+        reached += scope.get("path") == "/api/own/fit"
+        await app(scope, receive, send)
+
+    monkeypatch.setattr(my_data.OwnDesk, "fit", slow)
+    limits = ServeLimits()
+    app = page_app("easy_single_spike", limits, own=Workshop(MOST))
+    with listening(counting, limits) as found, ThreadPoolExecutor(6) as threads:
+
+        def fit() -> int:
+            with visitor(f"http://{found}") as client:
+                return client.post("/api/own/fit", json={"options": {}}).status_code
+
+        waiting = [threads.submit(fit) for _ in range(6)]
+        try:
+            wait_for(lambda: inside >= 4 and reached == 6)
+            with visitor(f"http://{found}") as client:
+                for _ in range(5):
+                    assert client.get("/my-data").status_code == client.get("/").status_code == 200
+                assert client.get("/api/state").status_code == 200
+            assert inside == 4
+            assert not any(answer.done() for answer in waiting)
+        finally:
+            go_on.set()
+        assert [answer.result(PATIENCE) for answer in waiting] == [200] * 6
+    assert most == 4

@@ -96,12 +96,29 @@ def test_where_there_is_no_room() -> None:
         (CARTS_RATE, 12.0, [1.0, 0.5, 0.5]),
         (END_TO_END, 12 * 1.25 * 1.3, [1.0, 1.25, 1.25 * 1.3]),  # five thresholds of each rate
         (END_TO_END, 12 * 0.75 * 0.7, [1.0, 0.75, 0.75 * 0.7]),
+        (END_TO_END, 12 * 1.025 * 1.03, [1.0, 1.025, 1.025 * 1.03]),  # half a threshold of each
+        (END_TO_END, 12 * 0.975 * 0.97, [1.0, 0.975, 0.975 * 0.97]),
     ],
     ids=lambda item: item.entity_name if isinstance(item, Entity) else "",
 )
 def test_factors_lead_to_the_target(moved: Entity, target: float, factors: list[float]) -> None:
     """Counts after a changed link follow, a lone count is alone, and an end-to-end rate is shared by its links."""
     np.testing.assert_allclose(count_factors(SHOP, "hard", moved, DATE, target), factors, rtol=1e-9)
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.1, 0.01])
+@pytest.mark.parametrize("bound", ["least", "most"])
+def test_all_that_the_funnel_allows_of_an_end_to_end_rate_is_reached(rate: float, bound: str) -> None:
+    """Down to where a twentieth of a step stays, and up as far as its steps can go, be it hundreds of thresholds."""
+    steps = (FunnelStep(name="carts", rate=rate), FunnelStep(name="sales", rate=rate))
+    shop = SHOP.model_copy(update={"steps": steps})
+    mean = nominal_ground(shop, "hard")
+    low, high = values_allowed(shop, "hard", END_TO_END, mean)
+    target = low if bound == "least" else high
+    visits, carts, sales = count_factors(shop, "hard", END_TO_END, mean, target)
+    step = 0.05 if bound == "least" else 1 / (rate * 1.035)
+    assert (visits, carts, sales) == pytest.approx((1.0, step, step * step), rel=1e-9)
+    assert 100 * rate * rate * sales == pytest.approx(target, rel=1e-9)
 
 
 def test_a_rate_below_one_percent_is_a_rate() -> None:

@@ -194,6 +194,25 @@ def test_an_episode_that_ended_by_itself(tmp_path: Path) -> None:
     assert opened.note == ""
 
 
+def test_a_quiet_episode_without_a_submission_scores_nothing(tmp_path: Path) -> None:
+    """Watch tells the 0 that the run counts where there was nothing to find, not the 1 of an empty submission."""
+    task = get_task("quiet_weeks")
+    seeds = held_out_seeds(task, 6)
+    spoken(tmp_path, task, seeds, script=silence)
+    library = Collection([str(tmp_path)], Asked((task,), 6))
+    (run,) = library.runs
+    quiet = [entry for entry in run.entries if not entry.rows]
+    assert quiet
+    for entry in quiet:
+        opened = library.open(run.name, entry.seed, 0)
+        grade = opened.state["grade"]
+        assert (entry.score, opened.state["truth"]["expected"]) == (0.0, [])
+        assert [grade[name] for name in ("score", "f1", "precision", "recall")] == [0.0] * 4
+        assert opened.transcript is not None
+        assert opened.transcript[-1].text.endswith("nothing was submitted, and it scores 0.")
+        assert opened.note == ""
+
+
 def test_what_is_still_played_tells_no_truth(tmp_path: Path) -> None:
     """An episode under way has a journal: its calls so far are shown, and neither its truth nor what it did not see."""
     spoken(tmp_path, TASK, SEEDS[:1], lives=4)
