@@ -81,6 +81,8 @@ def fit_season(
     shut = [day for day in range(DAYS_PER_WEEK) if not np.any(values[good & (weekdays == day)] > 0)]
     closed = np.isin(weekdays, shut)
     used = good & ~closed
+    if not used.any():  # it is always 0, as the daytime share is of those who are open at night alone
+        return Season(np.ones(len(values)), np.zeros(len(values)), np.full(len(values), np.nan), 1.0 / max(events, 1.0))
     plain, weights = np.where(used, values, 0.0), np.ones(len(values)) if weights is None else weights
     factor = np.ones(len(values))
     for _ in range(ROUNDS):

@@ -313,3 +313,21 @@ def test_the_same_history_gives_the_same_fit() -> None:
     assert first.parameters == second.parameters
     assert repr(first) == repr(second)
     assert isinstance(first, HistoryFit)
+
+
+def test_who_is_open_at_night_alone_is_fitted() -> None:
+    """No event lies by day: the daytime share is always 0, nothing of it is unusual, and the world is like it."""
+    days = np.datetime64("2026-01-05") + np.arange(140)
+    counts = np.zeros((140, 24, 2), np.int64)
+    rng = np.random.default_rng(1)
+    counts[:, 20:, 0] = rng.poisson(200, (140, 4))
+    counts[:, :, 1] = rng.binomial(counts[:, :, 0], 0.3)
+    fit = fit_history(History(("visits", "orders"), days, counts))
+    assert fit.measures[-1] == "visits:daytime_share"
+    assert not fit.expected[:, -1].any()
+    assert np.isfinite(fit.noise).all()
+    assert {item.measure for item in fit.unusual} <= {"visits", "orders", "visits_to_orders"}
+    assert fit.config is not None
+    generator = MetricDataGenerator(fit.config)
+    assert generator.generate_episode(EpisodeConfig(anomaly_count=0)).hourly[:, :20].sum() == 0
+    assert len(generator.generate_episode(EpisodeConfig(anomaly_count=2)).expected_rows) == 2
