@@ -64,6 +64,7 @@ class FitReport(StrictModel):
     difficulty: Difficulty
     country: str | None
     subdivision: str | None
+    ignore: tuple[str, ...] = ()  # days that must not be learnt from
     announced: tuple[AnnouncedDay, ...] = ()  # by date
     most_announced: StrictInt = 0  # dates of an episode at most that are such days; 0 where there are no known events
     normal: tuple[Normal, ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
@@ -88,6 +88,9 @@ def fit(
         ImportError: if a library is missing; names the extra.
     """
     check_whole("held_out_weeks", held_out_weeks, 0, 10_000)
+    if holidays not in get_args(Holidays):
+        what = f"holidays={holidays!r} is not one of {list(get_args(Holidays))}"
+        raise HistoryError(what, value=holidays, option="holidays")
     reading = Reading() if reading is None else reading
     history = reading.read(source, since, until)
     days = len(history.dates)
@@ -117,6 +120,7 @@ def fit(
         difficulty=difficulty,
         country=country,
         subdivision=subdivision,
+        ignore=tuple(sorted(ignored)),
         announced=announced_days(history, expected, near, learnt.measures),
         most_announced=most,
         normal=normals(learnt, config.generator),

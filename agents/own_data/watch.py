@@ -130,6 +130,7 @@ def judged_by(
     # in them the fit does not believe anyway.
     first_judged = str(history.dates[-min(LATEST_DAYS, len(history.dates))])
     past = [date for date in reported.disbelieved() if date in within and date < first_judged]
+    past += [date for date in fitted.ignore if date in within and date < first_judged and date not in past]
     found = fit_history(history, fitted.num_weeks, sorted({*near, *past}))
     expected = ExpectedChanges.nothing(len(history.dates))
     if fitted.most_announced:

@@ -97,9 +97,19 @@ def test_without_being_announced_nothing_of_the_fit_changes(shop: History, tmp_p
     assert (found.report.announced, found.report.most_announced) == ((), 0)
 
 
+def test_watch_learns_nothing_from_a_day_that_the_fit_was_told_to_ignore(shop: History, tmp_path: Path) -> None:
+    """An outage on a holiday of the past is not what the next one is expected to do."""
+    outage = thinned(shop, "2027-07-04", 0.01)
+    fit(outage, tmp_path, held_out_weeks=4, country="US", holidays="announced", ignore=["2027-07-04"])
+    assert read_model(tmp_path / FIT, FitReport).ignore == ("2027-07-04",)
+    report = watch(tmp_path, outage, until="2028-07-07").report
+    assert (report.rows, report.explained) == ((), ())
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
+        ({"holidays": "anounced"}, r"holidays='anounced' is not one of \['explained', 'announced'\]"),
         ({}, "holidays='announced' needs country, whose holidays they are"),
         ({"country": "US", "num_weeks": 2}, "holidays='announced' needs weeks of at least 3; an episode has 2"),
     ],
@@ -107,7 +117,7 @@ def test_without_being_announced_nothing_of_the_fit_changes(shop: History, tmp_p
 def test_what_cannot_be_announced_is_refused(tmp_path: Path, options: dict[str, object], told: str) -> None:
     """By the option that is missing, before anything is written."""
     with pytest.raises(HistoryError, match=told):
-        fit(shop_history(), tmp_path / "own", holidays="announced", held_out_weeks=4, **options)  # pyright: ignore[reportArgumentType] - options by name
+        fit(shop_history(), tmp_path / "own", held_out_weeks=4, **({"holidays": "announced"} | options))  # pyright: ignore[reportArgumentType] - options by name
     assert not (tmp_path / "own").exists()
 
 
