@@ -88,7 +88,7 @@ def expected_changes(
     A day near a holiday is expected to do what the same day of the same holiday did in other years: the one measure
     that moved furthest beyond its noise, of the first count, the step rates and the daytime share, from which all else
     follows; and nothing where none did. Of a holiday that the history has in no other year, the mean of what the others
-    did to the first count so many days from them is expected. A day's own values are never used.
+    did to the first count so many days from them is expected, if that is visible. A day's own values are never used.
 
     >>> import numpy as np
     >>> from metric_tracker_env.fitting import fit_history
@@ -125,7 +125,8 @@ def expected_changes(
                 column, change = most_moved(fit, same)
             else:
                 alike = [days for (name, at), days in happened.items() if name != window.name and at == offset]
-                column, change = 0, mean_change(fit, sorted(chain(*alike)), 0)[0]
+                column, (change, noises, _) = 0, mean_change(fit, sorted(chain(*alike)), 0)
+                change *= abs(noises) > VISIBLE
             if change:
                 found.measure[place[date]], found.change[place[date]] = column, change
     return found
