@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from metric_tracker_env.fitting.fit import HistoryFit
+from metric_tracker_env.history.errors import HistoryError
 from metric_tracker_env.history.holiday_calendar import HolidayWindow
 from metric_tracker_env.measure import NOISE_MULTIPLES
 
@@ -107,9 +108,16 @@ def expected_changes(
         windows: Of the holidays near the D days and of the history.
         dates: D days, as dates or datetime64[D].
         ignore: Days of which nothing may be learnt, such as those of known incidents.
+
+    Raises:
+        HistoryError: if a day is asked for twice.
     """
     windows = tuple(windows)
-    place = {day: i for i, day in enumerate(np.asarray(dates, "datetime64[D]").tolist())}
+    asked = np.asarray(dates, "datetime64[D]").tolist()
+    place = {day: i for i, day in enumerate(asked)}
+    if len(place) < len(asked):
+        twice = next(day for i, day in enumerate(asked) if place[day] != i)
+        raise HistoryError(f"dates has {twice} twice; each day may be asked for once", value=str(twice), option="dates")
     in_fit = {day: i for i, day in enumerate(fit.history.dates.tolist())}
     ignored = {str(day) for day in ignore}
     happened = {

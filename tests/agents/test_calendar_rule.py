@@ -179,11 +179,11 @@ def test_dates_are_judged_one_by_one() -> None:
 
 
 @pytest.mark.parametrize("hours", [True, False])
-@pytest.mark.parametrize(("rates", "least"), [((), 0.9), ((0.4, 0.5), 0.9)])
+@pytest.mark.parametrize(("rates", "least"), [((), 0.9), ((0.4, 0.5), 0.84)])
 def test_the_analyst_plays_worlds_of_known_noise(hours: bool, rates: tuple[float, ...], least: float) -> None:
     """With hours or days alone, with a step or three, and at rates whose thresholds are wider than drawn sizes."""
-    noise = [0.01] * (1 + len(rates)) + [0.03] * len(rates) + [0.02] * (len(rates) > 1) + [0.01] * hours
-    steps = [FunnelStep(name=f"s{i}", rate=rate, day_noise=0.05) for i, rate in enumerate(rates)]
+    noise = [0.01] * (1 + len(rates)) + [0.05] * len(rates) + [0.02] * (len(rates) > 1) + [0.01] * hours
+    steps = [FunnelStep(name=f"s{i}", rate=rate, day_noise=0.0866) for i, rate in enumerate(rates)]
     config = GeneratorConfig(
         entry_step="visits",
         steps=tuple(steps),

@@ -132,6 +132,19 @@ def test_nothing_is_learnt_from_a_day_that_is_ignored() -> None:
     assert (plain, without) == (pytest.approx(-0.6, abs=0.01), pytest.approx(-0.3, abs=0.01))
 
 
+def test_a_day_is_asked_for_once() -> None:
+    """A second time is refused with the day."""
+    history = yearly({2024: 0.5}, last="2024-12-20")
+    with pytest.raises(HistoryError, match="dates has 2024-07-04 twice"):
+        expected_changes(fit_history(history), (), [dt.date(2024, 7, 4)] * 2)
+
+
+def test_what_is_no_more_than_noise_is_not_expected_of_a_new_holiday() -> None:
+    """Where no holiday did anything visible, nothing is expected of one that comes for the first time."""
+    history = yearly({2024: 1.0}, last="2024-12-20")
+    assert expected_of(history, history.between(last="2024-10-31"), "2024-11-28") == (NOTHING, 0.0)
+
+
 def test_a_holiday_that_changes_nothing_is_expected_to_do_so_again() -> None:
     """Where the same holiday did nothing visible, nothing is expected, nor on a day without a holiday."""
     history = yearly({2024: 0.5, 2025: 0.5, 2026: 0.5})
