@@ -31,6 +31,7 @@ CHUNK_BYTES = 8 << 20  # about what a chunk allocates
 DATA_DRAWS = 64  # clean data that are tried for explicit generators
 TRIES_GROWTH, MAX_TRIES = 4, 16  # redraws of an incident that are worked out together, when it fails again and again
 CHUNK = 384  # episodes generated at a time: enough to amortise NumPy calls, few enough for the cache
+WORLD_CHUNK = 512  # likewise in a world, which takes three times the calls
 
 
 @dataclass
@@ -132,7 +133,8 @@ class EpisodeSource:
         """
         if self._planner is None:
             return _join([self.generate_with_records(keys[i : i + 1])[0] for i in range(len(keys))])
-        parts = [self._chunk(self._planner, keys[i : i + CHUNK], hourly) for i in range(0, len(keys), CHUNK)]
+        size = CHUNK if self._layers is None else WORLD_CHUNK
+        parts = [self._chunk(self._planner, keys[i : i + size], hourly) for i in range(0, len(keys), size)]
         return _join(parts)
 
     def generate_with_records(self, keys: np.ndarray) -> tuple[EpisodeBatch, list[SyntheticGeneratorApplication]]:
