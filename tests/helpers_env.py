@@ -33,7 +33,10 @@ ENV_ID = f"metric_tracker_env:{ENV_IDS[0]}"
 SUBMIT = len(ActionTable(GeneratorConfig(), ToolCosts(), "focus")) - 1  # the last action of the default environment
 
 
-def make(**kwargs: Any) -> gym.Env[np.ndarray, np.int64]:
+Env = gym.Env[np.ndarray, np.int64]
+
+
+def make(**kwargs: Any) -> Env:
     """The environment with Gymnasium's wrappers."""
     return gym.make(ENV_ID, **kwargs)
 
@@ -84,6 +87,11 @@ def assert_same(first: Any, second: Any, where: str = "result") -> None:
             assert np.array_equal(first, second), where
     else:
         assert first == second, where
+
+
+def follow(env: Env, actions: list[int]) -> list[Any]:
+    """What an environment returns for some actions."""
+    return [env.step(np.int64(action)) for action in actions]
 
 
 def pick(rng: np.random.Generator, mask: np.ndarray, legal: float = 1.0, submit: float = 0.05) -> int:

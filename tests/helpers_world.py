@@ -204,3 +204,19 @@ def spans_of(batch: EpisodeBatch) -> Spans:
     lane, place = np.nonzero(plan.active)
     names = ("incident", "day", "entity", "sign", "last")
     return Spans(lane, place, *(getattr(plan, name)[lane, place] for name in names))
+
+
+def quiet_of(
+    config: GeneratorConfig, difficulty: Difficulty, family: ScenarioFamily = "mixed", episodes: int = 400
+) -> EpisodeBatch:
+    """The same seeds without incidents: what an episode's twin is."""
+    return generated(config, difficulty, family, 0, episodes)
+
+
+def coincidence(batch: EpisodeBatch) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) bool of a batch's incidents: any date on one of an event; any of them on an event of the very entity."""
+    layer, roots = layer_of(batch), spans_of(batch)
+    event = layer.event_of_day[roots.lane, roots.day]
+    same = (event >= 0) & (layer.events.entity[roots.lane, event] == roots.entity)
+    _, number = np.unique(np.stack([roots.lane, roots.incident]), axis=1, return_inverse=True)
+    return np.bincount(number, event >= 0) > 0, np.bincount(number, same) > 0

@@ -1,4 +1,4 @@
-"""Clean traffic has the statistics it promises, and an episode is a function of its configuration and key alone."""
+"""Batches of episodes: sums and order, the same bits in any batch, any calendar and any funnel."""
 
 from __future__ import annotations
 
@@ -9,136 +9,27 @@ import random
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import make_golden
 import numpy as np
 import pytest
+from helpers_labels import WEEKDAY_FACTORS, batch_of, clean_hours
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metric_tracker_env.config import EpisodeConfig, FunnelStep, GeneratorConfig, SyntheticAnomalyGenerator
+from metric_tracker_env.config import EpisodeConfig, FunnelStep, GeneratorConfig
 from metric_tracker_env.schema import (
     DIFFICULTIES,
     ConversionMetricDefinition,
     Difficulty,
     ScenarioFamily,
 )
-from metric_tracker_env.world import planner, rng, source, traffic
-from metric_tracker_env.world.episode import EpisodeData, MetricDataGenerator
-from metric_tracker_env.world.explicit import available_synthetic_generator_methods
+from metric_tracker_env.world import planner, source
+from metric_tracker_env.world.episode import MetricDataGenerator
 from metric_tracker_env.world.planner import GenerationError
 from metric_tracker_env.world.source import EpisodeBatch, EpisodeSource
-
-# SEED_FACTS section 4: mean; std at easy, medium, hard; median std_dev_from_median at easy, medium, hard.
-CLEAN = {
-    "app_opens": (19324.0, (1010.2, 1010.2, 1010.2), (1012.9, 1012.9, 1012.9)),
-    "menu_opens": (12174.4, (636.9, 637.7, 639.0), (639.3, 639.3, 640.4)),
-    "product_added_to_cart": (3530.7, (184.8, 185.4, 186.2), (185.4, 186.0, 186.8)),
-    "orders_placed": (1553.4, (81.4, 81.8, 82.3), (81.7, 82.1, 82.7)),
-    "payment_successful": (1413.7, (74.1, 74.8, 75.4), (74.5, 75.1, 75.7)),
-    "app_open_to_menu_open": (63.0016, (0.1266, 0.2109, 0.2950), (0.1243, 0.2076, 0.2892)),
-    "menu_open_to_product_added_to_cart": (29.0010, (0.0696, 0.1152, 0.1608), (0.0683, 0.1134, 0.1575)),
-    "product_added_to_cart_to_order_placed": (43.9967, (0.1131, 0.1809, 0.2506), (0.1098, 0.1770, 0.2438)),
-    "order_placed_to_payment_successful": (91.0079, (0.2031, 0.3173, 0.4368), (0.1979, 0.3101, 0.4268)),
-    "app_open_to_order_placed": (8.0387, (0.0326, 0.0533, 0.0744), (0.0320, 0.0521, 0.0732)),
-    "app_open_to_payment_successful": (7.3158, (0.0334, 0.0543, 0.0754), (0.0330, 0.0530, 0.0739)),
-}
-DAYTIME_SHARE = (0.68441, 0.00474)  # mean, and std at each difficulty
-WEEKDAY_FACTORS = (0.950, 1.000, 1.020, 1.040, 1.060, 1.120, 1.080)  # Monday to Sunday
-
-
-@cache
-def batch_of(
-    difficulty: Difficulty = "medium", family: ScenarioFamily = "mixed", count: int = 3, episodes: int = 300
-) -> EpisodeBatch:
-    config = EpisodeConfig(difficulty=difficulty, scenario_family=family, anomaly_count=count)
-    return MetricDataGenerator().generate_batch(config, list(range(episodes)))
-
-
-def clean_hours(batch: EpisodeBatch) -> np.ndarray:
-    """(n, H, S) hourly counts of every date without an incident."""
-    episodes, days = batch.hourly.shape[:2]
-    clean = np.ones((episodes, days), bool)
-    lane, place = np.nonzero(batch.plan.active)
-    clean[lane, batch.plan.day[lane, place]] = False
-    return batch.hourly[clean]
-
-
-def clean_series(difficulty: Difficulty) -> dict[str, np.ndarray]:
-    """(B, D) clean daily values of every count and every conversion."""
-    config = GeneratorConfig()
-    counts = dict(zip(config.catalogue.count_metrics, batch_of(difficulty).twin_daily, strict=True))
-    rates = {c.name: 100.0 * counts[c.numerator] / counts[c.denominator] for c in config.conversion_definitions}
-    return counts | rates
-
-
-# Statistics of clean data
-
-
-@pytest.mark.parametrize("name", CLEAN)
-@pytest.mark.parametrize("difficulty", DIFFICULTIES)
-def test_clean_statistics(difficulty: Difficulty, name: str) -> None:
-    """Every mean is within 0.5 % and every spread within 10 % of the original, over 300 seeds."""
-    level = DIFFICULTIES.index(difficulty)
-    mean, std, std_from_median = CLEAN[name]
-    values = clean_series(difficulty)[name].astype(np.float64)
-    from_median = np.sqrt(np.mean((values - np.median(values, axis=1, keepdims=True)) ** 2, axis=1))
-    assert values.mean() == pytest.approx(mean, rel=0.005)
-    assert values.std() == pytest.approx(std[level], rel=0.10)
-    assert np.median(from_median) == pytest.approx(std_from_median[level], rel=0.10)
-
-
-@pytest.mark.parametrize("difficulty", DIFFICULTIES)
-def test_clean_daytime_share(difficulty: Difficulty) -> None:
-    """The share of app opens between 8 and 20 h has the original's mean and spread, and stays near its median."""
-    opens = batch_of(difficulty, "funnel_break").hourly[..., 0]  # a broken funnel step leaves app_opens alone
-    share = opens[:, :, 8:20].sum(axis=2) / opens.sum(axis=2)
-    assert share.mean() == pytest.approx(DAYTIME_SHARE[0], rel=0.005)
-    assert share.std() == pytest.approx(DAYTIME_SHARE[1], rel=0.10)
-    assert np.abs(share - np.median(share, axis=1, keepdims=True)).max() < 0.025  # the threshold at hard
-
-
-def test_weekdays_and_trend() -> None:
-    """Without day noise, traffic is base x weekday factor x (1 + 0.25 % x day), exactly."""
-    config = GeneratorConfig(day_noise=0.0)
-    twin = MetricDataGenerator(config).generate_batch(EpisodeConfig(), [0, 1]).twin_daily[0]
-    first = dt.date(2026, 3, 31) - dt.timedelta(days=27)
-    expected = [
-        round(18000 * WEEKDAY_FACTORS[(first + dt.timedelta(days=day)).weekday()] * (1 + 0.0025 * day))
-        for day in range(28)
-    ]
-    assert np.abs(twin - expected).max() <= 1  # a product that ends in .5 may round either way
-    assert (twin[0] == twin[1]).all()
-
-
-def test_a_date_has_at_least_one_visitor() -> None:
-    """However few are expected, no date is empty; and no more are made up than that."""
-    keys = np.array([rng.episode_key(seed) for seed in range(5)], np.uint64)
-    assert (traffic.daily_traffic(GeneratorConfig(), keys, mean=np.full(28, 0.2)) == 1.0).all()
-
-
-def test_day_noise_is_uniform_within_two_percent() -> None:
-    """Over the pattern lies a uniform noise of +-2 % a day."""
-    noisy = batch_of().twin_daily[0]
-    plain = MetricDataGenerator(GeneratorConfig(day_noise=0.0)).generate_batch(EpisodeConfig(), [0]).twin_daily[0]
-    noise = noisy / plain - 1.0
-    assert np.abs(noise).max() <= 0.0201
-    assert noise.std() == pytest.approx(0.02 / 3**0.5, rel=0.03)
-
-
-@pytest.mark.parametrize("difficulty", DIFFICULTIES)
-def test_hard_clean_episodes_have_natural_count_cells(difficulty: Difficulty) -> None:
-    """Weekdays and trend alone carry about 8 to 14 count cells of a hard episode past 10 %, and none at easy."""
-    counts = batch_of(difficulty).twin_daily
-    median = np.median(counts, axis=2, keepdims=True)
-    share = {"easy": 0.22, "medium": 0.15, "hard": 0.10}[difficulty]
-    cells = (np.abs(counts - median) >= share * median).sum(axis=(0, 2)).mean()
-    low, high = {"easy": (0, 0.01), "medium": (0, 0.2), "hard": (8.0, 14.0)}[difficulty]
-    assert low <= cells <= high
-
 
 # Sums and order
 
@@ -325,47 +216,6 @@ def test_another_process_makes_the_same_episodes() -> None:
     assert json.loads(done.stdout) == json.loads(make_golden.GOLDEN.read_text(encoding="utf-8"))
 
 
-# Random streams
-
-
-def test_splitmix64_reference_vector() -> None:
-    """The word stream of key 1234567 is the published SplitMix64 sequence of that seed."""
-    published = [
-        6457827717110365317,
-        3203168211198807973,
-        9817491932198370423,
-        4593380528125082431,
-        16408922859458223821,
-    ]
-    assert rng.words(np.array([1234567], np.uint64), 0, 5)[:, 0].tolist() == published
-    assert rng.words(np.array([1234567], np.uint64), 0, 3, first=2)[:, 0].tolist() == published[2:]
-
-
-def test_draws_are_uniform_and_streams_differ() -> None:
-    """Draws lie in [0, 1) with the moments of a uniform, and two streams or keys share none."""
-    keys = np.array([rng.episode_key(seed) for seed in range(50)], np.uint64)
-    draws = rng.uniforms(keys, rng.Stream.PLAN, 2000)
-    assert draws.shape == (2000, 50)
-    assert draws.min() >= 0.0
-    assert draws.max() < 1.0
-    assert draws.mean() == pytest.approx(0.5, abs=0.005)
-    assert draws.std() == pytest.approx(12**-0.5, abs=0.003)
-    everything = np.concatenate([draws, rng.uniforms(keys, rng.Stream.REDRAW, 2000)])
-    assert len(np.unique(everything)) == everything.size
-
-
-def test_keys_of_a_lane_depend_on_its_seed_alone() -> None:
-    """Key n of a seed is the same in any set of lanes, and after the lane was seeded anew."""
-    stream = rng.KeyStream([5, 6, 7])
-    numbers = np.arange(4)
-    six = stream.keys(np.full(4, 1), numbers)
-    assert (rng.KeyStream([6]).keys(np.zeros(4, np.int64), numbers) == six).all()
-    assert int(six[0]) == rng.episode_key(6)
-    assert len({*stream.keys(np.repeat([0, 1, 2], 4), np.tile(numbers, 3)).tolist()}) == 12
-    stream.reseed(np.array([2]), [6])
-    assert (stream.keys(np.full(4, 2), numbers) == six).all()
-
-
 # Calendars and funnels
 
 
@@ -502,174 +352,3 @@ def test_mix_shift_keeps_the_total_and_the_rates_of_each_hour(difficulty: Diffic
     for step in range(1, 5):
         follows = after[..., step - 1] * (before[..., step] / np.maximum(before[..., step - 1], 1))
         assert np.abs(after[..., step] - follows).max() <= 0.5
-
-
-# Explicit generators: metric_stddev_shift
-
-
-def shifted_episode(seed: int = 0, difficulty: Difficulty = "medium", **fields: Any) -> EpisodeData:
-    generator = SyntheticAnomalyGenerator(**fields)
-    config = EpisodeConfig(seed=seed, difficulty=difficulty, anomaly_generators=(generator,))
-    return MetricDataGenerator().generate_episode(config)
-
-
-@pytest.mark.parametrize("difficulty", DIFFICULTIES)
-@pytest.mark.parametrize(
-    ("metric", "direction"),
-    [
-        ("app_opens", "up"),
-        ("app_opens", "down"),
-        ("menu_opens", "down"),
-        ("orders_placed", "up"),
-        ("payment_successful", "down"),
-        ("menu_open_to_product_added_to_cart", "up"),
-        ("order_placed_to_payment_successful", "down"),
-        ("app_open_to_order_placed", "down"),
-        ("app_open_to_payment_successful", "up"),
-    ],
-)
-def test_stddev_shift_record(metric: str, direction: str, difficulty: Difficulty) -> None:
-    """The record tells median, deviation and target; the data reach the target, and the expected row agrees."""
-    date = "2026-03-18"
-    episode = shifted_episode(5, difficulty, metric_name=metric, date=date, stddev_factor=4, direction=direction)
-    (record,) = episode.applied_synthetic_generators
-    sign = 1 if direction == "up" else -1
-
-    def series_of(daily: np.ndarray) -> np.ndarray:
-        counts = dict(zip(GeneratorConfig().catalogue.count_metrics, daily.T, strict=True))
-        rates = {
-            c.name: 100 * counts[c.numerator] / counts[c.denominator] for c in GeneratorConfig().conversion_definitions
-        }
-        return (counts | rates)[metric].astype(np.float64)
-
-    series = series_of(episode.twin_daily)
-    median = float(np.median(series_of(episode.daily)))
-    deviation = float(np.sqrt(np.mean((series - np.median(series)) ** 2)))
-    shift = max(4 * deviation, 1.05 * record.threshold_value)
-    assert (record.method_name, record.metric_name, record.date) == ("metric_stddev_shift", metric, date)
-    assert (record.direction, record.stddev_factor) == (direction, 4.0)
-    assert record.baseline_value == pytest.approx(median, rel=1e-3)
-    assert record.std_dev_from_median == pytest.approx(deviation, abs=1e-4)
-    assert record.pre_applied_value == pytest.approx(series[episode.dates.index(date)], abs=1e-4)
-    assert record.target_value == pytest.approx(record.baseline_value + sign * shift, rel=1e-4)
-    assert record.actual_value == pytest.approx(record.target_value, rel=0.01)
-
-    (row,) = episode.expected_rows
-    assert (row.date, row.entity_name, row.entity_type) == (date, metric, record.metric_type)
-    assert (row.anomaly_type, row.detection_method) == (record.anomaly_type, record.detection_method)
-    assert row.observed_value == record.actual_value
-    assert row.delta_value * sign > 0
-
-
-def test_stddev_shift_draws_what_is_not_given() -> None:
-    """No date draws one, direction auto draws one; two seeds differ and one seed repeats."""
-    drawn = [shifted_episode(seed, metric_name="app_opens", stddev_factor=5) for seed in [*range(12), 0]]
-    found = [(e.expected_rows[0].date, e.applied_synthetic_generators[0].direction) for e in drawn]
-    assert found[0] == found[-1]
-    assert len({date for date, _ in found}) > 4
-    assert {direction for _, direction in found} == {"up", "down"}
-
-
-@pytest.mark.parametrize("metric", ["app_opens", "payment_successful"])
-def test_stddev_shift_draws_what_can_be_applied(metric: str) -> None:
-    """A date or direction that was left open is drawn among those that can carry the shift."""
-    for seed in range(40):
-        assert len(shifted_episode(seed, "hard", metric_name=metric, stddev_factor=2.0).expected_rows) == 1
-
-
-def test_stddev_shift_takes_several_metrics_and_dates() -> None:
-    """One metric on three dates gives three records and rows; two generators may share an episode."""
-    dates = ("2026-03-10", "2026-03-14", "2026-03-20")
-    episode = shifted_episode(metric_name="app_opens", dates=dates, stddev_factor=6, direction="down")
-    assert tuple(row.date for row in episode.expected_rows) == dates
-    assert [record.date for record in episode.applied_synthetic_generators] == list(dates)
-    both = (
-        SyntheticAnomalyGenerator(metric_name="menu_opens", date=dates[0], stddev_factor=6, direction="down"),
-        SyntheticAnomalyGenerator(
-            metric_names=("app_open_to_menu_open",), date=dates[1], stddev_factor=30, direction="down"
-        ),
-    )
-    two = MetricDataGenerator().generate_episode(EpisodeConfig(anomaly_generators=both))
-    assert [row.entity_name for row in two.expected_rows] == ["menu_opens", "app_open_to_menu_open"]
-    assert two.anomaly_schedule[1].direction == "down"
-
-
-def test_stddev_shift_is_never_below_the_threshold() -> None:
-    """A tiny factor still moves the metric by 1.05 thresholds, so that its own method confirms it."""
-    episode = shifted_episode(metric_name="app_opens", date="2026-03-18", stddev_factor=0.001, direction="up")
-    (record,) = episode.applied_synthetic_generators
-    assert record.target_value == pytest.approx(record.baseline_value + 1.05 * record.threshold_value, rel=1e-6)
-    assert len(episode.expected_rows) == 1
-
-
-@pytest.mark.parametrize(
-    ("fields", "words"),
-    [
-        ({"metric_name": "clicks", "date": "2026-03-18"}, ["metric 'clicks'", "app_opens"]),
-        ({"metric_name": "app_opens", "date": "2026-04-01"}, ["'2026-04-01'", "2026-03-04", "2026-03-31"]),
-        ({"metric_name": "app_opens", "date": "18.03.2026"}, ["'18.03.2026'", "ISO date"]),
-        ({"metric_name": "app_opens", "dates": ("2026-03-18", "2026-02-30")}, ["'2026-02-30'"]),
-        (
-            {"metric_names": ("app_open_to_menu_open", "menu_opens"), "date": "2026-03-18"},
-            ["'app_open_to_menu_open' and 'menu_opens' both change the rate of menu_opens on 2026-03-18"],
-        ),
-        (
-            {"metric_name": "payment_successful", "date": "2026-03-18", "direction": "up"},
-            ["'payment_successful' cannot go to", "2026-03-18", "the funnel allows", "what is: direction 'down'"],
-        ),
-        (
-            {"metric_name": "orders_placed", "date": "2026-03-18", "direction": "down"},
-            ["'orders_placed' cannot go to", "no stddev_factor is possible there", "what is: direction 'up'"],
-        ),
-        (
-            {"metric_name": "app_open_to_menu_open", "date": "2026-03-18", "direction": "up", "stddev_factor": 400},
-            ["'app_open_to_menu_open' cannot go to", "possible is a stddev_factor up to"],
-        ),
-        (
-            {"metric_name": "app_opens", "dates": tuple(f"2026-03-{day:02d}" for day in range(10, 24))},
-            ["14 dates with anomalies do not leave more than half of 28 days clean"],
-        ),
-    ],
-)
-def test_stddev_shift_that_cannot_be_applied_is_an_error(fields: dict[str, Any], words: list[str]) -> None:
-    """Unknown metrics and dates, two anomalies of one link, and targets the funnel cannot carry are told as such."""
-    with pytest.raises(GenerationError, match="anomaly_generators: ") as caught:
-        shifted_episode(**{"stddev_factor": 5, **fields})
-    for word in words:
-        assert word in str(caught.value)
-
-
-def test_stddev_shift_beside_others_is_confirmed_or_refused() -> None:
-    """Shifts of one metric on dates that are nearly there already are refused; larger ones all show."""
-    dates = tuple(f"2026-03-{day:02d}" for day in range(8, 21))
-    fields = {"metric_name": "app_opens", "dates": dates, "direction": "down"}
-    with pytest.raises(GenerationError, match=r"'app_opens' cannot go to .* without any anomaly"):
-        shifted_episode(0, "hard", stddev_factor=1.0, **fields)
-    episode = shifted_episode(0, "hard", stddev_factor=5.0, **fields)
-    assert tuple(row.date for row in episode.expected_rows) == dates
-
-
-def test_a_shift_that_rounding_to_whole_events_undoes_is_refused() -> None:
-    """Three points of a payment rate are one of 40 orders, which no method confirms; of 400 they are enough."""
-    shift = SyntheticAnomalyGenerator(
-        metric_name="order_placed_to_payment_successful", date="2026-03-18", direction="down", stddev_factor=0.01
-    )
-    asked = EpisodeConfig(difficulty="hard", anomaly_generators=(shift,))
-    with pytest.raises(
-        GenerationError, match=r"'order_placed_to_payment_successful' on 2026-03-18 goes down .* not con"
-    ):
-        MetricDataGenerator(GeneratorConfig(base_daily_count=500)).generate_episode(asked)
-    (row,) = MetricDataGenerator(GeneratorConfig(base_daily_count=5000)).generate_episode(asked).expected_rows
-    assert (row.date, row.entity_name) == ("2026-03-18", shift.metric_name)
-
-
-def test_generator_methods_are_listed() -> None:
-    """The catalogue of explicit generators names its methods and the fields that each takes."""
-    specs = {spec.name: set(spec.parameters) for spec in available_synthetic_generator_methods()}
-    dates, steps = {"date", "dates"}, {"step_name", "step_names"}
-    assert specs == {
-        "metric_stddev_shift": {"metric_name", "metric_names", "stddev_factor", "direction"} | dates,
-        "funnel_break": {"keep"} | steps | dates,
-        "hourly_mix_shift": {"shift", "direction"} | dates,
-        "impossible_counts": {"excess"} | steps | dates,
-    }

@@ -1,9 +1,6 @@
-"""The realistic world: layers and labels by their definitions, what falls where, and one episode whatever the batch."""
+"""A world's labels, and what falls where and how often."""
 
 from __future__ import annotations
-
-import random
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,21 +9,20 @@ from helpers_world import (
     Seen,
     bare_hours,
     batch_of,
+    coincidence,
     generated,
     generator_configs,
-    keys_of,
     layer_of,
+    quiet_of,
     see,
     spans_of,
     worlds,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
-from metric_tracker_env.config import EpisodeConfig, FunnelStep, GeneratorConfig, SyntheticAnomalyGenerator, WorldConfig
+from metric_tracker_env.config import FunnelStep, GeneratorConfig, WorldConfig
 from metric_tracker_env.schema import ALL_SCENARIO_FAMILIES, ANOMALY_TYPES, DIFFICULTIES, Difficulty, ScenarioFamily
-from metric_tracker_env.world.episode import MetricDataGenerator
 from metric_tracker_env.world.labels import CellClass
 from metric_tracker_env.world.source import EpisodeBatch
 
@@ -34,13 +30,6 @@ MIX, QUALITY = (
     ANOMALY_TYPES.index("hourly_traffic_mix_shift"),
     ANOMALY_TYPES.index("instrumentation_data_quality_issue"),
 )
-
-
-def quiet_of(
-    config: GeneratorConfig, difficulty: Difficulty, family: ScenarioFamily = "mixed", episodes: int = 400
-) -> EpisodeBatch:
-    """The same seeds without incidents: what an episode's twin is."""
-    return generated(config, difficulty, family, 0, episodes)
 
 
 # Labels
@@ -200,15 +189,6 @@ def test_incidents_coincide_with_events_only_where_they_can_be_told(difficulty: 
     assert_falls_as_it_may(WORLD, batch_of(difficulty))
 
 
-def coincidence(batch: EpisodeBatch) -> tuple[np.ndarray, np.ndarray]:
-    """(n,) bool of a batch's incidents: any date on one of an event; any of them on an event of the very entity."""
-    layer, roots = layer_of(batch), spans_of(batch)
-    event = layer.event_of_day[roots.lane, roots.day]
-    same = (event >= 0) & (layer.events.entity[roots.lane, event] == roots.entity)
-    _, number = np.unique(np.stack([roots.lane, roots.incident]), axis=1, return_inverse=True)
-    return np.bincount(number, event >= 0) > 0, np.bincount(number, same) > 0
-
-
 def test_how_often_things_happen() -> None:
     """Numbers, lengths, effects, coincidence and gaps are as frequent as the configuration says."""
     batch = batch_of("medium", count=(1, 4), episodes=3000)
@@ -313,262 +293,3 @@ def test_events_are_drawn_like_incidents() -> None:
     assert np.abs(told[0] - told[1]).max() < 0.012
     days = [np.bincount(day, minlength=28) / len(day) for day in (events.first[events.active], plan.day[first])]
     assert days[0][3:20] == pytest.approx(np.full(17, 1 / 22), abs=0.03)
-
-
-# Streams: what depends on what
-
-
-def announced(batch: EpisodeBatch) -> list[np.ndarray]:
-    """Everything that an agent may be told of the events, and where they are."""
-    events = layer_of(batch).events
-    return [events.active, events.first, events.length, events.entity, events.family, events.announced]
-
-
-def assert_same_arrays(first: list[np.ndarray], second: list[np.ndarray]) -> None:
-    for one, other in zip(first, second, strict=True):
-        assert (one == other).all()
-
-
-def test_announcements_tell_nothing_of_their_effect() -> None:
-    """With every event true or none, the announcements are the same, bit for bit; only the data differ."""
-    batches = [
-        generated(GeneratorConfig(world=WorldConfig(without_effect=share)), "hard", "mixed", 0)
-        for share in (0, 0.25, 1)
-    ]
-    for batch in batches[1:]:
-        assert_same_arrays(announced(batches[0]), announced(batch))
-    effects = [layer_of(batch).events.effect[layer_of(batch).events.active] for batch in batches]
-    assert effects[0].all()
-    assert not effects[2].any()
-    changed = effects[1].mean()
-    assert changed == pytest.approx(0.75, abs=0.03)
-
-
-def test_the_calendar_tells_nothing_of_the_incidents() -> None:
-    """Events and gaps are the same whatever the number of incidents: an episode's twin is its quiet episode."""
-    quiet = quiet_of(WORLD, "medium")
-    for count in (2, (0, 4), 7):
-        batch = batch_of("medium", count=count)
-        assert_same_arrays(announced(quiet), announced(batch))
-        gaps, same = layer_of(batch).gaps, layer_of(quiet).gaps
-        for name in ("active", "day", "first", "last"):
-            assert (getattr(gaps, name) == getattr(same, name)).all()
-        assert (batch.twin_daily == quiet.daily.transpose(2, 0, 1)).all()
-
-
-def test_a_world_does_not_move_the_clean_data() -> None:
-    """Dates that no event, gap or incident touches hold the hours of the bare data."""
-    batch, bare = batch_of("medium"), bare_hours(WORLD, "medium", 400)
-    layer = layer_of(batch)
-    touched = (layer.event_of_day >= 0) | (layer.gap_of_day >= 0)
-    roots = spans_of(batch)
-    touched[roots.lane, roots.day] = True
-    assert (batch.hourly[~touched] == bare[~touched]).all()
-    assert (~touched).sum() > 400 * 10
-
-
-def test_a_world_with_nothing_in_it_is_bare() -> None:
-    """Without events, gaps and incidents an episode is the clean data."""
-    nothing = GeneratorConfig(world=WorldConfig(events=(0, 0), gaps=(0, 0)))
-    batch = generated(nothing, "easy", "mixed", 0, 50)
-    assert (batch.hourly == bare_hours(nothing, "easy", 50)).all()
-    assert not np.isin(batch.classes, (CellClass.EXPECTED, CellClass.CONSEQUENCE, CellClass.EXPLAINED)).any()
-
-
-CHANGES: dict[str, dict[str, Any]] = {
-    "events": {"events": (1, 1)},
-    "lengths": {"lengths": (1.0,)},
-    "without_effect": {"without_effect": 0.8},
-    "announced_within": {"announced_within": 0.0},
-    "gaps": {"gaps": (4, 4)},
-    "gap_loss": {"gap_loss": (3.0, 3.5)},
-    "on_event_dates": {"on_event_dates": 0.0},
-    "beyond_announced": {"beyond_announced": 1.0},
-}
-
-
-@pytest.mark.parametrize("name", CHANGES)
-def test_every_parameter_of_the_world_does_something(name: str) -> None:
-    """Each field of ``WorldConfig`` changes the episodes in the way that it names."""
-    assert set(CHANGES) == set(WorldConfig.model_fields)
-    plain = batch_of("medium")
-    batch = generated(GeneratorConfig(world=WorldConfig(**CHANGES[name])), "medium", "mixed", (0, 4), 400)
-    events, gaps, before = layer_of(batch).events, layer_of(batch).gaps, layer_of(plain).events
-    on_event, beyond = coincidence(batch)
-    if name == "events":
-        assert (events.active.sum(axis=1) == 1).all()
-    elif name == "lengths":
-        assert set(events.length[events.active].tolist()) == {1}
-        assert batch.plan.last[batch.plan.active].all()
-    elif name == "without_effect":
-        assert events.effect[events.active].mean() == pytest.approx(0.2, abs=0.03)
-    elif name == "announced_within":
-        assert (events.announced != before.announced).any()
-        assert (np.sign(events.announced) == np.sign(before.announced)).all()
-    elif name == "gaps":
-        assert gaps.active.sum(axis=1).mean() > 3.5
-    elif name == "gap_loss":
-        assert (gaps.last - gaps.first)[gaps.active].mean() > 7
-    elif name == "on_event_dates":
-        assert on_event.mean() < 0.4
-        assert not beyond.any()
-    else:
-        assert beyond.mean() > 0.25
-
-
-# One episode whatever the batch
-
-
-def assert_same_episodes(batch: EpisodeBatch, chosen: list[int], part: EpisodeBatch) -> None:
-    assert (batch.hourly[chosen] == part.hourly).all()
-    assert (batch.classes[:, chosen] == part.classes).all()
-    assert (batch.twin_daily[:, chosen] == part.twin_daily).all()
-    assert (batch.redraws[chosen] == part.redraws).all()
-    assert (batch.given_up[chosen] == part.given_up).all()
-    for name in ("active", "day", "entity", "sign"):
-        assert (getattr(batch.plan, name)[chosen] == getattr(part.plan, name)).all(), name
-    for whole, piece in zip(batch.final, part.final, strict=True):
-        assert (whole[:, chosen] == piece).all()
-    assert_same_arrays([a[chosen] for a in announced(batch)], announced(part))
-    layer, other = layer_of(batch).take(np.sort(chosen)), layer_of(part)
-    assert len(layer.lane) == len(other.lane)
-
-
-def test_an_episode_does_not_depend_on_its_batch() -> None:
-    """1,200 episodes at once, in parts of any size, shuffled and one by one are the same, bit for bit."""
-    generator = MetricDataGenerator(WORLD)
-    request = EpisodeConfig(difficulty="hard", anomaly_count=(0, 6))
-    whole = generator.generate_batch(request, list(range(1200)))
-    assert whole.redraws.sum() > 0  # redrawn incidents are part of the claim, and so are those that are given up
-    assert whole.given_up.sum() > 0
-    order = list(range(1200))
-    random.Random(0).shuffle(order)
-    start = 0
-    for size in (1, 2, 255, 513, 429):
-        part = order[start : start + size]
-        assert_same_episodes(whole, part, generator.generate_batch(request, part))
-        start += size
-    assert start == 1200
-    special = np.flatnonzero((whole.redraws > 0) | (whole.given_up > 0))[:12].tolist()
-    for seed in [*special, *order[:10]]:
-        assert_same_episodes(whole, [seed], generator.generate_batch(request, [seed]))
-
-
-def test_hours_that_are_not_wanted_change_nothing() -> None:
-    """Without the hourly planes an episode has the same values, classes and calendar."""
-    source = MetricDataGenerator(WORLD)._source(EpisodeConfig(difficulty="hard", anomaly_count=(0, 4)))
-    keys = keys_of(list(range(600)))
-    whole, part = source.generate(keys), source.generate(keys, hourly=False)
-    assert part.planes.shape[2] == 0
-    assert (whole.classes == part.classes).all()
-    assert (whole.final.values == part.final.values).all()
-    assert_same_arrays(announced(whole), announced(part))
-
-
-def test_generate_episode_is_a_batch_of_one() -> None:
-    """``generate_episode`` of a seed is that seed's episode in a batch, calendar and all."""
-    batch = batch_of("hard")
-    layer = layer_of(batch)
-    for seed in (31, 0, 7):
-        episode = MetricDataGenerator(WORLD).generate_episode(
-            EpisodeConfig(seed=seed, difficulty="hard", anomaly_count=(0, 4))
-        )
-        assert (episode.hourly == batch.hourly[seed]).all()
-        assert (episode.classes == batch.classes[:, seed].T).all()
-        assert len(episode.known_events) == len(episode.event_effects) == layer.events.active[seed].sum()
-        assert len(episode.gaps) == layer.gaps.active[seed].sum()
-        assert sum(1 for _ in episode.anomaly_schedule) == (batch.plan.active & batch.plan.last)[seed].sum()
-
-
-# Quiet episodes, and incidents that find no place
-
-
-@pytest.mark.parametrize("config", [GeneratorConfig(), WORLD], ids=["clean", "world"])
-def test_quiet_episodes(config: GeneratorConfig) -> None:
-    """Without incidents nothing is expected and nothing follows; a range from 0 draws quiet episodes as others."""
-    for difficulty in DIFFICULTIES:
-        batch = generated(config, difficulty, "mixed", 0, 50)
-        assert not np.isin(batch.classes, (CellClass.EXPECTED, CellClass.CONSEQUENCE)).any()
-        assert ((batch.classes > 0) == batch.final.flagged).all()
-    numbers = (generated(config, "easy", "mixed", (0, 4), 1500).plan.active).any(axis=1)
-    assert (~numbers).mean() == pytest.approx(0.2, abs=0.035)
-
-
-@pytest.mark.parametrize("hourly", [True, False])
-def test_a_chunk_in_which_every_incident_is_given_up(hourly: bool) -> None:
-    """Where events leave no date to any incident, the episodes are quiet, and nothing fails."""
-    crowded = WorldConfig(events=(12, 12), lengths=(0.0, 1.0), gaps=(6, 6), on_event_dates=1.0, beyond_announced=0.0)
-    config = GeneratorConfig(world=crowded, num_weeks=3)
-    family: ScenarioFamily = "instrumentation_data_quality_issue"
-    source = MetricDataGenerator(config)._source(EpisodeConfig(scenario_family=family, anomaly_count=2))
-    batch = source.generate(keys_of(list(range(200))), hourly)
-    given_up = np.flatnonzero(batch.given_up == 2)
-    assert len(given_up) > 5
-    alone = source.generate(keys_of(given_up.tolist()), hourly)
-    assert (alone.given_up == 2).all()
-    assert not alone.expected.any()
-    assert not alone.plan.active.any()
-
-
-# Explicit generators in a world
-
-
-def test_explicit_generators_in_a_world() -> None:
-    """Generators move a metric from the world's data; the rows are theirs alone, and every flagged cell has a class."""
-    shift = SyntheticAnomalyGenerator(metric_name="menu_opens", date="2026-03-12", stddev_factor=8.0, direction="down")
-    found = 0
-    for seed in range(12):
-        request = EpisodeConfig(seed=seed, difficulty="easy", anomaly_generators=(shift,))
-        episode = MetricDataGenerator(WORLD).generate_episode(request)
-        assert [(row.date, row.entity_name) for row in episode.expected_rows] == [("2026-03-12", "menu_opens")]
-        assert ((episode.classes.T > 0) == episode.deviations.flagged[:, 0]).all()
-        (record,) = episode.applied_synthetic_generators
-        assert record.actual_value == episode.expected_rows[0].observed_value
-        found += len(episode.known_events)
-    assert found > 40
-
-
-# Bad values
-
-
-NAN, INF = float("nan"), float("inf")
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "words"),
-    [
-        *(("events", value, "events") for value in (5, (4,), (4, 13), (-1, 2), (1.5, 2), ("1", 2), (True, 2), None)),
-        ("events", (5, 4), r"events: the range \(5, 4\) must not fall"),
-        *(("gaps", value, "gaps") for value in ((0, 7), (-1, 1), (1,), (1.0, 2.0))),
-        ("gaps", (2, 1), r"gaps: the range \(2, 1\) must not fall"),
-        *(("lengths", value, "lengths") for value in ((), (0.5, 0.4), (1.5, -0.5), (NAN,), (0.125,) * 8, 1.0, ("1",))),
-        ("lengths", (0.5, 0.4), r"lengths: the probabilities \[0.5, 0.4\] sum to 0.9, not 1"),
-        *(("without_effect", value, "without_effect") for value in (-0.1, 1.1, NAN, INF, "0.2", True, None)),
-        *(("announced_within", value, "announced_within") for value in (-0.1, 0.6, NAN, "0.2", True)),
-        *(("gap_loss", value, "gap_loss") for value in ((0, 1), (2.0,), (NAN, 1), (1, INF), (-1, 2), 1.5)),
-        ("gap_loss", (2.0, 1.2), r"gap_loss: the range \(2.0, 1.2\) must not fall"),
-        ("gap_loss", (2.0, 4.5), "gap_loss: 4.5 thresholds are given; at most 4.0"),
-        *(("on_event_dates", value, "on_event_dates") for value in (-0.1, 1.1, NAN, True)),
-        *(("beyond_announced", value, "beyond_announced") for value in (-0.1, 1.1, NAN, "x")),
-        ("event", (4, 6), "unknown key 'event'"),
-    ],
-)
-def test_bad_worlds_are_refused(field: str, value: Any, words: str) -> None:
-    """A bad value of the world's configuration is an error that names the field, and is never repaired."""
-    with pytest.raises(ValidationError, match=words):
-        WorldConfig.model_validate({field: value})
-    with pytest.raises(ValidationError, match=words):
-        GeneratorConfig.model_validate({"world": {field: value}})
-
-
-@pytest.mark.parametrize("weeks", [1, 2])
-def test_a_world_needs_three_weeks(weeks: int) -> None:
-    """Too few weeks for the events are an error that says how many are needed."""
-    with pytest.raises(ValidationError, match=rf"world: {weeks} weeks cannot hold .* at least 3"):
-        GeneratorConfig(world=WorldConfig(), num_weeks=weeks)
-
-
-def test_more_incidents_than_a_world_holds_are_refused() -> None:
-    """Every incident may last three dates, so fewer fit; the error says how many and why."""
-    with pytest.raises(ValueError, match=r"8 incidents do not fit in 28 days; at most 7 do .* may last 3 dates"):
-        MetricDataGenerator(WORLD).generate_episode(EpisodeConfig(anomaly_count=8))
