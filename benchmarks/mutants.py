@@ -4,10 +4,11 @@ Cosmic Ray makes the changes: another operator, comparison or number, a conditio
 left out. A sample is drawn over the places that can be changed, one change a place, so that an operator with many
 replacements weighs no more than a number. Each is tried in a copy of the working tree, in two rounds: one case of each
 quick test, and where none fails every test, each round with the tests nearest to the changed module first, until one
-fails or its time is up. What survives both is printed. The same command goes on with an interrupted run.
+fails or its time is up. What survives both is printed. The same command goes on with an interrupted run, and with
+``--again`` it tries what has survived once more: with tests that are new, or for longer.
 
     python -m pip install --group mutation
-    python benchmarks/mutants.py [--sample 200] [--seed 0] [--seconds 120] [--output runs/mutants]
+    python benchmarks/mutants.py [--sample 200] [--seed 0] [--seconds 120] [--output runs/mutants] [--again]
 """
 
 from __future__ import annotations
@@ -91,17 +92,19 @@ def compiles(item: WorkItem) -> bool:
     return False
 
 
-def copy_of_tree(target: Path) -> str:
-    """Copy the files that belong to the project; a hash of them."""
+def copy_of_tree(target: Path) -> tuple[str, str]:
+    """Copy the files that belong to the project; a hash of those that are changed, and one of the others."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    digest = hashlib.sha256()
+    patterns = [f"{PACKAGE}/{pattern}" for pattern in CODE]
+    code, others = hashlib.sha256(), hashlib.sha256()
     for name in filter(None, sorted(listed.split("\0"))):
         if (ROOT / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target / name)
+            digest = code if any(map(Path(name).match, patterns)) else others
             digest.update(name.encode() + b"\0" + (ROOT / name).read_bytes())
-    return digest.hexdigest()
+    return code.hexdigest(), others.hexdigest()
 
 
 def attempt(spec: MutationSpec, files: Sequence[Path], rounds: Sequence[Limits], log: Path) -> WorkResult:
@@ -164,13 +167,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="which sample")
     parser.add_argument("--seconds", type=float, default=120.0, help="CPU time of the second round of a change")
     parser.add_argument("--output", type=Path, default=Path("runs/mutants"), help="folder of the sessions")
+    parser.add_argument("--again", action="store_true", help="try anew what has survived, also with other tests")
     options = parser.parse_args()
     folder = options.output.resolve() / f"{options.sample}-{options.seed}"
     tree, log, stamp = folder / "tree", folder / "tests.log", folder / "files.sha256"
     made_from = copy_of_tree(tree)
-    if stamp.exists() and stamp.read_text("utf-8") != made_from:
+    begun_with = tuple(stamp.read_text("utf-8").split()) if stamp.exists() else made_from
+    if begun_with[0] != made_from[0] or (begun_with != made_from and not options.again):
         raise SystemExit(f"{folder} was begun with other files: remove it, or choose another --output")
-    stamp.write_text(made_from, "utf-8")
+    stamp.write_text("\n".join(made_from), "utf-8")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(tree), str(Path(__file__).parent)])
     sys.path[:0] = [str(tree)]
     told = folder / "tests.told"
@@ -182,7 +187,11 @@ def main() -> None:
         load_tests(files, log)
         if not session.num_work_items:
             session.add_work_items(draw(options.sample, options.seed))
-        for item in session.pending_work_items:
+        items = list(session.pending_work_items)
+        if options.again:
+            survived = TestOutcome.SURVIVED
+            items += [item for item, result in session.completed_work_items if result.test_outcome == survived]
+        for item in items:
             spec = item.mutations[0]
             result = attempt(spec, files, rounds, log)
             session.set_result(item.job_id, result)
