@@ -9,7 +9,7 @@ PACKAGE = Path("metric_tracker_env")
 
 
 class Equal(NamedTuple):
-    """A line, what it is changed to, and why that is the same."""
+    """A line, what it is changed to (nothing where it is left out), and why that is the same."""
 
     module: str
     before: str
@@ -172,16 +172,65 @@ EQUALS = (
         'step = (1 + plan.entity.reshape(-2)[spot] - catalogue.slices["data_quality"].start)[:, None]',
         "NumPy takes any negative length for the one that is left over",
     ),
+    Equal(
+        "world/layer.py",
+        "@staticmethod",
+        "",
+        "the class is asked for it, never an instance",
+    ),
+    Equal(
+        "world/calendar.py",
+        "return cls(*(np.full((episodes, places), fill) for fill in (False, -1, 0, 0, 0, 0, False, 0.0, False)))",
+        "return cls(*(np.full((episodes, places), fill) for fill in (False, -1, 1, 0, 0, 0, False, 0.0, False)))",
+        "of a place without an event nothing is read but that it has none, and the first date, which sorts it",
+    ),
+    Equal(
+        "world/calendar.py",
+        "free = np.full(start.shape, ALL_LINKS | 1 << TAKEN, np.uint16)",
+        "free = np.full(start.shape, ALL_LINKS | 0 << TAKEN, np.uint16)",
+        "whatever takes a date touches a link there too",
+    ),
+    Equal(
+        "play/layout.py",
+        "return np.eye(1 + FAMILIES, FAMILIES, k=-1, dtype=np.float32)",
+        "return np.eye(2 + FAMILIES, FAMILIES, k=-1, dtype=np.float32)",
+        "a row more of a table of which no family is",
+    ),
+    Equal(
+        "world/episode.py",
+        "rows = [self.row(int(d), int(e)) for d, e in zip(day, entity, strict=True)]",
+        "rows = [self.row(int(d), int(e)) for d, e in zip(day, entity, strict=False)]",
+        "both are as long; ``strict`` is a guard for who changes them",
+    ),
+    Equal(
+        "world/rng.py",
+        "index = np.arange(1, number + 1, dtype=np.uint64) + np.uint64(stream << STREAM_SHIFT)",
+        "index = np.arange(1, number + 2, dtype=np.uint64) + np.uint64(stream << STREAM_SHIFT)",
+        "a word more of a stream, which is cut off",
+    ),
+    Equal(
+        "tools/registry.py",
+        """return f"{units} unit{'' if units == 1 else 's'}{' a date' if self.dates_argument else ''}\"""",
+        """return f"{units} unit{'' if units <= 1 else 's'}{' a date' if self.dates_argument else ''}\"""",
+        "no price is below 0, and one of 0 is called free before",
+    ),
+    Equal(
+        "world/reach.py",
+        "low, high = 0.0, (1.0 - TRAFFIC_FLOOR) / max(units) if sign < 0 else max(100.0, (ratio - 1.0) / max(units))",
+        "low, high = -1.0, (1.0 - TRAFFIC_FLOOR) / max(units) if sign < 0 else max(100.0, (ratio - 1.0) / max(units))",
+        "the bisection ends at the same share, which is not below 0",
+    ),
 )
 
 
 def reason_of(module: Path, diff: str) -> str | None:
     """Why a change is the same, if it is listed."""
     lines = [line for line in diff.splitlines() if line[:1] in ("-", "+") and line[:3] not in ("---", "+++")]
-    if len(lines) != 2 or lines[0][0] != "-":
+    before, after = ([line[1:].strip() for line in lines if line[0] == sign and line[1:].strip()] for sign in "-+")
+    if len(before) != 1 or len(after) > 1:
         return None
     found = {(PACKAGE / e.module, e.before, e.after.replace(" ", "")): e.reason for e in EQUALS}
-    return found.get((module, lines[0][1:].strip(), lines[1][1:].replace(" ", "")))
+    return found.get((module, before[0], "".join(after).replace(" ", "")))
 
 
 def stale() -> list[str]:

@@ -158,13 +158,14 @@ def test_links_share_a_change() -> None:
 
 
 def assert_as_slowly(config: GeneratorConfig, difficulty: Difficulty, events: list[KnownEvent]) -> None:
-    """What announcements lead to is what the slow way finds, to a hundredth of a threshold, within +-5."""
+    """What announcements lead to is what the slow way finds, to a thousandth of a threshold within +-5, or just 0."""
     entity = np.array([config.catalogue.index[event.entity_type, event.entity_name] for event in events], np.int64)
     change = np.array([event.expected_change for event in events])
     told = Announcements(config, difficulty).ratios(entity, change)
     for column, event in zip(told.T, events, strict=True):
         slow = np.clip(expected_ratios(config, difficulty, event), -5.0, 5.0)
         np.testing.assert_allclose(np.clip(column, -5.0, 5.0), slow, atol=1e-3, err_msg=str(event))
+        assert not column[np.abs(slow) < 1e-9].any(), event
 
 
 @pytest.mark.parametrize("difficulty", DIFFICULTIES)

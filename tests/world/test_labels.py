@@ -18,6 +18,7 @@ from metric_tracker_env.config import (
     SyntheticAnomalyGenerator,
 )
 from metric_tracker_env.config import generator as config_module
+from metric_tracker_env.measure import Deviations
 from metric_tracker_env.schema import (
     ALL_SCENARIO_FAMILIES,
     ANOMALY_TYPES,
@@ -29,7 +30,9 @@ from metric_tracker_env.schema import (
     ScenarioFamily,
 )
 from metric_tracker_env.world.episode import MetricDataGenerator
-from metric_tracker_env.world.labels import CellClass
+from metric_tracker_env.world.injection import Incidents
+from metric_tracker_env.world.labels import CellClass, label
+from metric_tracker_env.world.plan import Plan
 
 
 @pytest.mark.parametrize("count", [1, 3, 7])
@@ -101,6 +104,30 @@ def test_expected_rows_say_what_the_data_show(difficulty: Difficulty) -> None:
             assert row.severity == ("low", "medium", "high", "critical")[reached]
             seen_kinds.add((row.entity_type, delta > 0))
     assert seen_kinds == set(types)
+
+
+def test_half_a_threshold_is_enough_to_follow() -> None:
+    """A flagged cell of an incident's date that moved by half its threshold follows from it; by less, it does not."""
+    catalogue = GeneratorConfig().catalogue
+    entities, measures, days = catalogue.num_entities, catalogue.num_measures, 7
+    nothing, day = np.zeros(0, np.int64), np.array([3])
+    moved = np.zeros((measures, 1))
+    moved[:4, 0] = 25.0, -25.0, 24.9, -24.9
+    final = Deviations(
+        values=np.zeros((measures, 1, days)),
+        medians=np.zeros((measures, 1)),
+        thresholds=np.full((entities, 1), 50.0),
+        ratios=np.full((entities, 1, days), 2.0),
+        flagged=np.ones((entities, 1, days), bool),
+    )
+    counts = np.zeros((len(COUNTS), 24, 1))
+    incidents = Incidents(day, np.zeros(1, np.int64), nothing, nothing, np.zeros((24, 1), np.int64), counts)
+    classes, _ = label(
+        Plan.empty(1, 1, len(COUNTS)), final, incidents, moved, None, np.array(catalogue.measure_of_entity)
+    )
+    follow, natural = CellClass.CONSEQUENCE, CellClass.NATURAL
+    assert classes[:4, 0, 3].tolist() == [follow, follow, natural, natural]
+    assert (classes[:, 0, [0, 1, 2, 4, 5, 6]] == natural).all()
 
 
 @pytest.mark.parametrize("difficulty", DIFFICULTIES)
