@@ -21,7 +21,7 @@ from metric_tracker_env import (
 )
 from metric_tracker_env.config import View, WorldConfig
 from metric_tracker_env.config.generator import most_noise, tail_scale
-from metric_tracker_env.measure import NOISE_MULTIPLES, excess, thresholds
+from metric_tracker_env.measure import excess, thresholds
 from metric_tracker_env.schema import DIFFICULTIES, Difficulty
 from metric_tracker_env.world.labels import CellClass
 
@@ -65,7 +65,7 @@ def test_thresholds_follow_from_noise(difficulty: Difficulty) -> None:
     medians = np.array([2000.0, 800.0, 400.0, 40.0, 50.0, 20.0, 0.6, 0.0, 0.0])
     found = thresholds(catalogue, difficulty, medians)
     plain = thresholds(GeneratorConfig.model_validate({**config.model_dump(), **FIXED}).catalogue, difficulty, medians)
-    multiple = NOISE_MULTIPLES[difficulty]
+    multiple = {"easy": 5.0, "medium": 4.0, "hard": 3.0}[difficulty]
     assert found[:3] == pytest.approx(multiple * 0.1 * medians[:3])
     at = catalogue.slices
     assert found[at["conversion_rate"]][:2] == pytest.approx(plain[at["conversion_rate"]][:2])  # the noise is less
