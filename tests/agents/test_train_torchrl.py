@@ -1,4 +1,4 @@
-"""PPO with TorchRL: its environment, its advantages, what a run leaves, that it learns, and what it refuses."""
+"""PPO with TorchRL: its environment, its advantages, and what it refuses."""
 
 from __future__ import annotations
 
@@ -13,16 +13,11 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.vector import AutoresetMode
-from helpers_models import LAST_RUN, arrays_of
-from helpers_tasks import FIRST_TRAINING, own_task
+from helpers_models import LAST_RUN
 from tensordict import TensorDictBase
 
 from agents import train_ppo
-from agents.evaluation.evaluate import evaluate
-from agents.players.models.card import read_card
-from agents.tasks import SEEDS_PER_RUN, held_out_seeds, task_of
 from metric_tracker_env import MetricTrackerVectorEnv, get_task
-from metric_tracker_env.tasks import TRAINING_SEEDS, build_config
 
 with warnings.catch_warnings():
     # TorchRL 0.14 warns of classes of its own when it is imported.
@@ -37,7 +32,6 @@ with warnings.catch_warnings():
 TASK = "easy_single_spike"
 CONFIG = get_task(TASK).config
 SMALL = Options(task=TASK, total_steps=500, num_envs=4, num_steps=64, minibatch_size=64, update_epochs=2, hidden=16)
-LEARNS = Options(task=TASK, total_steps=60_000, num_envs=128, minibatch_size=512, ent_coef=0.1, hidden=64)
 
 
 def any_legal(tensordict: TensorDictBase) -> TensorDictBase:
@@ -104,62 +98,6 @@ def test_advantages_stop_at_the_end_of_an_episode() -> None:
     expected = train_ppo.generalised_advantages(rewards, values, ended, following, 1.0, 0.95)
     torch.testing.assert_close(advantages, expected, rtol=1e-4, atol=1e-5)
     assert ended.sum() > 8
-
-
-# Runs
-
-
-def test_a_run_leaves_a_model_that_plays(tmp_path: Path) -> None:
-    """A run saves an actor that the evaluation plays, every action legal, with a card that says what it is."""
-    folder = train(replace(SMALL, output=tmp_path / "run"))
-    card = read_card(folder)
-    assert (card.name, card.library, card.masked, card.seed) == ("run", "torchrl", True, 0)
-    assert card.config == build_config(TASK, options={"reward": "dense"})  # what it was trained on
-    assert card.steps == 512  # 500, made up to whole rollouts
-    played = evaluate(folder, held_out_seeds(TASK, 20), TASK)
-    assert sum(played.episodes.illegal) == 0
-    assert len(played.episodes.score) == 20
-
-
-def test_training_is_reproducible(tmp_path: Path) -> None:
-    """The same seed gives the same weights, another seed others."""
-    first, again, other = (
-        arrays_of(train(replace(SMALL, seed=seed, output=tmp_path / name)))
-        for name, seed in (("first", 0), ("again", 0), ("other", 1))
-    )
-    assert all(np.array_equal(one, two) for one, two in zip(first, again, strict=True))
-    assert not any(np.array_equal(one, two) for one, two in zip(first, other, strict=True))
-
-
-def test_it_learns(tmp_path: Path) -> None:
-    """A short run scores far above a model that has not learned."""
-    untrained = train(replace(LEARNS, total_steps=1, learning_rate=0.0, output=tmp_path / "untrained"))
-    trained = train(replace(LEARNS, output=tmp_path / "trained"))
-    before, after = (evaluate(folder, held_out_seeds(TASK, 200), TASK).mean() for folder in (untrained, trained))
-    assert before < 0.2
-    assert after > before + 0.3
-
-
-@pytest.mark.parametrize("seed", [0, 1, LAST_RUN])
-def test_seeds_are_of_the_training_range(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The lanes of a run are seeded from its own part of the training range, that of an own task too."""
-    seeds: list[Any] = []
-    reset = MetricTrackerVectorEnv.reset
-
-    def recorded(envs: MetricTrackerVectorEnv, **given: Any) -> Any:
-        seeds.append(given.get("seed"))
-        return reset(envs, **given)
-
-    monkeypatch.setattr(MetricTrackerVectorEnv, "reset", recorded)
-    train(replace(SMALL, total_steps=1, seed=seed, output=tmp_path / "run"))
-    assert seeds[0] is not None
-    assert [s for s in seeds if s is not None] == [TRAINING_SEEDS.start + seed * SEEDS_PER_RUN]
-    assert TRAINING_SEEDS.start + (seed + 1) * SEEDS_PER_RUN <= TRAINING_SEEDS.stop
-    seeds.clear()
-    own = own_task(tmp_path)
-    folder = train(replace(SMALL, task=str(own), total_steps=1, episodes=100, output=tmp_path / "own"))
-    assert [s for s in seeds if s is not None] == [FIRST_TRAINING]
-    assert read_card(folder).config == build_config(config=task_of(own).config, options={"reward": "dense"})
 
 
 # Wrong use
