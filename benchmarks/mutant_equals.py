@@ -173,6 +173,24 @@ EQUALS = (
         "NumPy takes any negative length for the one that is left over",
     ),
     Equal(
+        "tools/registry.py",
+        "details = error.errors(include_url=False)",
+        "details = error.errors(include_url=True)",
+        "a complaint has no use for the address",
+    ),
+    Equal(
+        "world/source.py",
+        "if len(parts) == 1:",
+        "if len(parts) == 0:",
+        "one part joined is that part; this is how fast",
+    ),
+    Equal(
+        "world/episode.py",
+        "went = np.sign(values[1][row, 0] - values[0][row, 0])",
+        "went = np.sign(values[1][row, -1] - values[0][row, 0])",
+        "they are of one date",
+    ),
+    Equal(
         "world/layer.py",
         "@staticmethod",
         "",

@@ -167,6 +167,18 @@ def test_adjusting_leaves_what_deviates(config: GeneratorConfig, fitted: FittedH
     assert not excess(planes[:, :, None])[:, 0][above == 0].any()
 
 
+def test_a_weekday_with_a_mix_of_its_own_takes_the_usual_one(config: GeneratorConfig, fitted: FittedHistory) -> None:
+    """Saturdays with half of the daytime traffic, as is expected of them, show the hours of any other day."""
+    counts, share, saturday = fitted.counts.copy(), fitted.share.copy(), weekdays_of(fitted.dates) == 5
+    counts[saturday, 8:20] //= 2
+    share[saturday] *= 0.5 / (1.0 - 0.5 * share[saturday])
+    before, after = (
+        adjusted_planes(history, config)[0] for history in (fitted, replace(fitted, counts=counts, share=share))
+    )
+    mix = [planes[8:20].sum(axis=0) / planes.sum(axis=0) for planes in (before, after)]
+    assert np.abs(mix[1] - mix[0]).max() < 0.002
+
+
 def test_hours_take_the_usual_mix() -> None:
     """A day of the expected share gets the usual one and keeps its total; without a known share it stays."""
     entry = np.ones((24, 3))
