@@ -191,6 +191,18 @@ EQUALS = (
         "they are of one date",
     ),
     Equal(
+        "world/plan.py",
+        'return words.astype("<u8", copy=False).view("<u2")',
+        'return words.astype("<u8", copy=True).view("<u2")',
+        "a copy holds the same; this is how fast",
+    ),
+    Equal(
+        "world/episode.py",
+        "first, entity = int(events.first[0, place]), catalogue.entities[events.entity[0, place]]",
+        "first, entity = int(events.first[-1, place]), catalogue.entities[events.entity[0, place]]",
+        "the batch is of one episode",
+    ),
+    Equal(
         "world/layer.py",
         "@staticmethod",
         "",

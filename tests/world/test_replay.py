@@ -167,6 +167,16 @@ def test_adjusting_leaves_what_deviates(config: GeneratorConfig, fitted: FittedH
     assert not excess(planes[:, :, None])[:, 0][above == 0].any()
 
 
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_no_step_passes_the_one_before_it(step: int, config: GeneratorConfig, fitted: FittedHistory) -> None:
+    """A step that has as many events as the one before in each hour has no more then, whatever scales the two."""
+    counts, expected = fitted.counts.copy(), fitted.expected.copy()
+    counts[:, :, step] = counts[:, :, step - 1]
+    expected[:, step] *= 0.8
+    planes = adjusted_planes(replace(fitted, counts=counts, expected=expected), config)
+    assert (planes[step] <= planes[step - 1]).all()
+
+
 def test_a_weekday_with_a_mix_of_its_own_takes_the_usual_one(config: GeneratorConfig, fitted: FittedHistory) -> None:
     """Saturdays with half of the daytime traffic, as is expected of them, show the hours of any other day."""
     counts, share, saturday = fitted.counts.copy(), fitted.share.copy(), weekdays_of(fitted.dates) == 5
