@@ -212,13 +212,14 @@ def test_what_was_prepared_is_what_would_be_made(monkeypatch: pytest.MonkeyPatch
     assert made == [3]
     truth = MetricDataGenerator(config.generator)
     for given in ([3, 7], [5, 3], [7, 7]):
+        before = len(made)
         supply.deal(every, None, given)
-        dealt = len(made)
+        assert len(made) == before
         played = supply.played(every)
         assert played.name(0) == config.episode_config(seed=given[0])
         assert np.array_equal(played.episode(0).hourly, truth.generate_episode(played.name(0)).hourly)
         assert played.episode(1).expected_rows == truth.generate_episode(played.name(1)).expected_rows
-        assert made[dealt:] == [1, 1]  # those that it is compared with
+        assert made[before:] == [1, 1]  # those that it is compared with
         plain.deal(every, None, given)
         assert_plays(supply, plain.data, every)
     for lanes, source, given in (
