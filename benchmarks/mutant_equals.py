@@ -209,6 +209,18 @@ EQUALS = (
         "a copy holds the same; this is how fast",
     ),
     Equal(
+        "play/single.py",
+        "play.steps_left[0] = steps_left",
+        "play.steps_left[-1] = steps_left",
+        "there is one lane",
+    ),
+    Equal(
+        "tools/cells.py",
+        "return zip(days.tolist(), entities.tolist(), strict=True)",
+        "return zip(days.tolist(), entities.tolist(), strict=False)",
+        "both are as long; ``strict`` is a guard for who changes them",
+    ),
+    Equal(
         "world/layer.py",
         "@staticmethod",
         "",
