@@ -53,9 +53,6 @@ def cells(rows: Sequence[MetricSubmissionRow | Comparison]) -> list[tuple[str, s
     return [(row.date, row.entity_name) for row in rows]
 
 
-# The toolkit
-
-
 def test_toolkit_has_the_24_methods_of_the_original_and_only_tools_are_public(tiny: SharedAnalysisToolkit) -> None:
     """The 24 methods of the original are there, one more of the world, and every public name is a registered tool."""
     assert sorted(name for name in dir(tiny) if not name.startswith("_")) == sorted(TOOLS)

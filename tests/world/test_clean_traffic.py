@@ -41,9 +41,6 @@ def clean_series(difficulty: Difficulty) -> dict[str, np.ndarray]:
     return counts | rates
 
 
-# Statistics of clean data
-
-
 @pytest.mark.parametrize("name", CLEAN)
 @pytest.mark.parametrize("difficulty", DIFFICULTIES)
 def test_clean_statistics(difficulty: Difficulty, name: str) -> None:

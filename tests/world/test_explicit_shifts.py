@@ -16,8 +16,6 @@ from metric_tracker_env.world.episode import EpisodeData, MetricDataGenerator
 from metric_tracker_env.world.explicit import available_synthetic_generator_methods
 from metric_tracker_env.world.planner import GenerationError
 
-# Explicit generators: metric_stddev_shift
-
 
 def shifted_episode(seed: int = 0, difficulty: Difficulty = "medium", **fields: Any) -> EpisodeData:
     generator = SyntheticAnomalyGenerator(**fields)

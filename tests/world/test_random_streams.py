@@ -7,8 +7,6 @@ import pytest
 
 from metric_tracker_env.world import rng
 
-# Random streams
-
 
 def test_splitmix64_reference_vector() -> None:
     """The word stream of key 1234567 is the published SplitMix64 sequence of that seed."""
