@@ -192,12 +192,12 @@ def main() -> None:
         if options.again:
             survived = TestOutcome.SURVIVED
             items += [item for item, result in session.completed_work_items if result.test_outcome == survived]
-        for item in items:
+        for number, item in enumerate(items, start=1):
             spec = item.mutations[0]
             result = attempt(spec, files, rounds, log)
             session.set_result(item.job_id, result)
-            done = f"{session.num_results} of {session.num_work_items}"
-            print(f"{done}: {spec.module_path}:{spec.start_pos[0]} {outcome(spec, result)}", flush=True)
+            place = f"{spec.module_path}:{spec.start_pos[0]}"
+            print(f"{number} of {len(items)}: {place} {outcome(spec, result)}", flush=True)
         report(list(session.work_items), {str(job): result for job, result in session.results})
 
 

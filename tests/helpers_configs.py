@@ -7,15 +7,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from metric_tracker_env import (
-    EnvConfig,
-    EpisodeConfig,
-    FunnelStep,
-    GeneratorConfig,
-    ScoringConfig,
-    Task,
-    ToolCosts,
-)
+from metric_tracker_env import EnvConfig, EpisodeConfig, FunnelStep, GeneratorConfig, ScoringConfig, Task, ToolCosts
 from metric_tracker_env.config import METHODS, ConfigModel, RateNoise
 from metric_tracker_env.model import in_one_line
 from metric_tracker_env.schema import ConversionMetricDefinition

@@ -17,8 +17,7 @@ from inspect_ai.log import EvalLog, EvalSample, EvalScore, read_eval_log
 from inspect_ai.model import ChatMessageTool, ModelOutput, ModelUsage, get_model
 from inspect_ai.tool import ToolCall
 
-from agents.players.scripts.words import converse, investigate
-from metric_tracker_env import Seal, Session, get_task
+from metric_tracker_env import Session, get_task
 from metric_tracker_env.inspect_task import investigation
 
 ROOT = Path(__file__).parents[1]
@@ -124,16 +123,3 @@ def played(calls: Sequence[tuple[str, Any]], task: str = TASK, seed: int = SEED)
     session = Session(task)
     session.begin(seed)
     return session, [session.call(*made).text for made in calls]
-
-
-def by_the_analyst(task: str, seed: int, seal: Seal | None = None) -> tuple[Session, list[str]]:
-    """A session that the analyst has played, and the answers."""
-    session, answers = Session(task, seal=seal), []
-    session.begin(seed)
-
-    def made(tool: str, arguments: dict[str, Any]) -> str:
-        answers.append(session.call(tool, arguments).text)
-        return answers[-1]
-
-    converse(investigate(session.config.generator), made)
-    return session, answers

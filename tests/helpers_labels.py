@@ -6,29 +6,15 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from helpers_world import Seen, cell_values, see
+from helpers_world import Seen, cell_values, generated, see
 
-from metric_tracker_env.config import (
-    EpisodeConfig,
-    GeneratorConfig,
-)
-from metric_tracker_env.schema import (
-    Difficulty,
-    ScenarioFamily,
-)
-from metric_tracker_env.world.episode import MetricDataGenerator
+from metric_tracker_env.config import GeneratorConfig
+from metric_tracker_env.schema import Difficulty, ScenarioFamily
 from metric_tracker_env.world.labels import CellClass
 from metric_tracker_env.world.source import EpisodeBatch
 
 COUNTS = GeneratorConfig().catalogue.count_metrics
 CONVERSIONS = tuple(item.name for item in GeneratorConfig().conversion_definitions)
-
-
-def generated(
-    config: GeneratorConfig, difficulty: Difficulty, family: ScenarioFamily, count: int, episodes: int
-) -> EpisodeBatch:
-    request = EpisodeConfig(difficulty=difficulty, scenario_family=family, anomaly_count=count)
-    return MetricDataGenerator(config).generate_batch(request, list(range(episodes)))
 
 
 @cache

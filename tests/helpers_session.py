@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from metric_tracker_env import EpisodeData, MetricDataGenerator, Session
+from agents.players.scripts.words import converse, investigate
+from metric_tracker_env import EpisodeData, MetricDataGenerator, Seal, Session
 from metric_tracker_env.config import EnvConfig
 from metric_tracker_env.play.actions import SINGLE_TOOLS
 from metric_tracker_env.schema import MetricSubmissionRow
@@ -29,6 +30,19 @@ def begun(seed: int = SEED, **options: Any) -> Session:
     session = Session(**options)
     session.begin(seed)
     return session
+
+
+def by_the_analyst(task: str, seed: int, seal: Seal | None = None) -> tuple[Session, list[str]]:
+    """A session that the analyst in words has played, and the answers."""
+    session, answers = Session(task, seal=seal), []
+    session.begin(seed)
+
+    def made(tool: str, arguments: dict[str, Any]) -> str:
+        answers.append(session.call(tool, arguments).text)
+        return answers[-1]
+
+    converse(investigate(session.config.generator), made)
+    return session, answers
 
 
 def told(session: Session, tool: str, **arguments: Any) -> dict[str, Any]:

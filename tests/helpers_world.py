@@ -220,3 +220,16 @@ def coincidence(batch: EpisodeBatch) -> tuple[np.ndarray, np.ndarray]:
     same = (event >= 0) & (layer.events.entity[roots.lane, event] == roots.entity)
     _, number = np.unique(np.stack([roots.lane, roots.incident]), axis=1, return_inverse=True)
     return np.bincount(number, event >= 0) > 0, np.bincount(number, same) > 0
+
+
+def assert_same_episodes(batch: EpisodeBatch, chosen: list[int], part: EpisodeBatch) -> None:
+    """A part of a batch holds the episodes of these places, bit for bit."""
+    assert (batch.hourly[chosen] == part.hourly).all()
+    assert (batch.classes[:, chosen] == part.classes).all()
+    assert (batch.twin_daily[:, chosen] == part.twin_daily).all()
+    assert (batch.redraws[chosen] == part.redraws).all()
+    assert (batch.given_up[chosen] == part.given_up).all()
+    for name in ("active", "day", "entity", "family", "sign", "size", "factor"):
+        assert (getattr(batch.plan, name)[chosen] == getattr(part.plan, name)).all(), name
+    for whole, piece in zip(batch.final, part.final, strict=True):
+        assert (whole[:, chosen] == piece).all()

@@ -18,15 +18,7 @@ from helpers_env import ENV_ID, bare, generator_configs, make_lanes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metric_tracker_env import (
-    EnvConfig,
-    EpisodeConfig,
-    GeneratorConfig,
-    ScoringConfig,
-    Task,
-    ToolCosts,
-    load_config,
-)
+from metric_tracker_env import EnvConfig, EpisodeConfig, GeneratorConfig, ScoringConfig, Task, ToolCosts, load_config
 from metric_tracker_env.config import METHODS, ConfigModel
 from metric_tracker_env.model import bounds_of, limits_of, shown
 from metric_tracker_env.schema import DIFFICULTIES

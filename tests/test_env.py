@@ -31,13 +31,7 @@ from helpers_env import (
 )
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
-from metric_tracker_env import (
-    TASKS,
-    EnvConfig,
-    MetricTrackerEnv,
-    get_task,
-    load_config,
-)
+from metric_tracker_env import TASKS, EnvConfig, MetricTrackerEnv, get_task, load_config
 from metric_tracker_env.config import Reward, View
 
 PRESETS = sorted((Path(__file__).parents[1] / "configs").glob("*.toml"))

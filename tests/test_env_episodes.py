@@ -6,18 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers_env import (
-    VIEWS,
-    assert_same,
-    bare,
-    play,
-)
+from helpers_env import VIEWS, assert_same, bare, play
 
-from metric_tracker_env import (
-    EnvConfig,
-    EpisodeConfig,
-    MetricDataGenerator,
-)
+from metric_tracker_env import EnvConfig, EpisodeConfig, MetricDataGenerator
 from metric_tracker_env.config import View
 from metric_tracker_env.schema import ALL_SCENARIO_FAMILIES, DIFFICULTIES, ScenarioFamily
 

@@ -5,21 +5,9 @@ from __future__ import annotations
 import gymnasium as gym
 import numpy as np
 import pytest
-from helpers_env import (
-    ENV_ID,
-    REWARDS,
-    VIEWS,
-    assert_same,
-    bare,
-    follow,
-    pick,
-    play,
-)
+from helpers_env import ENV_ID, REWARDS, VIEWS, assert_same, bare, follow, pick, play
 
-from metric_tracker_env import (
-    MetricTrackerEnv,
-    score_submission,
-)
+from metric_tracker_env import MetricTrackerEnv, score_submission
 from metric_tracker_env.config import Reward, View
 from metric_tracker_env.schema import DIFFICULTIES
 

@@ -10,11 +10,7 @@ import pytest
 from helpers_scoring import AXIOM, GOOD, Drawn, all_cells, cells_of, drawn_episode, submissions, without
 from hypothesis import given
 
-from metric_tracker_env.schema import (
-    DIFFICULTIES,
-    Difficulty,
-    MetricSubmissionRow,
-)
+from metric_tracker_env.schema import DIFFICULTIES, Difficulty, MetricSubmissionRow
 from metric_tracker_env.scoring import Grade, score_submission
 from metric_tracker_env.submission import Fault
 from metric_tracker_env.world.labels import CellClass

@@ -11,9 +11,7 @@ from helpers_scoring import GOOD, all_cells, drawn_episode, tiny_episode, withou
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metric_tracker_env.schema import (
-    MetricSubmissionRow,
-)
+from metric_tracker_env.schema import MetricSubmissionRow
 from metric_tracker_env.scoring import Grade, score_submission
 from metric_tracker_env.submission import MAX_ROWS, InvalidRow, check_rows, rows_from_json, rows_to_json
 

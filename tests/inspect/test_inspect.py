@@ -17,7 +17,6 @@ from helpers_inspect import (
     SEED,
     TASK,
     analyst,
-    by_the_analyst,
     call,
     evaluated,
     metrics,
@@ -29,6 +28,7 @@ from helpers_inspect import (
     told_in,
     why,
 )
+from helpers_session import by_the_analyst
 from inspect_ai.model import ChatMessage, ChatMessageTool, ModelOutput, ModelUsage
 from inspect_ai.solver import generate
 from inspect_ai.tool import ToolInfo

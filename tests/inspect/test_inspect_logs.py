@@ -20,7 +20,6 @@ from helpers_inspect import (
     SEED,
     TASK,
     analyst,
-    by_the_analyst,
     call,
     evaluated,
     metrics,
@@ -30,6 +29,7 @@ from helpers_inspect import (
     says,
     told_in,
 )
+from helpers_session import by_the_analyst
 from helpers_tasks import FIRST_HELD_OUT, INSTRUCTION, own_task
 from inspect_ai import Epochs
 from inspect_ai import score as inspect_score

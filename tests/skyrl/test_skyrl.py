@@ -19,11 +19,12 @@ import metric_tracker_skyrl
 import pandas as pd
 import pytest
 import skyrl_gym
+from helpers_session import by_the_analyst
 from metric_tracker_skyrl import ENV_CLASS, InvestigationEnv, prompt_of, rows
 from omegaconf import DictConfig
 from skyrl_gym.metrics import aggregate_for_environment
 
-from agents.players.scripts.words import converse, investigate
+from agents.players.scripts.words import investigate
 from metric_tracker_env import Session, get_task
 from metric_tracker_env.session import REMINDER
 
@@ -70,25 +71,12 @@ def answers_of(steps: list[Any]) -> list[str]:
     return [answer for step in steps for answer in step["metadata"]["answers"]]
 
 
-def by_the_analyst(seed: int) -> tuple[Session, list[str]]:
-    """A session that the analyst has played, and the answers."""
-    session, answers = Session(TASK), []
-    session.begin(seed)
-
-    def made(tool: str, arguments: dict[str, Any]) -> str:
-        answers.append(session.call(tool, arguments).text)
-        return answers[-1]
-
-    converse(investigate(session.config.generator), made)
-    return session, answers
-
-
 def test_the_analyst_has_the_answers_and_the_reward_of_a_session() -> None:
     """Answers are word for word the session's, and the rewards of the steps sum to its own."""
     metrics = []
     for seed in (SEED, SEED + 1):
         env, steps, conversation = played(analyst, seed)
-        session, answers = by_the_analyst(seed)
+        session, answers = by_the_analyst(TASK, seed)
         assert answers_of(steps) == answers
         assert sum(step["reward"] for step in steps) == pytest.approx(session.standing.reward)
         told = [text for message in conversation[2:] for text in ANSWER.findall(message["content"])]

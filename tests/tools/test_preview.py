@@ -7,10 +7,7 @@ from helpers_view import MON, SUN, WED, tiny_view
 
 from metric_tracker_env.schema import MetricSubmissionRow
 from metric_tracker_env.submission import Fault
-from metric_tracker_env.tools import (
-    SharedAnalysisToolkit,
-    ToolError,
-)
+from metric_tracker_env.tools import SharedAnalysisToolkit, ToolError
 
 
 def test_preview_submission_says_what_is_wrong_with_each_row(tiny: SharedAnalysisToolkit) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import tiny
 import torch
+from helpers_session import by_the_analyst
 from helpers_tasks import FIRST_HELD_OUT, FIRST_TRAINING, INSTRUCTION, own_task
 from transformers import AutoTokenizer, Qwen2ForCausalLM
 from transformers.utils.chat_template_utils import get_json_schema
@@ -26,9 +27,9 @@ from trl.chat_template_utils import add_response_schema, parse_response, support
 from trl.data_utils import is_conversational
 
 from agents import train_trl
-from agents.players.scripts.words import converse, investigate
+from agents.players.scripts.words import investigate
 from agents.train_trl import Options, build, rows
-from metric_tracker_env import Session, tasks
+from metric_tracker_env import tasks
 from metric_tracker_env.investigation import Investigation, session_of
 from metric_tracker_env.session import CALLS, call_schemas
 from metric_tracker_env.tasks import get_task
@@ -76,9 +77,7 @@ def tools_of(investigation: Investigation) -> list[Any]:
 
 def analyst(seed: int) -> tuple[float, float, int]:
     """Reward, score and number of calls of the scripted analyst, playing directly."""
-    session = Session(TASK)
-    session.begin(seed)
-    answers = converse(investigate(session.config.generator), lambda *asked: session.call(*asked).text)
+    session, answers = by_the_analyst(TASK, seed)
     return session.standing.reward, session.grade().score, len(answers)
 
 

@@ -21,11 +21,11 @@ from typing import Any
 
 import pytest
 import verifiers.v1 as vf
+from helpers_session import by_the_analyst
 from metric_tracker_verifiers import MAX_TURNS, InvestigationData, InvestigationTools, brief, load_environment
 from model_server import CLUMSY, ModelServer
 from pydantic import ValidationError
 
-from agents.players.scripts.words import converse, investigate
 from metric_tracker_env import Session
 from metric_tracker_env.tasks import get_task
 
@@ -86,15 +86,7 @@ def rollouts(server: str, models: ModelServer, model: str, **settings: Any) -> l
 
 def analyst(seed: int) -> tuple[float, float, list[str]]:
     """Reward, score and answers of the scripted analyst, playing in this process."""
-    session = Session(TASK)
-    session.begin(seed)
-    answers: list[str] = []
-
-    def call(tool: str, arguments: dict[str, Any]) -> str:
-        answers.append(session.call(tool, arguments).text)
-        return answers[-1]
-
-    converse(investigate(session.config.generator), call)
+    session, answers = by_the_analyst(TASK, seed)
     return session.standing.reward, session.grade().score, answers
 
 

@@ -9,10 +9,7 @@ import pytest
 from helpers_labels import WEEKDAY_FACTORS, batch_of
 
 from metric_tracker_env.config import EpisodeConfig, GeneratorConfig
-from metric_tracker_env.schema import (
-    DIFFICULTIES,
-    Difficulty,
-)
+from metric_tracker_env.schema import DIFFICULTIES, Difficulty
 from metric_tracker_env.world import rng, traffic
 from metric_tracker_env.world.episode import MetricDataGenerator
 

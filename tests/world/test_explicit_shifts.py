@@ -8,10 +8,7 @@ import numpy as np
 import pytest
 
 from metric_tracker_env.config import EpisodeConfig, GeneratorConfig, SyntheticAnomalyGenerator
-from metric_tracker_env.schema import (
-    DIFFICULTIES,
-    Difficulty,
-)
+from metric_tracker_env.schema import DIFFICULTIES, Difficulty
 from metric_tracker_env.world.episode import EpisodeData, MetricDataGenerator
 from metric_tracker_env.world.explicit import available_synthetic_generator_methods
 from metric_tracker_env.world.planner import GenerationError

@@ -16,20 +16,16 @@ import make_golden
 import numpy as np
 import pytest
 from helpers_labels import WEEKDAY_FACTORS, batch_of, clean_hours
+from helpers_world import assert_same_episodes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metric_tracker_env.config import EpisodeConfig, FunnelStep, GeneratorConfig
-from metric_tracker_env.schema import (
-    DIFFICULTIES,
-    ConversionMetricDefinition,
-    Difficulty,
-    ScenarioFamily,
-)
+from metric_tracker_env.schema import DIFFICULTIES, ConversionMetricDefinition, Difficulty, ScenarioFamily
 from metric_tracker_env.world import planner, source
 from metric_tracker_env.world.episode import MetricDataGenerator
 from metric_tracker_env.world.planner import GenerationError
-from metric_tracker_env.world.source import EpisodeBatch, EpisodeSource
+from metric_tracker_env.world.source import EpisodeSource
 
 # Sums and order
 
@@ -81,17 +77,6 @@ def test_only_data_quality_incidents_widen_the_funnel() -> None:
 
 
 # Reproducibility
-
-
-def assert_same_episodes(batch: EpisodeBatch, chosen: list[int], part: EpisodeBatch) -> None:
-    assert (batch.hourly[chosen] == part.hourly).all()
-    assert (batch.classes[:, chosen] == part.classes).all()
-    assert (batch.twin_daily[:, chosen] == part.twin_daily).all()
-    assert (batch.redraws[chosen] == part.redraws).all()
-    for name in ("active", "day", "entity", "family", "sign", "size", "factor"):
-        assert (getattr(batch.plan, name)[chosen] == getattr(part.plan, name)).all(), name
-    for whole, piece in zip(batch.final, part.final, strict=True):
-        assert (whole[:, chosen] == piece).all()
 
 
 def test_an_episode_does_not_depend_on_its_batch() -> None:

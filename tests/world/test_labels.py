@@ -12,11 +12,7 @@ import pytest
 from helpers_labels import CONVERSIONS, COUNTS, assert_labels_hold, batch_of, moves, roots_of
 from helpers_world import see
 
-from metric_tracker_env.config import (
-    EpisodeConfig,
-    GeneratorConfig,
-    SyntheticAnomalyGenerator,
-)
+from metric_tracker_env.config import EpisodeConfig, GeneratorConfig, SyntheticAnomalyGenerator
 from metric_tracker_env.config import generator as config_module
 from metric_tracker_env.measure import Deviations
 from metric_tracker_env.schema import (

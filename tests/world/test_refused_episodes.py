@@ -6,26 +6,14 @@ import itertools
 from typing import Any
 
 import pytest
-from helpers_labels import assert_labels_hold, generated
-from helpers_world import conversion, generator_configs
+from helpers_labels import assert_labels_hold
+from helpers_world import conversion, generated, generator_configs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from metric_tracker_env.config import (
-    EnvConfig,
-    EpisodeConfig,
-    FunnelStep,
-    GeneratorConfig,
-    SyntheticAnomalyGenerator,
-)
-from metric_tracker_env.schema import (
-    ALL_SCENARIO_FAMILIES,
-    DIFFICULTIES,
-    Difficulty,
-    ScenarioFamily,
-    StrictModel,
-)
+from metric_tracker_env.config import EnvConfig, EpisodeConfig, FunnelStep, GeneratorConfig, SyntheticAnomalyGenerator
+from metric_tracker_env.schema import ALL_SCENARIO_FAMILIES, DIFFICULTIES, Difficulty, ScenarioFamily, StrictModel
 from metric_tracker_env.world.episode import MetricDataGenerator
 from metric_tracker_env.world.planner import GenerationError
 

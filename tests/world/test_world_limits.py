@@ -6,11 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers_world import (
-    WORLD,
-    generated,
-    keys_of,
-)
+from helpers_world import WORLD, generated, keys_of
 from pydantic import ValidationError
 
 from metric_tracker_env.config import EpisodeConfig, GeneratorConfig, SyntheticAnomalyGenerator, WorldConfig
