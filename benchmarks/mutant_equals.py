@@ -242,7 +242,7 @@ EQUALS = (
         "play/layout.py",
         "return np.eye(1 + FAMILIES, FAMILIES, k=-1, dtype=np.float32)",
         "return np.eye(2 + FAMILIES, FAMILIES, k=-1, dtype=np.float32)",
-        "a row more of a table of which no family is",
+        "a row more of a table, which no family points to",
     ),
     Equal(
         "world/episode.py",
